@@ -1,0 +1,65 @@
+"""What engines that descend a guide share: optimizers by name, and their state as plain tensors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dreamsweep.engines import State
+from dreamsweep.spec import OptimizerName, OptimizerSpec
+
+_PREFIX = "optimizer."
+_CLASSES: dict[OptimizerName, type[torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+}
+
+
+def make_optimizer(spec: OptimizerSpec, parameters: Sequence[Tensor], rates: Sequence[float] | None = None) -> torch.optim.Optimizer:
+    """The optimizer over batched parameters, `b …` each; `rates` scales the learning rate of each parameter (all 1 without it).
+
+    Every optimizer here works element by element, so a batch descends exactly as its trials would alone. AdamW decays nothing:
+    pulling codes or points towards zero is no regulariser here.
+    """
+    if spec.learning_rate is None:
+        raise ValueError("an engine's spec resolves its optimizer's learning rate")
+    scales = rates or [1.0] * len(parameters)
+    groups = [{"params": [p], "lr": spec.learning_rate * scale} for p, scale in zip(parameters, scales, strict=True)]
+    extra: dict[str, Any] = {"weight_decay": 0.0} if spec.name == "adamw" else {}
+    return _CLASSES[spec.name](groups, **extra)  # type: ignore[call-arg]
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> State:
+    """The optimizer's moments and counts, as flat tensors."""
+    packed: State = {}
+    for index, entries in optimizer.state_dict()["state"].items():
+        for key, value in entries.items():
+            if value is not None:
+                packed[f"{_PREFIX}{index}.{key}"] = torch.as_tensor(value).detach().clone()
+    return packed
+
+
+def unpack_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Puts back what `pack_optimizer` took; entries of other things in `state` are left alone."""
+    entries: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        if name.startswith(_PREFIX):
+            index, key = name.removeprefix(_PREFIX).split(".", 1)
+            entries.setdefault(int(index), {})[key] = value
+    record = optimizer.state_dict()
+    record["state"] = entries
+    optimizer.load_state_dict(record)
+
+
+def silence_diverged(parameters: Sequence[Tensor], loss: Tensor) -> None:
+    """Zeroes the gradients `b …` of trials whose loss `b` is not finite, so that nothing of theirs moves again."""
+    alive = torch.isfinite(loss)
+    for parameter in parameters:
+        if parameter.grad is not None:
+            shape = (-1, *([1] * (parameter.ndim - 1)))
+            parameter.grad = torch.where(alive.reshape(shape), parameter.grad, torch.zeros_like(parameter.grad))

@@ -1,0 +1,60 @@
+"""Engines: each makes the pictures of a batch of trials, guided, and says after every iteration how it went.
+
+An engine is a spec (`dreamsweep.spec`), a module here and a case in `make_engine`. It descends, or is steered by, a guide and
+never learns what a perceptor is. Descent engines read the prompt only through the guide; a diffusion engine reads
+`trial.prompt` for its own text encoder and asks the same guide for a gradient on the denoised picture, which is why `generate`
+takes both.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamsweep.spec import Trial
+
+State = dict[str, Tensor]
+"""All that a batch needs to go on, under flat names, so that it can be kept as safetensors."""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What a guide says of a batch of pictures: a differentiable loss, and the cosine similarity to each prompt."""
+
+    loss: Float[Tensor, "b"]  # noqa: F821, UP037
+    similarity: Float[Tensor, "b"]  # noqa: F821, UP037
+
+
+class Guide(Protocol):
+    """Pictures in [0, 1], `b 3 h w` → how far each is from what it should show."""
+
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance: ...  # noqa: F722
+
+
+@dataclass(frozen=True)
+class Step:
+    """A batch after one iteration, counted from 1."""
+
+    iteration: int
+    loss: Float[Tensor, "b"]  # noqa: F821, UP037
+    """Detached; NaN marks a trial that has diverged."""
+    similarity: Float[Tensor, "b"]  # noqa: F821, UP037
+    learning_rate: float
+    draw: Callable[[], Float[Tensor, "b 3 h w"]]  # noqa: F722
+    """The pictures after this iteration, in [0, 1], without gradient."""
+    state: Callable[[], State]
+    svg: Callable[[], list[str]] | None = None
+    """The pictures as SVG, for engines that draw strokes."""
+
+
+class Engine(Protocol):
+    """Makes a batch of trials that share one engine spec, each with its own prompt and seed."""
+
+    def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
+        """Goes from the first iteration, or from `state`, to the trials' `num_iter`, one `Step` an iteration.
+
+        A trial whose loss is NaN keeps its place in the batch and no longer moves; its batch-mates go on.
+        """
+        ...

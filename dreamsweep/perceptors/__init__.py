@@ -1,0 +1,1 @@
+"""Perceptors: frozen image-text models that guide or judge."""
