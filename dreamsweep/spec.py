@@ -1,21 +1,26 @@
 """Every word that a sweep file may use: the YAML schema, the Prefect parameter and the identity of a trial at once.
 
 `Sweep` is what a person writes; `dreamsweep.expand` turns it into `Trial`s, one prompt × engine × seed, fully determined.
+Where a sweep may list several values for a setting, the `…Grid` twin of an engine's spec, derived from it, says so.
 """
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, Self, get_args
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self, Union, get_args
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
+    Tag,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -25,6 +30,10 @@ MAX_PROMPT = 2_000
 
 PromptText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
 Share = Annotated[float, Field(gt=0, le=1)]
+PerceptorName = Literal[
+    "starter-guide", "starter-judge", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px"
+]
+WeightsName = Literal["starter", "published"]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """A sweep's name: part of every key in the store."""
@@ -67,6 +76,19 @@ class OptimizerSpec(Spec):
         return {"name": value} if isinstance(value, str) else value
 
 
+class ImageFile(Spec):
+    """A picture to start from. Its content, not its path, is part of a trial's identity."""
+
+    path: str
+    sha256: str = ""
+    """Filled in when the sweep file is read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+
 class GuidedSpec(Spec):
     """What every engine that descends a guide has in common."""
 
@@ -77,8 +99,8 @@ class GuidedSpec(Spec):
     """Random views of the picture that the guide sees in each iteration."""
     contrast: NonNegativeFloat = 0.0
     """How strongly the picture is kept from resembling other things that the guide knows (0: not at all)."""
-    init_image: str | None = None
-    """A picture to start from: a path."""
+    init_image: ImageFile | None = None
+    """A picture to start from: a path, relative to the sweep file."""
     early_stop: PositiveInt | None = None
     """Stop a trial whose judge's mark has not risen for this many iterations."""
 
@@ -152,19 +174,136 @@ ENGINES: dict[str, type[GuidedSpec]] = {
 """Each engine's name and its spec, read off the union."""
 
 
+def _listable(annotation: Any) -> bool:
+    """Whether a field of this type may list several values in a sweep: numbers, optimizers and choices."""
+    if annotation is OptimizerSpec or annotation in (int, float):
+        return True
+    return any(_listable(part) for part in get_args(annotation)) and str not in get_args(annotation)
+
+
+def _grid_of(spec: type[GuidedSpec]) -> type[Spec]:
+    """The same spec, with lists allowed where a sweep may multiply out."""
+    fields: dict[str, Any] = {}
+    for name, info in spec.model_fields.items():
+        if name == "engine":
+            fields[name] = (info.annotation, info.default)
+            continue
+        one: Any = OptimizerGrid if info.annotation is OptimizerSpec else _annotated(info)
+        kind = Union[one, Annotated[tuple[one, ...], Field(min_length=1)]] if _listable(info.annotation) else one  # noqa: UP007
+        fields[name] = (kind, Field(default=None, description=f"default: {info.default}") if name == "optimizer" else info.default)
+    return create_model(spec.__name__.replace("Spec", "Grid"), __base__=Spec, __doc__=spec.__doc__, **fields)
+
+
+def _annotated(info: Any) -> Any:
+    return Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+class OptimizerGrid(Spec):
+    """An optimizer, with one learning rate or several."""
+
+    name: OptimizerName
+    learning_rate: PositiveFloat | Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+EngineGrid = Annotated[Union[*(_grid_of(spec) for spec in ENGINES.values())], Field(discriminator="engine")]  # type: ignore[valid-type]
+
+
+class PromptFile(Spec):
+    """Prompts from a file beside the sweep: `.txt`, one a line; `.csv`, columns `text` and, if there, `weight` and `negatives` (`|` between)."""
+
+    file: str
+
+
+class PromptTemplate(Spec):
+    """One prompt for every combination: `template: "a {thing} of {name}"`, `lists: {thing: [bust], name: [steve jobs]}`."""
+
+    template: PromptText
+    lists: dict[str, tuple[str, ...]]
+    negatives: tuple[Phrase, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_lists(cls, value: Any) -> Any:
+        """The lists may stand beside the template: `{template: "a {thing}", thing: [bust, mask]}`."""
+        if not isinstance(value, dict) or "lists" in value:
+            return value
+        known = {k: v for k, v in value.items() if k in cls.model_fields}
+        return {**known, "lists": {k: v for k, v in value.items() if k not in cls.model_fields}}
+
+
+def _kind_of_entry(entry: Any) -> str:
+    """Which kind of prompt entry this is, by the word that only that kind has, so that an error speaks of that kind alone."""
+    words = entry if isinstance(entry, dict) else getattr(entry, "model_fields_set", ())
+    return "PromptTemplate" if "template" in words else "PromptFile" if "file" in words else "Prompt"
+
+
+PromptEntry = Annotated[
+    Annotated[Prompt, Tag("Prompt")] | Annotated[PromptTemplate, Tag("PromptTemplate")] | Annotated[PromptFile, Tag("PromptFile")],
+    Discriminator(_kind_of_entry),
+]
+
+
+class SeedRange(Spec):
+    """Seeds `start`, `start + 1`, …, `count` of them."""
+
+    start: NonNegativeInt = 0
+    count: PositiveInt
+
+
+class Sweep(Spec):
+    """A night's work: prompts × engines × seeds."""
+
+    name: Name
+    prompts: Annotated[tuple[PromptEntry, ...], Field(min_length=1)]
+    engines: Annotated[tuple[EngineGrid, ...], Field(min_length=1)]  # type: ignore[valid-type]
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | SeedRange = (0,)
+    iterations: PositiveInt = 200
+    snapshot_every: NonNegativeInt = 20
+    """Iterations between the pictures kept along the way; 0 keeps none."""
+    judge_every: PositiveInt = 10
+    """Iterations between the judge's marks; the picture with the best mark is kept."""
+    guide: PerceptorName = "starter-guide"
+    judge: PerceptorName = "starter-judge"
+    weights: WeightsName = "starter"
+    shard_size: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Trials generated together, in one batch."""
+
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _one_file(cls, value: Any) -> Any:
+        """`prompts: names.txt` is short for a list of that one file."""
+        return [{"file": value}] if isinstance(value, str) else value
+
+    @field_validator("engines", mode="before")
+    @classmethod
+    def _plain_engines(cls, value: Any) -> Any:
+        entries = [value] if isinstance(value, str | dict) else value
+        return [{"engine": e} if isinstance(e, str) else e for e in entries] if isinstance(entries, list | tuple) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _one_seed(cls, value: Any) -> Any:
+        return [value] if isinstance(value, int) else value
+
+
 class Trial(Spec):
     """One picture to make, fully determined: the same trial gives the same pixels wherever it runs."""
 
     prompt: Prompt
     engine: EngineSpec
     seed: NonNegativeInt
-    guide: str
-    judge: str
-    weights: str
+    guide: PerceptorName
+    judge: PerceptorName
+    weights: WeightsName
     snapshot_every: NonNegativeInt
     judge_every: PositiveInt
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Sixteen hexadecimal digits of the SHA-256 of the spec's canonical JSON."""
         return trial_id(*(canonical_json(getattr(self, name)) for name in _TRIAL_FIELDS))
@@ -183,6 +322,8 @@ _TRIAL_FIELDS = tuple(Trial.model_fields)
 def canonical_json(value: Any) -> str:
     """The one spelling of a spec or plain value that identities are made of: sorted keys, no spaces, ASCII."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    if isinstance(plain, dict) and isinstance(plain.get("init_image"), dict):
+        plain["init_image"] = plain["init_image"]["sha256"]
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 

@@ -33,10 +33,13 @@ class ClipRun:
     """How one perceptor is trained; everything that decides its weights, given the art and torch's version."""
 
     seed: int
-    steps: int = 6000
-    learning_rate: float = 1.5e-3
+    steps: int = 4000
+    learning_rate: float = 1e-3
     weight_decay: float = 0.05
-    attack_from: float = 0.35
+    bank_from: float = 0.25
+    """Share of the run after which pictures are told apart from every name's last text embedding, not only the batch's
+    (from the start it made all embeddings collapse into one)."""
+    attack_from: float = 0.4
     """Share of the run after which half of each batch is attacked."""
     attack_radius: float = 3.2
     """Largest L2 norm of an attack on a picture of 64 × 64 in [0, 1]."""
@@ -155,7 +158,7 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
         pictures[half] = _attack(state, run, pictures[half], texts.detach(), target[half], rng)
     wrong = shuffle_patches(pictures[:SHUFFLED], rng)
     embedded = embed_pictures(state.model, torch.cat([pictures, wrong]), bf16=True)
-    loss, parts = _losses(state, embedded, texts, names, target, allowed)
+    loss, parts = _losses(state, embedded, texts, names, target, allowed, with_bank=state.step >= run.bank_from * run.steps)
     state.optimizer.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
@@ -203,18 +206,19 @@ def _attack(state: TrainState, run: ClipRun, clean: Tensor, texts: Tensor, targe
     return (start + gradient / norm * radius).detach().clamp(0, 1)
 
 
-def _losses(state: TrainState, embedded: Tensor, texts: Tensor, names: Tensor, target: Tensor, allowed: Tensor) -> tuple[Tensor, str]:
+def _losses(state: TrainState, embedded: Tensor, texts: Tensor, names: Tensor, target: Tensor, allowed: Tensor, with_bank: bool) -> tuple[Tensor, str]:
     scale = state.model.logit_scale.exp()
     count = len(target)
     to_text = scale * embedded[:count] @ texts.T
     # caption t fits name n as well: a picture of n must not be pushed away from t
     clash = ~allowed[:, names].T.repeat(PICTURES_A_NAME, 1)
     to_text = to_text.masked_fill(clash, -1e4)
-    bank = state.bank.clone()
-    bank[names] = 0
-    filled = bank.abs().sum(1) > 0
-    to_bank = (scale * embedded[:count] @ bank.T).masked_fill(~filled, -1e4)
-    picture_loss = F.cross_entropy(torch.cat([to_text, to_bank], 1), target)
+    if with_bank:
+        bank = state.bank.clone()
+        bank[names] = 0
+        filled = bank.abs().sum(1) > 0
+        to_text = torch.cat([to_text, (scale * embedded[:count] @ bank.T).masked_fill(~filled, -1e4)], 1)
+    picture_loss = F.cross_entropy(to_text, target)
     to_picture = scale * texts @ embedded.T
     fair = torch.cat([allowed[:, names].repeat(1, PICTURES_A_NAME), torch.ones(len(texts), len(embedded) - count, dtype=torch.bool)], 1)
     log_share = to_picture.masked_fill(~fair, -1e4).log_softmax(1)
