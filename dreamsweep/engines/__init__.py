@@ -8,12 +8,12 @@ takes both.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.spec import Trial
+from dreamsweep.spec import DalleSpec, EngineSpec, StrokesSpec, Trial, WeightsName
 
 State = dict[str, Tensor]
 """All that a batch needs to go on, under flat names, so that it can be kept as safetensors."""
@@ -23,14 +23,14 @@ State = dict[str, Tensor]
 class Guidance:
     """What a guide says of a batch of pictures: a differentiable loss, and the cosine similarity to each prompt."""
 
-    loss: Float[Tensor, "b"]  # noqa: F821, UP037
-    similarity: Float[Tensor, "b"]  # noqa: F821, UP037
+    loss: Float[Tensor, "b"]
+    similarity: Float[Tensor, "b"]
 
 
 class Guide(Protocol):
     """Pictures in [0, 1], `b 3 h w` → how far each is from what it should show."""
 
-    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance: ...  # noqa: F722
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance: ...
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Step:
     """A batch after one iteration, counted from 1."""
 
     iteration: int
-    loss: Float[Tensor, "b"]  # noqa: F821, UP037
+    loss: Float[Tensor, "b"]
     """Detached; NaN marks a trial that has diverged."""
-    similarity: Float[Tensor, "b"]  # noqa: F821, UP037
+    similarity: Float[Tensor, "b"]
     learning_rate: float
-    draw: Callable[[], Float[Tensor, "b 3 h w"]]  # noqa: F722
+    draw: Callable[[], Float[Tensor, "b 3 h w"]]
     """The pictures after this iteration, in [0, 1], without gradient."""
     state: Callable[[], State]
     svg: Callable[[], list[str]] | None = None
@@ -58,3 +58,32 @@ class Engine(Protocol):
         A trial whose loss is NaN keeps its place in the batch and no longer moves; its batch-mates go on.
         """
         ...
+
+
+def make_engine(spec: EngineSpec, weights: WeightsName, device: str) -> Engine:
+    """The engine that a spec asks for, its weights loaded. Raises WeightsError when they are missing or damaged."""
+    match spec:
+        case DalleSpec():
+            from dreamsweep.codes import load_dvae
+            from dreamsweep.engines.dalle import DalleEngine
+
+            return DalleEngine(spec, load_dvae(weights, device))
+        case StrokesSpec():
+            from dreamsweep.engines.strokes import StrokesEngine
+
+            return StrokesEngine(spec)
+        case _:
+            assert_never(spec)
+
+
+def weights_used(spec: EngineSpec, weights: WeightsName, device: str) -> dict[str, str]:
+    """Name and SHA-256 of each weight file that an engine draws with."""
+    match spec:
+        case DalleSpec():
+            from dreamsweep.codes import load_dvae
+
+            return {f"{weights}-dvae": load_dvae(weights, device).sha256}
+        case StrokesSpec():
+            return {}
+        case _:
+            assert_never(spec)

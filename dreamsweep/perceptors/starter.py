@@ -1,13 +1,19 @@
 """The starter perceptors: small networks in the stock `clip.model.CLIP` classes, stored as safetensors."""
 
+import json
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamsweep.perceptors.vocabulary import Vocabulary
+from dreamsweep.starter.files import read_weights, write_weights
 from dreamsweep.torchvision_ops import declare_missing_ops
 
 if TYPE_CHECKING:
@@ -57,3 +63,48 @@ def embed_pictures(model: nn.Module, pictures: Tensor, bf16: bool = False) -> Te
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
         embedded = model.visual(pixels)  # type: ignore[operator]
     return F.normalize(embedded.float(), dim=1)
+
+
+class StarterPerceptor:
+    """A starter CLIP with its own small vocabulary (see `Perceptor`)."""
+
+    def __init__(self, name: str, model: "CLIP", vocabulary: Vocabulary, sha256: str, device: str) -> None:
+        self.name, self.sha256, self.device = name, sha256, device
+        self.vocabulary = vocabulary
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.resolution: int = model.visual.input_resolution
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        tokens = self.vocabulary.tokenize(list(texts)).to(self.device)
+        return F.normalize(self.model.encode_text(tokens).float(), dim=1)
+
+    def embed_pictures(self, pictures: Tensor) -> Tensor:
+        return embed_pictures(self.model, pictures)
+
+    def warnings_for(self, text: str) -> list[str]:
+        found = []
+        unknown = self.vocabulary.unknown_words(text)
+        if unknown:
+            found.append(f"{self.name} never learned {', '.join(map(repr, unknown))} and passes over it")
+        if self.vocabulary.is_cut(text):
+            found.append(f"{self.name} reads the first {self.vocabulary.context - 2} tokens of '{text[:40]}…' and no more")
+        return found
+
+
+def load_starter(name: str, device: str) -> StarterPerceptor:
+    """The starter perceptor that ships with dreamsweep. Raises WeightsError when its file is missing or damaged."""
+    tensors, metadata, sha256 = read_weights(name)
+    record = json.loads(metadata["shape"])
+    shape = ClipShape(**{**record, "vision_layers": tuple(record["vision_layers"])})
+    vocabulary = Vocabulary(tensors.pop("vocabulary").numpy().astype(np.int64), shape.context)
+    model = build_clip(shape, len(vocabulary))
+    model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+    return StarterPerceptor(name, model, vocabulary, sha256, device)
+
+
+def save_starter(path: Path, shape: ClipShape, vocabulary: Vocabulary, state: dict[str, Tensor]) -> None:
+    """Writes a perceptor's weights in half precision, with its vocabulary and shape."""
+    tensors = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    tensors["vocabulary"] = torch.from_numpy(vocabulary.kept.astype(np.int32))
+    write_weights(path, tensors, {"shape": json.dumps(asdict(shape))})

@@ -1,0 +1,151 @@
+"""Bézier strokes drawn to match a prompt: CLIPDraw (Frans, Soros & Witkowski, 2021, arXiv:2106.14843), with our own rasteriser.
+
+A drawing is `num_paths` strokes with round ends, each of 1 to `segments_max` joined cubic Bézier curves, with a width and an RGBA
+colour. Gradient descent moves control points, widths and colours, each with a learning rate of its own.
+
+Departures from the paper: a width is the stroke's whole width in pixels, where diffvg, the rasteriser used there, takes it for
+half of it; the guide makes the augmented views; a trial whose loss, gradient or strokes are no longer finite stops where it was.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from dreamsweep.descent import make_optimizer, pack_optimizer, silence_diverged, unpack_optimizer
+from dreamsweep.engines import Guide, State, Step
+from dreamsweep.engines.rasterise import Strokes, rasterise
+from dreamsweep.engines.svg import write_svg
+from dreamsweep.errors import SweepFileError
+from dreamsweep.randomness import generator
+from dreamsweep.spec import ImageFile, StrokesSpec, Trial
+
+SIDE = 224
+"""Units along a side of the canvas: learning rates and widths are in pixels of the paper's canvas, whatever ours measures."""
+RADIUS = 0.1
+"""A new stroke's next control point is uniform in a square of this side around the one before, as a share of the canvas."""
+DROPS = ((0.5, 0.4), (0.75, 0.1))
+"""From this share of the iterations on, the points' learning rate is multiplied by this."""
+
+
+class StrokesEngine:
+    """Draws a batch of trials with one spec; see `dreamsweep.engines.Engine`."""
+
+    def __init__(self, spec: StrokesSpec, device: torch.device | str = "cpu") -> None:
+        self.spec = spec
+        self.device = torch.device(device)
+
+    def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
+        """Descends the guide, one `Step` an iteration; a step's `draw`, `state` and `svg` speak of the latest step taken.
+
+        Raises `SweepFileError` when the picture to start from cannot be read.
+        """
+        state = {key: value.to(self.device, copy=True) for key, value in (state or begin(self.spec, trials)).items()}
+        strokes = Strokes(*(state[name] for name in ("points", "segments", "widths", "colors")))
+        moving = (strokes.points, strokes.widths, strokes.colors)
+        optimizer = make_optimizer(self.spec.optimizer, moving, [1.0, self.spec.width_rate, self.spec.color_rate])
+        unpack_optimizer(optimizer, state)
+        full_rate, alive, done = optimizer.param_groups[0]["lr"], state["alive"], int(state["iteration"])
+        for iteration in range(done + 1, trials[0].num_iter + 1):
+            rate = optimizer.param_groups[0]["lr"] = full_rate * rate_share(iteration, trials[0].num_iter)
+            for tensor in moving:
+                tensor.requires_grad_().grad = None
+            guidance = guide(self.draw(strokes), iteration)
+            alive = self._descend(moving, optimizer, guidance.loss, alive)
+            yield Step(
+                iteration=iteration,
+                loss=torch.where(alive, guidance.loss.detach(), torch.nan),
+                similarity=torch.where(alive, guidance.similarity.detach(), torch.nan),
+                learning_rate=rate,
+                draw=lambda: self.draw(strokes),
+                state=lambda iteration=iteration, alive=alive: _pack(strokes, optimizer, iteration, alive),  # type: ignore[misc]
+                svg=lambda: write_svg(strokes, SIDE, self.spec.background, self.spec.canvas),
+            )
+
+    def draw(self, strokes: Strokes) -> Float[Tensor, "b 3 h w"]:
+        """The pictures of strokes given in units; differentiable where the strokes ask for a gradient."""
+        side, scale = self.spec.canvas, self.spec.canvas / SIDE
+        scaled = Strokes(strokes.points * scale, strokes.segments, strokes.widths * scale, strokes.colors)
+        return rasterise(scaled, side, side, paper(self.spec.background).to(self.device))
+
+    def _descend(self, moving: Sequence[Tensor], optimizer: torch.optim.Optimizer, loss: Tensor, alive: Tensor) -> Bool[Tensor, "b"]:
+        """One step of the trials that are alive, into the bounds that strokes keep; says which still are.
+
+        The others stay exactly where they are, though an optimizer's momentum would carry them on.
+        """
+        alive = alive & torch.isfinite(loss.detach())
+        torch.where(alive, loss, 0.0).sum().backward()  # type: ignore[no-untyped-call]
+        alive = alive & _finite([tensor.grad for tensor in moving if tensor.grad is not None], alive)
+        silence_diverged(moving, torch.where(alive, 0.0, torch.nan))
+        with torch.no_grad():
+            before = [tensor.clone() for tensor in moving]
+            optimizer.step()
+            alive = alive & _finite(moving, alive)
+            _, widths, colors = moving
+            widths.clamp_(min(1.0, self.spec.max_width), self.spec.max_width)
+            colors.clamp_(0, 1)
+            for tensor, old in zip(moving, before, strict=True):
+                tensor.copy_(torch.where(alive.reshape(-1, *[1] * (tensor.ndim - 1)), tensor, old))
+        return alive
+
+
+def begin(spec: StrokesSpec, trials: Sequence[Trial]) -> State:
+    """The state before the first iteration: every trial's random strokes, from its own seed."""
+    drawn = [_random_strokes(spec, generator(trial.seed, "strokes")) for trial in trials]
+    strokes = Strokes(*(torch.stack(tensors) for tensors in zip(*drawn, strict=True)))
+    if spec.init_image is not None:
+        strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image))
+    return _pack(strokes, None, 0, torch.ones(len(trials), dtype=torch.bool))
+
+
+def rate_share(iteration: int, num_iter: int) -> float:
+    """The share of the points' learning rate that is left in an iteration, counted from 1."""
+    return next((share for since, share in reversed(DROPS) if iteration - 1 >= since * num_iter), 1.0)
+
+
+def paper(color: str) -> Float[Tensor, "3 1 1"]:
+    """`#rrggbb` as a background, in [0, 1]."""
+    return torch.tensor([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]).reshape(3, 1, 1)
+
+
+def read_picture(file: ImageFile) -> Float[Tensor, "3 224 224"]:
+    """A picture file, squeezed to a square of 224 pixels, in [0, 1]; `SweepFileError` when it cannot be read."""
+    try:
+        with Image.open(file.path) as picture:
+            pixels = np.asarray(picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS), dtype=np.float32)
+    except OSError as error:
+        raise SweepFileError(f"init_image: {file.path!r} cannot be read as a picture ({error}); name a PNG, JPEG or WebP file.") from None
+    return torch.from_numpy(pixels / 255).movedim(-1, 0)  # h w 3 -> 3 h w
+
+
+def _random_strokes(spec: StrokesSpec, randomness: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Points, segments, widths and colours of one trial: a random walk from a uniform place, width 1, uniform RGBA."""
+    count = spec.num_paths
+    first = torch.rand(count, 1, 2, generator=randomness)
+    steps = (torch.rand(count, 3 * spec.segments_max, 2, generator=randomness) - 0.5) * RADIUS
+    points = torch.cat((first, first + steps.cumsum(1)), 1) * SIDE
+    segments = torch.randint(1, spec.segments_max + 1, (count,), generator=randomness)
+    widths = torch.full((count,), min(1.0, spec.max_width))
+    return points, segments, widths, torch.rand(count, 4, generator=randomness)
+
+
+def _colors_at(strokes: Strokes, picture: Float[Tensor, "3 224 224"]) -> Float[Tensor, "b p 3"]:
+    """The picture's mean colour at each stroke's control points."""
+    x, y = strokes.points.long().clamp(0, SIDE - 1).unbind(-1)
+    used = torch.arange(x.shape[-1]) <= 3 * strokes.segments[..., None]
+    colors = (picture[:, y, x] * used).sum(-1) / used.sum(-1)  # 3 b p
+    return colors.movedim(0, -1)
+
+
+def _finite(tensors: Sequence[Tensor], alive: Tensor) -> Bool[Tensor, "b"]:
+    """Which trials' rows are finite in all of the tensors, `b …` each."""
+    return torch.stack([torch.isfinite(tensor).flatten(1).all(1) for tensor in tensors] or [alive]).all(0)
+
+
+def _pack(strokes: Strokes, optimizer: torch.optim.Optimizer | None, iteration: int, alive: Tensor) -> State:
+    drawn = {name: getattr(strokes, name).detach().clone() for name in ("points", "segments", "widths", "colors")}
+    moments = pack_optimizer(optimizer) if optimizer else {}
+    return {**drawn, **moments, "alive": alive.clone(), "iteration": torch.tensor(iteration)}

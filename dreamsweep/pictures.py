@@ -1,0 +1,76 @@
+"""Pictures between tensors, Pillow and bytes."""
+
+import hashlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from torch import Tensor
+
+from dreamsweep.errors import SweepFileError
+from dreamsweep.spec import ImageFile
+
+METADATA_KEY = "dreamsweep"
+"""The text chunk of every PNG that holds its trial's spec as JSON."""
+FRAME_MILLISECONDS = 80
+
+
+def to_bytes(pictures: Float[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:
+    """Pixels in [0, 1] as 8-bit ones, rounded; what is not a number becomes 0."""
+    return (pictures.detach().nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8).cpu()
+
+
+def png_bytes(picture: UInt8[Tensor, "3 h w"], spec_json: str) -> bytes:
+    """A PNG with the trial's spec inside it."""
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(METADATA_KEY, spec_json)
+    out = io.BytesIO()
+    _image(picture).save(out, "PNG", pnginfo=info)
+    return out.getvalue()
+
+
+def film_bytes(frames: Sequence[UInt8[Tensor, "3 h w"]]) -> bytes:
+    """An endless animated WebP of the frames; the last one stays a second."""
+    images = [_image(frame) for frame in frames]
+    durations = [FRAME_MILLISECONDS] * (len(images) - 1) + [1000]
+    out = io.BytesIO()
+    images[0].save(out, "WEBP", save_all=True, append_images=images[1:], duration=durations, loop=0, quality=85, method=2)
+    return out.getvalue()
+
+
+def decode_png(data: bytes) -> UInt8[Tensor, "3 h w"]:
+    """The pixels of a PNG that `png_bytes` made."""
+    return torch.from_numpy(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).copy()).permute(2, 0, 1)
+
+
+def pixels_sha256(picture: UInt8[Tensor, "3 h w"]) -> str:
+    """SHA-256 of a picture's size and pixels, whatever file they are in."""
+    array: NDArray[np.uint8] = picture.contiguous().numpy()
+    return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
+
+
+def read_picture(file: ImageFile, side: int) -> Float[Tensor, "3 h w"]:
+    """A picture from the user's disk, cut to a square of `side` pixels, in [0, 1].
+
+    Raises SweepFileError when it is missing, is no picture, or has changed since the sweep was read.
+    """
+    try:
+        with open(file.path, "rb") as handle:
+            data = handle.read()
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    except (OSError, UnidentifiedImageError) as error:
+        raise SweepFileError(f"init_image: {file.path!r} cannot be read as a picture ({type(error).__name__}).") from None
+    if file.sha256 and hashlib.sha256(data).hexdigest() != file.sha256:
+        raise SweepFileError(f"init_image: {file.path!r} has changed since the sweep was read; run the sweep again.")
+    rgba = image.convert("RGBA")
+    ground = Image.new("RGBA", rgba.size, "white")
+    square = ImageOps.fit(Image.alpha_composite(ground, rgba).convert("RGB"), (side, side), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).float() / 255
+
+
+def _image(picture: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    return Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())

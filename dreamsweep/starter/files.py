@@ -1,0 +1,63 @@
+"""The starter weights' files: safetensors beside this module, each with its SHA-256 in `weights.json`."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dreamsweep.errors import WeightsError
+
+_SHIPPED = Path(__file__).parent / "weights"
+STARTER_NAMES = ("starter-guide", "starter-judge", "starter-dvae")
+
+
+def weights_folder() -> Path:
+    """Where the starter weights lie: beside this module, or in DREAMSWEEP_STARTER_WEIGHTS."""
+    return Path(os.environ.get("DREAMSWEEP_STARTER_WEIGHTS", _SHIPPED))
+
+
+def read_weights(name: str) -> tuple[dict[str, Tensor], dict[str, str], str]:
+    """(tensors, metadata, SHA-256) of one starter file. Raises WeightsError when it is missing, cut short or changed."""
+    path = weights_folder() / f"{name}.safetensors"
+    found = file_sha256(path, name)
+    expected = expected_sha256(name)
+    if found != expected:
+        raise WeightsError(
+            f"weights {name!r}: {path} is damaged (SHA-256 {found[:12]}…, expected {expected[:12]}…); restore it with git, or install again."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {}), found  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise WeightsError(f"weights {name!r}: {path} cannot be read as safetensors ({error}); install again.") from None
+
+
+def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Writes one starter file and its SHA-256 into `weights.json` beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata)
+    index = path.parent / "weights.json"
+    record = json.loads(index.read_text()) if index.exists() else {}
+    record[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
+    index.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def expected_sha256(name: str) -> str:
+    """The SHA-256 that a starter file was shipped with. Raises WeightsError when it is not listed."""
+    index = weights_folder() / "weights.json"
+    try:
+        return str(json.loads(index.read_text())[name])
+    except (OSError, KeyError, ValueError):
+        raise WeightsError(f"weights {name!r}: {index} does not list it; restore the file with git, or install again.") from None
+
+
+def file_sha256(path: Path, name: str) -> str:
+    """The SHA-256 of a weight file as it lies there. Raises WeightsError when it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(f"weights {name!r}: {path} cannot be read ({error.strerror}); restore it with git, or install again.") from None
