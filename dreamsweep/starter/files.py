@@ -61,3 +61,9 @@ def file_sha256(path: Path, name: str) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise WeightsError(f"weights {name!r}: {path} cannot be read ({error.strerror}); restore it with git, or install again.") from None
+
+
+def thing_names() -> list[str]:
+    """Names of about a thousand things that the starter weights know: the wrong answers of a guide's contrast."""
+    text = (Path(__file__).parent / "things.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]

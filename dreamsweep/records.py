@@ -1,0 +1,113 @@
+"""From a finished batch to its rows: one record a trial, and its score for every iteration."""
+
+import platform
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+
+import numpy as np
+import torch
+
+from dreamsweep import __version__
+from dreamsweep.batch import BatchLog
+from dreamsweep.expand import Shard
+from dreamsweep.pictures import pixels_sha256
+from dreamsweep.store import Store
+from dreamsweep.tables import ScoreRows, TrialRecord
+
+
+def trial_records(
+    shard: Shard,
+    log: BatchLog,
+    store: Store,
+    weights_sha256: dict[str, str],
+    warnings: list[list[str]],
+    device: str,
+    seconds: float,
+    with_svg: bool,
+) -> tuple[list[TrialRecord], list[ScoreRows]]:
+    """The rows of every trial of a finished batch. A trial's seconds are its even share of the batch's."""
+    records, scores = [], []
+    for index, trial in enumerate(shard.trials):
+        folder = f"{shard.sweep}/pictures/{trial.id}"
+        done = int(log.stopped_at[index])
+        loss, guide, judge = (_curve(curve[index], done) for curve in (log.loss, log.guide, log.judge))
+        marked = judge[~np.isnan(judge)]
+        diverged = bool(log.diverged[index])
+        share = seconds / len(shard.trials)
+        records.append(
+            TrialRecord(
+                trial=trial,
+                shard_id=shard.shard_id,
+                iterations_done=done,
+                loss_first=_number(loss[0]),
+                loss_last=_number(loss[-1]),
+                guide_first=_number(guide[0]),
+                guide_best=_number(np.nanmax(guide)) if not np.isnan(guide).all() else None,
+                guide_last=_number(guide[-1]),
+                judge_first=_number(marked[0]) if len(marked) else None,
+                judge_best=_number(marked.max()) if len(marked) else None,
+                judge_last=_number(marked[-1]) if len(marked) else None,
+                best_iteration=int(log.best_iteration[index]) if len(marked) else None,
+                final_uri=store.uri_of(f"{folder}/final.png"),
+                best_uri=store.uri_of(f"{folder}/best.png"),
+                film_uri=store.uri_of(f"{folder}/film.webp"),
+                svg_uri=store.uri_of(f"{folder}/strokes.svg") if with_svg else None,
+                embedding=log.embedding[index].tolist(),
+                picture_sha256=pixels_sha256(log.final[index]),
+                seconds=share,
+                iterations_per_second=done / max(share, 1e-9),
+                device=_device_name(device),
+                versions=_versions(),
+                weights_sha256=weights_sha256,
+                warnings=tuple(warnings[index]),
+                status="diverged" if diverged else "done",
+                error=_reason(shard, index, done) if diverged else None,
+                finished_at=datetime.now(UTC),
+            )
+        )
+        kept = log.snapshot[index, :done].nonzero().flatten().tolist()
+        uris: list[str | None] = [None] * done
+        for at in kept:
+            uris[at] = store.uri_of(f"{folder}/{at + 1:06d}.png")
+        scores.append(
+            ScoreRows(
+                trial_id=trial.id,
+                iteration=np.arange(1, done + 1, dtype=np.int32),
+                loss=loss,
+                guide=guide,
+                judge=judge,
+                learning_rate=_curve(log.learning_rate, done),
+                elapsed=_curve(log.elapsed, done),
+                snapshot_uri=uris,
+            )
+        )
+    return records, scores
+
+
+def _curve(values: torch.Tensor, done: int) -> np.ndarray:
+    return values[:done].numpy().astype(np.float32)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _reason(shard: Shard, index: int, iteration: int) -> str:
+    trial = shard.trials[index]
+    return (
+        f"trial {trial.id} ({trial.engine.engine}, seed {trial.seed}): loss is not a number at iteration {iteration}/{trial.num_iter}. "
+        f"Lower learning_rate (it is {trial.engine.optimizer.learning_rate:g})."
+    )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {"dreamsweep": __version__, "python": platform.python_version(), "torch": version("torch"), "platform": platform.platform()}
+
+
+@cache
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{device} ({platform.machine()}, {torch.get_num_threads()} threads)"

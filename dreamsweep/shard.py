@@ -1,0 +1,199 @@
+"""One shard: a batch of trials from its first iteration, or its last checkpoint, to staged pictures and rows."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from dreamsweep.batch import BatchLog, is_due
+from dreamsweep.devices import resolve_device
+from dreamsweep.engines import Engine, State, Step, make_engine, weights_used
+from dreamsweep.expand import Shard
+from dreamsweep.guidance import ClipGuide, Judge
+from dreamsweep.manifest import shard_is_done, stage_shard
+from dreamsweep.perceptors import load_perceptor
+from dreamsweep.pictures import decode_png, film_bytes, png_bytes
+from dreamsweep.records import trial_records
+from dreamsweep.spec import Trial
+from dreamsweep.store import Store
+from dreamsweep.tables import scores_table, trials_table
+
+CHECKPOINT_SECONDS = 15.0
+"""Between checkpoints: what a kill loses at most."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a shard is."""
+
+    shard_id: str
+    iteration: int
+    iterations: int
+    trials: int
+    best: float | None
+    """The judge's best mark so far."""
+    iterations_per_second: float
+    """Trials × iterations, since the shard started or resumed."""
+    status: Literal["running", "resumed", "done", "already done"]
+
+
+def run_shard(shard: Shard, store: Store, device: str = "auto") -> Iterator[Progress]:
+    """Generates a shard and stages it; says after every iteration how far it is.
+
+    A staged shard is left as it is; one that was cut off goes on from its checkpoint. Raises DreamsweepError for what the
+    user can mend; a trial that diverges is no error but a row with its reason.
+    """
+    trials, iterations = shard.trials, shard.trials[0].num_iter
+    if shard_is_done(store, shard.sweep, shard.shard_id):
+        yield Progress(shard.shard_id, iterations, iterations, len(trials), None, 0.0, "already done")
+        return
+    device = resolve_device(device)
+    run = _Run(shard, store, device)
+    yield run.progress("resumed" if run.resumed_at else "running")
+    for step in run.engine.generate(trials, run.guide, run.state):
+        run.take(step)
+        yield run.progress("running")
+        if not run.log.running(step.iteration + 1).any() and step.iteration < iterations:
+            break
+    run.stage()
+    yield run.progress("done")
+
+
+class _Run:
+    """A shard while it runs: its engine, guide and judge, and the log that its checkpoints hold."""
+
+    def __init__(self, shard: Shard, store: Store, device: str) -> None:
+        first = shard.trials[0]
+        self.shard, self.store, self.device = shard, store, device
+        self.trials: Sequence[Trial] = shard.trials
+        self.iterations = first.num_iter
+        self.engine: Engine = make_engine(first.engine, first.weights, device)
+        guide, judge = load_perceptor(first.guide, device), load_perceptor(first.judge, device)
+        self.guide = ClipGuide(guide, self.trials, contrast_names() if first.engine.contrast else ())
+        self.judge = Judge(judge, self.trials)
+        self.sha256 = {guide.name: guide.sha256, judge.name: judge.sha256, **weights_used(first.engine, first.weights, device)}
+        self.warnings = [_warnings_for(trial, (guide, judge)) for trial in self.trials]
+        self.frames: dict[tuple[str, int], Tensor] = {}
+        self.svg: list[str] | None = None
+        self.state, self.log = self._resume()
+        self.iteration = self.resumed_at = int(self.state["iteration"]) if self.state else 0
+        self.spent_before = float(self.log.elapsed[self.resumed_at - 1]) if self.resumed_at else 0.0
+        self.started = self.checkpointed = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        return self.spent_before + time.monotonic() - self.started
+
+    def progress(self, status: Literal["running", "resumed", "done"]) -> Progress:
+        best = float(self.log.best_mark.max())
+        pace = (self.iteration - self.resumed_at) * len(self.trials) / max(1e-9, time.monotonic() - self.started)
+        return Progress(
+            self.shard.shard_id, self.iteration, self.iterations, len(self.trials), best if best > -1 else None, pace, status
+        )
+
+    def take(self, step: Step) -> None:
+        """Logs one step: marks, snapshots and checkpoints where they are due."""
+        first, self.iteration = self.trials[0], step.iteration
+        self.log.add(step, self.elapsed)
+        snapshot = is_due(step.iteration, first.snapshot_every, self.iterations)
+        last = step.iteration == self.iterations
+        if last or snapshot or step.iteration == 1 or is_due(step.iteration, first.judge_every, self.iterations):
+            pictures = step.draw()
+            marks, embeddings = self.judge.mark(pictures)
+            self.log.mark(step.iteration, pictures, marks, embeddings, first.engine.early_stop)
+            if snapshot:
+                self._keep_snapshots(step.iteration)
+        if last and step.svg:
+            self.svg = step.svg()
+        if time.monotonic() - self.checkpointed > CHECKPOINT_SECONDS and not last:
+            self._checkpoint(step)
+
+    def stage(self) -> None:
+        """Writes the pictures, then the rows, then the shard's manifest; the checkpoint is no longer needed."""
+        for index, trial in enumerate(self.trials):
+            told = spec_json(trial)
+            self.store.write(self._picture_key(trial, "final.png"), png_bytes(self.log.final[index], told), "image/png")
+            self.store.write(self._picture_key(trial, "best.png"), png_bytes(self.log.best[index], told), "image/png")
+            self.store.write(self._picture_key(trial, "film.webp"), film_bytes(self._film(index)), "image/webp")
+            if self.svg:
+                self.store.write(self._picture_key(trial, "strokes.svg"), self.svg[index].encode(), "image/svg+xml")
+        records, scores = trial_records(self.shard, self.log, self.store, self.sha256, self.warnings, self.device, self.elapsed, bool(self.svg))
+        sweep = self.shard.sweep
+        stage_shard(self.store, sweep, self.shard.shard_id, trials_table(sweep, records), scores_table(sweep, scores))
+        self.store.delete(self._checkpoint_key)
+
+    def _keep_snapshots(self, iteration: int) -> None:
+        kept = self.log.running(iteration) & ~self.log.diverged
+        self.log.snapshot[kept, iteration - 1] = True
+        for index in kept.nonzero().flatten().tolist():
+            trial = self.trials[index]
+            self.frames[trial.id, iteration] = self.log.final[index].clone()
+            data = png_bytes(self.log.final[index], spec_json(trial))
+            self.store.write(self._picture_key(trial, f"{iteration:06d}.png"), data, "image/png")
+
+    def _film(self, index: int) -> list[Tensor]:
+        """The snapshots, those from before a resume read back, and the final picture."""
+        trial = self.trials[index]
+        frames = []
+        for iteration in (self.log.snapshot[index].nonzero().flatten() + 1).tolist():
+            if (trial.id, iteration) not in self.frames:
+                self.frames[trial.id, iteration] = decode_png(self.store.read(self._picture_key(trial, f"{iteration:06d}.png")))
+            frames.append(self.frames[trial.id, iteration])
+        return [*frames, self.log.final[index]]
+
+    def _picture_key(self, trial: Trial, name: str) -> str:
+        return f"{self.shard.sweep}/pictures/{trial.id}/{name}"
+
+    @property
+    def _checkpoint_key(self) -> str:
+        return f"{self.shard.sweep}/staging/{self.shard.shard_id}/checkpoint.safetensors"
+
+    def _checkpoint(self, step: Step) -> None:
+        tensors = {key: value.detach().cpu().contiguous() for key, value in {**step.state(), **self.log.state()}.items()}
+        self.store.write(self._checkpoint_key, save_tensors(tensors, {"trials": json.dumps([t.id for t in self.trials])}))
+        self.checkpointed = time.monotonic()
+
+    def _resume(self) -> tuple[State | None, BatchLog]:
+        """The last checkpoint, where it is of these very trials; else a fresh log."""
+        fresh = BatchLog.empty(len(self.trials), self.iterations)
+        if not self.store.exists(self._checkpoint_key):
+            return None, fresh
+        data = self.store.read(self._checkpoint_key)
+        if checkpoint_trials(data) != [t.id for t in self.trials]:
+            return None, fresh
+        tensors = load_tensors(data)
+        return {k: v for k, v in tensors.items() if not k.startswith("log.")}, BatchLog.from_state(tensors)
+
+
+def checkpoint_trials(data: bytes) -> list[str]:
+    """The ids of the trials that a checkpoint is of; none if it cannot be read."""
+    try:
+        length = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + length])
+        found: list[str] = json.loads(header["__metadata__"]["trials"])
+    except (ValueError, KeyError):
+        return []
+    return found
+
+
+def spec_json(trial: Trial) -> str:
+    """A trial's spec and id, as its pictures carry it."""
+    return json.dumps({"trial_id": trial.id, **trial.model_dump(mode="json")}, sort_keys=True)
+
+
+def contrast_names() -> list[str]:
+    """Names of other things, for the contrast of a guide."""
+    from dreamsweep.starter.files import thing_names
+
+    return thing_names()
+
+
+def _warnings_for(trial: Trial, perceptors: Sequence[object]) -> list[str]:
+    texts = [trial.prompt.text, *(p.text for p in trial.prompt.also), *(p.text for p in trial.prompt.negatives)]
+    return [w for p in perceptors for text in texts for w in p.warnings_for(text)]  # type: ignore[attr-defined]
