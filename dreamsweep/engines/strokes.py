@@ -60,7 +60,7 @@ class StrokesEngine:
                 loss=torch.where(alive, guidance.loss.detach(), torch.nan),
                 similarity=torch.where(alive, guidance.similarity.detach(), torch.nan),
                 learning_rate=rate,
-                draw=lambda: self.draw(strokes),
+                draw=torch.no_grad()(lambda: self.draw(strokes)),
                 state=lambda iteration=iteration, alive=alive: _pack(strokes, optimizer, iteration, alive),  # type: ignore[misc]
                 svg=lambda: write_svg(strokes, SIDE, self.spec.background, self.spec.canvas),
             )
