@@ -1,0 +1,178 @@
+"""The strokes engine: follows its guide, resumes to the bit, and keeps its trials apart."""
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dreamsweep.engines import Guidance, State, Step
+from dreamsweep.engines.strokes import StrokesEngine, begin, paper, rate_share
+from dreamsweep.errors import SweepFileError
+from dreamsweep.spec import Prompt, StrokesSpec, Trial
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta")
+
+
+def make_trials(seeds: Sequence[int] = (0,), **fields: object) -> list[Trial]:
+    settings = {"canvas": 48, "num_paths": 12, "num_iter": 6, **fields}
+    spec = StrokesSpec.model_validate(settings)
+    common = {"engine": spec, "guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
+    return [Trial(prompt=Prompt(text="a disc"), seed=s, snapshot_every=0, judge_every=1, **common) for s in seeds]  # type: ignore[arg-type]
+
+
+def disc(side: int) -> Tensor:
+    """A red disc on white, 3 h w."""
+    place = (torch.arange(side) + 0.5) / side - 0.5
+    inside = (place[:, None] ** 2 + place**2 < 0.09).float()
+    return torch.stack((torch.ones_like(inside), 1 - inside, 1 - inside))
+
+
+class TargetGuide:
+    """Wants a picture: the mean squared distance, scaled so that every optimizer's own learning rate does something."""
+
+    def __init__(self, target: Tensor, broken: tuple[int, int] | None = None, scale: float = 1.0) -> None:
+        self.target, self.broken, self.scale = target, broken, scale
+
+    def __call__(self, pictures: Tensor, iteration: int) -> Guidance:
+        loss = (pictures - self.target).square().mean((1, 2, 3)) * self.scale
+        if self.broken is not None and iteration == self.broken[1]:
+            factors = torch.ones(len(loss))
+            factors[self.broken[0]] = math.nan
+            loss = loss * factors
+        return Guidance(loss, 1 - loss.detach())
+
+
+def run(trials: list[Trial], guide: TargetGuide, state: State | None = None) -> list[tuple[Step, Tensor]]:
+    engine = trials[0].engine
+    assert isinstance(engine, StrokesSpec)
+    return [(step, step.draw()) for step in StrokesEngine(engine).generate(trials, guide, state)]
+
+
+LEFT = {"adam": 0.75, "adamw": 0.75, "rmsprop": 0.5, "adagrad": 0.8, "sgd": 0.8, "adadelta": 0.97}
+"""The share of the first loss that at most is left after 60 iterations at the engine's own learning rates."""
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_comes_near_to_what_the_guide_wants(optimizer: str) -> None:
+    trials = make_trials((0, 1), num_paths=24, num_iter=60, optimizer=optimizer)
+    steps = run(trials, TargetGuide(disc(48), scale=100))  # SGD and Adadelta follow the loss's scale, the others hardly
+    first, last = steps[0][0].loss, steps[-1][0].loss
+    assert (last < LEFT[optimizer] * first).all(), f"{first} -> {last}"
+    assert steps[-1][1].min() >= 0 and steps[-1][1].max() <= 1 and not steps[-1][1].requires_grad
+
+
+def test_a_long_descent_draws_the_target() -> None:
+    steps = run(make_trials(num_paths=48, num_iter=150), TargetGuide(disc(48)))
+    assert steps[-1][0].loss.item() < 0.03 * steps[0][0].loss.item()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_resumes_to_the_bit(optimizer: str) -> None:
+    trials, guide = make_trials((0, 1), optimizer=optimizer), TargetGuide(disc(48))
+    whole = run(trials, guide)
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    step = next(islice(StrokesEngine(spec).generate(trials, guide), 2, None))  # after iteration 3, before the rate's first drop
+    state = step.state()
+    kept = {key: value.clone() for key, value in state.items()}
+    for _ in range(2):  # resuming leaves the state as it was, so that it can be resumed from again
+        rest = run(trials, guide, state)
+        assert [s.iteration for s, _ in rest] == [4, 5, 6]
+        for (step, picture), (expected, expected_picture) in zip(rest, whole[3:], strict=True):
+            assert torch.equal(picture, expected_picture) and torch.equal(step.loss, expected.loss)
+            assert step.learning_rate == expected.learning_rate
+        assert all(torch.equal(state[key], kept[key]) for key in kept)
+    assert all(value.is_contiguous() for value in state.values())
+
+
+def test_alone_or_in_a_batch_of_eight() -> None:
+    together = run(make_trials(range(8)), TargetGuide(disc(48)))[-1][1]
+    for seed in (0, 3, 7):
+        alone = run(make_trials((seed,)), TargetGuide(disc(48)))[-1][1]
+        torch.testing.assert_close(alone[0], together[seed], rtol=0, atol=1e-5)
+
+
+def test_same_seed_same_picture_and_another_seed_another() -> None:
+    one, again, other = (run(make_trials((seed,), num_iter=2), TargetGuide(disc(48)))[-1][1] for seed in (4, 4, 5))
+    assert torch.equal(one, again) and (one - other).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_diverged_trial_stands_still_and_its_mates_go_on(optimizer: str) -> None:
+    trials = make_trials(range(3), optimizer=optimizer)
+    broken, clean = run(trials, TargetGuide(disc(48), broken=(1, 3))), run(trials, TargetGuide(disc(48)))
+    for (step, picture), (expected, expected_picture) in zip(broken, clean, strict=True):
+        assert torch.equal(picture[[0, 2]], expected_picture[[0, 2]])
+        assert torch.isnan(step.loss).tolist() == [False, step.iteration >= 3, False]
+        assert torch.equal(step.loss[[0, 2]], expected.loss[[0, 2]])
+    assert torch.equal(broken[-1][1][1], broken[1][1][1])  # where it stood after iteration 2
+    assert all(torch.isfinite(value).all() for value in broken[-1][0].state().values())
+
+
+def test_a_diverged_trial_stays_diverged_after_a_resume() -> None:
+    trials, guide = make_trials(range(2), num_iter=4), TargetGuide(disc(48), broken=(0, 1))
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    state = next(iter(StrokesEngine(spec).generate(trials, guide))).state()
+    assert all(torch.isnan(step.loss).tolist() == [True, False] for step, _ in run(trials, guide, state))
+
+
+def test_the_canvas_changes_nothing_but_resolution() -> None:
+    small, large = (run(make_trials(canvas=side), TargetGuide(disc(side)))[-1][1] for side in (112, 448))
+    shrunk = torch.nn.functional.avg_pool2d(large, 4)
+    assert (small - shrunk).square().mean().sqrt() < 0.04
+
+
+def test_strokes_keep_their_bounds() -> None:
+    state = run(make_trials(max_width=2.0, width_rate=5.0, color_rate=5.0), TargetGuide(disc(48)))[-1][0].state()
+    assert state["widths"].min() >= 1 and state["widths"].max() <= 2
+    assert state["colors"].min() >= 0 and state["colors"].max() <= 1
+    assert (state["widths"] == 2).any() and (state["colors"] == 1).any()
+
+
+def test_first_strokes_are_a_random_walk() -> None:
+    trials = make_trials((0,), num_paths=2000)
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    state = begin(spec, trials)
+    first, steps = state["points"][:, :, 0] / 224, state["points"].diff(dim=2) / 224
+    assert first.min() >= 0 and first.max() <= 1 and abs(first.mean().item() - 0.5) < 0.02
+    assert 0.049 < steps.abs().max() <= 0.0501
+    assert set(state["segments"].flatten().tolist()) == {1, 2, 3} and (state["widths"] == 1).all()
+
+
+def test_the_rate_of_points_drops_twice() -> None:
+    assert [rate_share(i, 8) for i in range(1, 9)] == [1, 1, 1, 1, 0.4, 0.4, 0.1, 0.1]
+    assert [step.learning_rate for step, _ in run(make_trials(num_iter=4), TargetGuide(disc(48)))] == [1.0, 1.0, 0.4, 0.1]
+
+
+def test_an_init_image_gives_the_first_colors(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20), (0, 128, 255)).save(tmp_path / "blue.png")
+    trials = make_trials(init_image=str(tmp_path / "blue.png"))
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    colors = begin(spec, trials)["colors"][..., :3]
+    torch.testing.assert_close(colors, torch.tensor([0.0, 128 / 255, 1.0]).expand_as(colors))
+
+
+def test_an_init_image_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "no.png").write_text("not a picture")
+    with pytest.raises(SweepFileError, match=r"init_image: .*no\.png.* cannot be read as a picture"):
+        run(make_trials(init_image=str(tmp_path / "no.png")), TargetGuide(disc(48)))
+
+
+def test_svg_speaks_of_each_trial() -> None:
+    step = run(make_trials((0, 1), num_iter=1, background="#102030"), TargetGuide(disc(48)))[-1][0]
+    assert step.svg is not None
+    texts = step.svg()
+    assert len(texts) == 2 and texts[0] != texts[1]
+    assert all(text.count("<path") == 12 and 'fill="#102030"' in text and 'width="48"' in text for text in texts)
+
+
+def test_paper() -> None:
+    assert paper("#ff0080").flatten().tolist() == pytest.approx([1, 0, 128 / 255])

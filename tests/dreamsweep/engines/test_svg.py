@@ -1,0 +1,72 @@
+"""SVG of strokes: another renderer draws from it what our rasteriser draws."""
+
+import io
+import math
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dreamsweep.engines.rasterise import Strokes, rasterise
+from dreamsweep.engines.svg import write_svg
+
+resvg = pytest.importorskip("resvg_py", reason="resvg-py, the independent renderer, is not installed")
+SIDE = 224
+
+
+def random_strokes(p: int, narrowest: float, widest: float, seed: int) -> Strokes:
+    randomness = torch.Generator().manual_seed(seed)
+    first = torch.rand(1, p, 1, 2, generator=randomness)
+    steps = (torch.rand(1, p, 9, 2, generator=randomness) - 0.5) * 0.2
+    points = torch.cat((first, first + steps.cumsum(2)), 2) * SIDE
+    widths = narrowest + (widest - narrowest) * torch.rand(1, p, generator=randomness)
+    return Strokes(points, torch.randint(1, 4, (1, p), generator=randomness), widths, torch.rand(1, p, 4, generator=randomness))
+
+
+def rendered(text: str, zoom: int) -> np.ndarray:
+    """The SVG as resvg draws it, `zoom` times as large and then averaged down: `h w 3` in [0, 1]."""
+    large = text.replace(f'width="{SIDE}" height="{SIDE}"', f'width="{zoom * SIDE}" height="{zoom * SIDE}"')
+    pixels = np.asarray(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=large)))).convert("RGB")) / 255
+    return pixels.reshape(SIDE, zoom, SIDE, zoom, 3).mean((1, 3))
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return -10 * math.log10(((one - other) ** 2).mean())
+
+
+@pytest.mark.parametrize(("p", "narrowest", "widest", "seed"), [(64, 1, 4, 0), (256, 1, 10, 1), (256, 1, 1, 2)])
+def test_an_independent_renderer_draws_the_same(p: int, narrowest: float, widest: float, seed: int) -> None:
+    strokes = random_strokes(p, narrowest, widest, seed)
+    ours = rasterise(strokes, SIDE, SIDE, torch.ones(3, 1, 1))[0].movedim(0, -1).numpy()
+    text = write_svg(strokes, SIDE, "#ffffff")[0]
+    assert psnr(ours, rendered(text, zoom=6)) > 36
+    if widest > 1:  # at its own size resvg draws strokes of one pixel as hairlines, 29 dB from its own enlarged picture
+        assert psnr(ours, rendered(text, zoom=1)) > 33
+
+
+def test_names_every_stroke_in_order_and_well_formed() -> None:
+    strokes = random_strokes(5, 1, 4, 3)
+    text = write_svg(strokes, SIDE, "#FFEE00", pixels=64)[0]
+    root = ElementTree.fromstring(text)
+    assert (root.get("width"), root.get("viewBox")) == ("64", "0 0 224 224")
+    name = "{http://www.w3.org/2000/svg}"
+    rect, group = root.find(f"{name}rect"), root.find(f"{name}g")
+    assert rect is not None and rect.get("fill") == "#ffee00"
+    assert group is not None and (group.get("stroke-linecap"), group.get("stroke-linejoin")) == ("round", "round")
+    paths = group.findall(f"{name}path")
+    assert [len((path.get("d") or "").split("C")[1].split()) for path in paths] == (6 * strokes.segments[0]).tolist()
+
+
+def test_numbers_never_vary() -> None:
+    points = torch.tensor([[-0.0001, 10.0], [0.12345, 1e-7], [100.5, 2.0], [1e6, -3.25]])[None, None]
+    strokes = Strokes(points, torch.ones(1, 1, dtype=torch.long), torch.tensor([[1.0]]), torch.tensor([[[0.0, 0.5, 1.0, 0.33333]]]))
+    expected = '<path d="M0 10C0.123 0 100.5 2 1000000 -3.25" stroke="#0080ff" stroke-opacity="0.3333" stroke-width="1"/>'
+    assert expected in write_svg(strokes, SIDE, "#ffffff")[0]
+
+
+def test_a_batch_gives_one_text_a_trial() -> None:
+    one, other = random_strokes(3, 1, 4, 0), random_strokes(3, 1, 4, 1)
+    both = Strokes(*(torch.cat(pair) for pair in zip(vars(one).values(), vars(other).values(), strict=True)))
+    assert write_svg(both, SIDE, "#ffffff") == write_svg(one, SIDE, "#ffffff") + write_svg(other, SIDE, "#ffffff")
