@@ -1,0 +1,109 @@
+"""What every engine keeps to. A new engine adds one line to SPECS."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from dreamsweep.engines import Engine, Guidance, Step, make_engine
+from dreamsweep.spec import DalleSpec, EngineSpec, OptimizerSpec, Prompt, StrokesSpec, Trial
+
+SPECS: dict[str, EngineSpec] = {
+    "dalle": DalleSpec(image_size=64, num_iter=12),
+    "strokes": StrokesSpec(canvas=48, num_paths=24, num_iter=12),
+}
+BATCH_TOLERANCE = 2 / 255
+"""How far a pixel may differ between a trial alone and the same trial in a batch: sums are ordered otherwise, no more."""
+
+
+def trials_of(spec: EngineSpec, seeds: Sequence[int]) -> list[Trial]:
+    return [
+        Trial(
+            prompt=Prompt(text="a red disc"), engine=spec, seed=seed, guide="starter-guide", judge="starter-judge",
+            weights="starter", snapshot_every=0, judge_every=5,
+        )
+        for seed in seeds
+    ]  # fmt: skip
+
+
+def towards_red(pictures: Tensor, iteration: int) -> Guidance:
+    """A guide that wants every picture red; it knows nothing of prompts."""
+    distance = (pictures - pictures.new_tensor([0.9, 0.1, 0.1])[:, None, None]).pow(2).mean((1, 2, 3))
+    return Guidance(distance * 50, 1 - distance.detach())
+
+
+def towards_red_but_third_breaks(pictures: Tensor, iteration: int) -> Guidance:
+    guidance = towards_red(pictures, iteration)
+    if iteration < 4 or len(pictures) < 3:
+        return guidance
+    broken = torch.zeros(len(pictures))
+    broken[2] = float("nan")
+    return replace(guidance, loss=guidance.loss + broken)
+
+
+def all_steps(engine: Engine, spec: EngineSpec, seeds: Sequence[int], guide=towards_red) -> list[tuple[Step, Tensor]]:  # type: ignore[no-untyped-def]
+    return [(step, step.draw().clone()) for step in engine.generate(trials_of(spec, seeds), guide)]
+
+
+@pytest.fixture(params=SPECS)
+def spec(request: pytest.FixtureRequest) -> EngineSpec:
+    return SPECS[request.param]
+
+
+@pytest.fixture
+def engine(spec: EngineSpec) -> Engine:
+    return make_engine(spec, "starter", "cpu")
+
+
+def test_pictures_are_in_range_and_every_iteration_is_told(engine: Engine, spec: EngineSpec) -> None:
+    steps = all_steps(engine, spec, [0, 1])
+    assert [step.iteration for step, _ in steps] == list(range(1, 13))
+    for step, picture in steps:
+        assert picture.shape[:2] == (2, 3) and picture.shape[2] == picture.shape[3]
+        assert picture.min() >= 0 and picture.max() <= 1
+        assert step.loss.shape == step.similarity.shape == (2,)
+        assert not step.loss.requires_grad and not picture.requires_grad
+
+
+def test_it_follows_its_guide(engine: Engine, spec: EngineSpec) -> None:
+    steps = all_steps(engine, spec, [0, 1])
+    assert (steps[-1][0].loss < 0.8 * steps[0][0].loss).all()
+
+
+def test_the_seed_decides_the_picture(engine: Engine, spec: EngineSpec) -> None:
+    one, again, other = (all_steps(engine, spec, [seed])[-1][1] for seed in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert (one - other).abs().mean() > 0.01
+
+
+def test_alone_or_in_a_batch_of_eight_it_is_the_same_picture(engine: Engine, spec: EngineSpec) -> None:
+    alone = all_steps(engine, spec, [5])[-1][1][0]
+    batch = all_steps(engine, spec, [0, 1, 2, 3, 4, 5, 6, 7])[-1][1][5]
+    assert (alone - batch).abs().max() < BATCH_TOLERANCE
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"])
+def test_it_goes_on_from_any_state_as_if_it_had_not_stopped(spec: EngineSpec, optimizer: str) -> None:
+    settings = {**spec.model_dump(), "optimizer": OptimizerSpec(name=optimizer)}  # type: ignore[arg-type]
+    spec = type(spec).model_validate(settings)
+    engine = make_engine(spec, "starter", "cpu")
+    trials = trials_of(spec, [0, 1])
+    for step in engine.generate(trials, towards_red):
+        if step.iteration == 5:
+            state = {key: value.clone() for key, value in step.state().items()}
+        last = step.draw()
+    for step in engine.generate(trials, towards_red, state):
+        assert step.iteration > 5
+        resumed = step.draw()
+    assert torch.equal(last, resumed)
+
+
+def test_a_diverged_trial_leaves_its_batch_mates_alone(engine: Engine, spec: EngineSpec) -> None:
+    whole = all_steps(engine, spec, [0, 1, 2, 3])
+    broken = all_steps(engine, spec, [0, 1, 2, 3], towards_red_but_third_breaks)
+    assert torch.isnan(broken[-1][0].loss).tolist() == [False, False, True, False]
+    for mate in (0, 1, 3):
+        assert torch.equal(whole[-1][1][mate], broken[-1][1][mate])
+    assert torch.isfinite(broken[-1][1]).all()

@@ -1,0 +1,129 @@
+"""Expansion: complete, stable, lazy, each trial once."""
+
+import itertools
+import time
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dreamsweep import expand
+from dreamsweep.errors import SweepFileError
+from dreamsweep.spec import Sweep, Trial
+from dreamsweep.sweepfile import parse_sweep
+
+GOLDEN = Path(__file__).parent / "golden_ids.txt"
+
+
+def a_sweep(**changes: object) -> Sweep:
+    return parse_sweep({"name": "t", "prompts": ["a heart", "a star"], "engines": ["dalle"], **changes}, Path("/"), "test")
+
+
+def test_lists_multiply_out() -> None:
+    sweep = a_sweep(
+        engines=[
+            {"engine": "dalle", "cutouts": [4, 8], "optimizer": ["adam", {"name": "sgd", "learning_rate": [1, 2, 3]}]},
+            {"engine": "strokes", "num_paths": [16, 32, 64]},
+        ],
+        seeds=[0, 1, 2],
+    )
+    trials = list(expand.trials(sweep))
+    assert len(trials) == len({t.id for t in trials}) == (2 * 4 + 3) * 2 * 3
+    assert {t.engine.optimizer.learning_rate for t in trials if t.engine.optimizer.name == "sgd"} == {1, 2, 3}
+
+
+def test_ids_are_golden() -> None:
+    """A change here orphans every picture already made. Regenerate with `python tests/dreamsweep/regenerate_golden_ids.py`."""
+    sweep = a_sweep(engines=["dalle", "strokes"], seeds=[0, 7], iterations=50)
+    assert [t.id for t in expand.trials(sweep)] == GOLDEN.read_text().split()
+
+
+def test_the_fast_id_is_the_trial_s_own() -> None:
+    for trial in expand.trials(a_sweep(engines=["dalle", "strokes"])):
+        assert Trial.model_validate(trial.model_dump()).id == trial.id
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    texts=st.lists(st.sampled_from(["a", "b", "c", "d e"]), min_size=1, max_size=6),
+    seeds=st.lists(st.integers(0, 3), min_size=1, max_size=5),
+    cutouts=st.lists(st.integers(1, 3), min_size=1, max_size=4),
+    shard_size=st.integers(1, 7),
+)
+def test_shards_partition_the_trials(texts: list[str], seeds: list[int], cutouts: list[int], shard_size: int) -> None:
+    sweep = a_sweep(prompts=texts, seeds=seeds, engines=[{"engine": "dalle", "cutouts": cutouts}], shard_size=shard_size)
+    trials = [t.id for t in expand.trials(sweep)]
+    shards = list(expand.shards(sweep))
+    assert [t.id for s in shards for t in s.trials] == trials
+    assert len(trials) == len(set(trials)) == len(set(texts)) * len(set(seeds)) * len(set(cutouts))
+    assert all(len({t.engine for t in s.trials}) == 1 and len(s.trials) <= shard_size for s in shards)
+    plan = expand.plan(sweep)
+    assert (plan.trials, plan.shards) == (len(trials), len(shards))
+
+
+def test_done_trials_are_left_out_and_shards_keep_their_names() -> None:
+    sweep = a_sweep(seeds={"count": 8}, shard_size=4)
+    whole = list(expand.shards(sweep))
+    done = {t.id for t in whole[0].trials} | {whole[1].trials[0].id}
+    rest = list(expand.shards(sweep, done))
+    assert [s.shard_id for s in rest] == [s.shard_id for s in whole[1:]]
+    assert rest[0].trials == whole[1].trials[1:]
+
+
+def test_a_million_trials_in_a_minute_and_constant_memory() -> None:
+    def peak(seeds: int) -> int:
+        sweep = a_sweep(prompts=[f"thing {i}" for i in range(100)], seeds={"count": seeds})
+        tracemalloc.start()
+        for _ in expand.trials(sweep):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(100) < 1.2 * peak(10) + 100_000
+    sweep = a_sweep(prompts=[f"thing {i}" for i in range(1000)], seeds={"count": 1000})
+    began = time.process_time()
+    assert sum(1 for _ in expand.trials(sweep)) == 1_000_000
+    assert time.process_time() - began < 60
+
+
+def test_expansion_is_lazy() -> None:
+    sweep = a_sweep(seeds={"count": 10**12})
+    assert len(list(itertools.islice(expand.trials(sweep), 5))) == 5
+
+
+def test_prompts_from_files_and_templates(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("# a comment\none\n\n two \none\n", encoding="utf-8")
+    (tmp_path / "table.csv").write_text("text,weight,negatives\nthree,2.5,blur|text\n", encoding="utf-8")
+    content = {
+        "name": "t",
+        "engines": ["dalle"],
+        "prompts": [
+            {"file": "lines.txt"},
+            {"file": "table.csv"},
+            {"template": "a {material} bust of {name}", "material": ["gold", "wax"], "name": ["ada", "bob"]},
+        ],
+    }
+    found = list(expand.prompts(parse_sweep(content, tmp_path, "test")))
+    assert [p.text for p in found] == [
+        "one", "two", "three", "a gold bust of ada", "a gold bust of bob", "a wax bust of ada", "a wax bust of bob",
+    ]  # fmt: skip
+    assert found[2].weight == 2.5 and [n.text for n in found[2].negatives] == ["blur", "text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("empty.txt", "\n\n", "holds no prompts"),
+        ("table.csv", "prompt\nx\n", "needs 'text'"),
+        ("table.csv", "text,weight\nx,heavy\n", "line 2"),
+        ("long.txt", "x" * 10_000, "line 1"),
+    ],
+)
+def test_a_prompt_file_that_will_not_do_is_named_with_its_line(tmp_path: Path, name: str, text: str, told: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    sweep = parse_sweep({"name": "t", "engines": ["dalle"], "prompts": name}, tmp_path, "test")
+    with pytest.raises(SweepFileError, match=told):
+        list(expand.trials(sweep))

@@ -1,0 +1,75 @@
+"""A sweep file that is not right gets one sentence: the field as the YAML spells it, what was found, what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from dreamsweep.errors import SweepFileError
+from dreamsweep.sweepfile import load_sweep, parse_sweep
+
+GOOD = {"name": "t", "prompts": ["a heart"], "engines": ["dalle"]}
+BAD = {
+    "unknown engine": ({"engines": ["dallee"]}, "engines[0]: no engine 'dallee'; did you mean 'dalle'?"),
+    "misspelt key": ({"prompt": ["x"]}, "prompt: no such word; did you mean 'prompts'?"),
+    "misspelt setting": ({"engines": [{"engine": "dalle", "cutout": 3}]}, "engines[0].cutout: no such word; did you mean 'cutouts'?"),
+    "misspelt rate": (
+        {"engines": [{"engine": "dalle", "optimizer": {"name": "sgd", "learning_rat": 1}}]},
+        "engines[0].optimizer.learning_rat: no such word; did you mean 'learning_rate'?",
+    ),
+    "empty prompts": ({"prompts": []}, "prompts: empty; name at least one."),
+    "empty prompt": ({"prompts": ["a", " "]}, "prompts[1].text: the text is empty"),
+    "negative iterations": ({"iterations": -5}, "iterations: -5 will not do: input should be greater than 0"),
+    "long prompt": ({"prompts": ["x" * 10_000]}, "prompts[0].text: the text has 10,000 characters; at most 2,000"),
+    "unknown optimizer": (
+        {"engines": [{"engine": "dalle", "optimizer": "adamm"}]},
+        "engines[0].optimizer.name: no 'adamm'; did you mean 'adam'?",
+    ),
+    "no engines": ({"engines": []}, "engines: empty"),
+    "unnamed engine": ({"engines": [{"cutouts": 3}]}, "names no engine; add 'engine:'"),
+    "name with a slash": ({"name": "a/b"}, "name: 'a/b' cannot be part of a path"),
+    "negative seed": ({"seeds": -1}, "seeds[0]: -1 will not do"),
+    "unknown guide": ({"guide": "vit-b/32"}, "guide: no 'vit-b/32'; did you mean 'ViT-B/32'?"),
+    "template without its list": ({"prompts": [{"template": "a {b}", "c": ["x"]}]}, "names 'b', but the lists given are 'c'"),
+    "missing initial picture": ({"engines": [{"engine": "dalle", "init_image": "no.png"}]}, "init_image: '/no.png' cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_one_sentence_names_the_field_and_the_cure(case: str) -> None:
+    from dreamsweep.expand import plan
+
+    changes, told = BAD[case]
+    with pytest.raises(SweepFileError) as caught:
+        plan(parse_sweep({**GOOD, **changes}, Path("/"), "sweep.yaml"))
+    text = str(caught.value)
+    assert told in text
+    assert "\n" not in text and "Grid" not in text and "pydantic" not in text
+
+
+def test_a_right_to_left_prompt_is_a_prompt_like_any_other() -> None:
+    sweep = parse_sweep({**GOOD, "prompts": ["قلب أحمر", "‏לב אדום"]}, Path("/"), "sweep.yaml")
+    assert sweep.prompts[0].text == "قلب أحمر"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("", "holds nothing"), ("- a", "holds list"), ("name: [", "is not YAML at line"), ("prompts: ['a']\nengines: [dalle]", "name: missing")],
+)
+def test_files_that_are_no_sweep(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    with pytest.raises(SweepFileError, match=told):
+        load_sweep(path)
+
+
+def test_a_missing_file_names_its_nearest_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "demo.yaml").write_text("name: demo")
+    with pytest.raises(SweepFileError, match=r"is not there; did you mean '.*demo\.yaml'"):
+        load_sweep(tmp_path / "dmo.yaml")
+
+
+def test_paths_are_taken_from_the_sweep_file_s_folder(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a heart\n")
+    path = tmp_path / "sweep.yaml"
+    path.write_text("name: t\nprompts: p.txt\nengines: dalle\n")
+    assert load_sweep(path).prompts[0].file == str(tmp_path / "p.txt")  # type: ignore[union-attr]
