@@ -170,6 +170,9 @@ def test_nothing_on_the_canvas_is_the_background() -> None:
     assert torch.equal(picture, background)
 
 
-def test_memory_is_bounded_when_strokes_cover_everything() -> None:
-    strokes = random_strokes(1, 8, 64, widest=300.0)
-    assert torch.isfinite(rasterise(strokes, 64, 64, WHITE)).all()
+def test_strokes_that_cover_everything_hide_what_is_below() -> None:
+    strokes = random_strokes(1, 8, 64, widest=2.0)
+    strokes.widths[0, 5], strokes.colors[0, 5] = 400.0, torch.tensor([0.2, 0.4, 0.6, 1.0])
+    above = Strokes(*(tensor[:, 6:] for tensor in vars(strokes).values()))
+    expected = rasterise(above, 64, 64, torch.tensor([0.2, 0.4, 0.6])[:, None, None])
+    torch.testing.assert_close(rasterise(strokes, 64, 64, WHITE), expected)
