@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 FLATNESS = 0.05
@@ -26,7 +26,7 @@ LONGEST = 8.0
 MOST_PIECES = 256
 """Pieces of one cubic segment, at most: what has flown far off the canvas is cut coarsely."""
 CHUNK = 1 << 20
-"""Candidate (piece, pixel) pairs looked at together: bounds the memory of the search, some 80 bytes each."""
+"""Candidate (piece, pixel) pairs and pixels of strokes' windows looked at together: bounds the memory of the search."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,16 @@ class _Pieces:
     box: Tensor  # 4 pieces: left, top, columns, rows of the pixels whose centre may be within reach
 
 
+@dataclass(frozen=True)
+class _Windows:
+    """For each stroke that is seen, the rectangle of pixels that it may touch; `owner` says which of them a piece belongs to."""
+
+    owner: Tensor
+    origin: Tensor  # top · columns + left
+    columns: Tensor
+    area: Tensor
+
+
 def _coverage(inked: Inked, points: Tensor, radii: Tensor, width: int) -> Float[Tensor, "m"]:
     """How much of each listed pixel its stroke covers, in [0, 1]."""
     index = (inked.first + torch.arange(4, device=points.device)[:, None]).flatten()
@@ -137,7 +147,8 @@ class _Over(torch.autograd.Function):
 def _search(points: Tensor, segments: Tensor, radii: Tensor, height: int, width: int) -> Inked:
     """Lists the pixels that each stroke reaches and the nearest place on the stroke, a chunk of strokes at a time."""
     pieces = _cut(points, segments, radii, height, width)
-    parts = [_nearest(pieces, part, width) for part in _chunks(pieces)]
+    windows = _windows(pieces)
+    parts = [_nearest(pieces, windows, part, width) for part in _chunks(pieces, windows)]
     if not parts:
         parts = [(torch.zeros(0, dtype=torch.long, device=points.device),) * 2 + (points.new_zeros(0),)]
     piece, pixel, along = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -192,21 +203,29 @@ def _boxes(ends: Tensor, reach: Tensor, height: int, width: int) -> Int[Tensor, 
     return torch.cat((low, (high - low + 1).clamp_min(0)))
 
 
-def _chunks(pieces: _Pieces) -> Iterator[slice]:
-    """Runs of pieces that hold whole strokes and some `CHUNK` candidate pairs each."""
-    strokes, lengths = torch.unique_consecutive(pieces.stroke, return_counts=True)
-    if not len(strokes):
-        return
-    last = lengths.cumsum(0) - 1
-    pairs = (pieces.box[2] * pieces.box[3]).cumsum(0)[last]
-    chunk = torch.div(pairs - 1, CHUNK, rounding_mode="floor")
+def _windows(pieces: _Pieces) -> _Windows:
+    """The smallest rectangle around the boxes of each stroke's pieces."""
+    _, owner = torch.unique_consecutive(pieces.stroke, return_inverse=True)
+    count = int(owner[-1]) + 1 if len(owner) else 0
+    low = torch.full((2, count), 1 << 30, device=owner.device)
+    low = low.scatter_reduce(1, owner.expand(2, -1), pieces.box[:2], "amin")
+    high = torch.zeros_like(low).scatter_reduce(1, owner.expand(2, -1), pieces.box[:2] + pieces.box[2:], "amax")
+    columns, rows = high - low
+    return _Windows(owner, origin=low[1] * columns + low[0], columns=columns, area=columns * rows)
+
+
+def _chunks(pieces: _Pieces, windows: _Windows) -> Iterator[slice]:
+    """Runs of pieces that hold whole strokes and some `CHUNK` candidate pairs and window pixels each."""
+    last = torch.bincount(windows.owner, minlength=len(windows.area)).cumsum(0) - 1
+    cost = (pieces.box[2] * pieces.box[3]).cumsum(0)[last] + windows.area.cumsum(0)
+    chunk = torch.div(cost - 1, CHUNK, rounding_mode="floor")
     start = 0
-    for stop in (last[torch.cat((chunk.diff() > 0, chunk.new_ones(1, dtype=torch.bool)))] + 1).tolist():
+    for stop in (last[torch.cat((chunk.diff() > 0, chunk.new_ones(min(1, len(chunk)), dtype=torch.bool)))] + 1).tolist():
         yield slice(start, stop)
         start = stop
 
 
-def _nearest(pieces: _Pieces, part: slice, width: int) -> tuple[Tensor, Tensor, Tensor]:
+def _nearest(pieces: _Pieces, windows: _Windows, part: slice, width: int) -> tuple[Tensor, Tensor, Tensor]:
     """For each stroke of a part and each pixel within its reach: the nearest piece, the pixel, and how far along the piece (0 to 1)."""
     left, top, columns, rows = pieces.box[:, part]
     piece, x, y = _spread(left, top, columns, rows)
@@ -218,8 +237,13 @@ def _nearest(pieces: _Pieces, part: slice, width: int) -> tuple[Tensor, Tensor, 
     away = (dx - along * ux).square() + (dy - along * uy).square()
     kept = (away < pieces.reach[part].square()[piece]).nonzero().squeeze(1)
     piece, away, along = piece[kept], away[kept], along[kept]
-    best = _least_of_each(_window_slots(pieces.stroke[part], pieces.box[:, part], piece, x[kept], y[kept]), away)
-    return piece[best] + part.start, (y[kept] * width + x[kept])[best], along[best]
+    x, y = x[kept], y[kept]
+    owner = windows.owner[part]
+    area = windows.area[owner[0] : owner[-1] + 1]
+    offset = (area.cumsum(0) - area)[owner - owner[0]] - windows.origin[owner]
+    slot = offset[piece] + y * windows.columns[owner][piece] + x  # the strokes' windows laid end to end
+    best = _least_of_each(slot, away, int(area.sum()))
+    return piece[best] + part.start, (y * width + x)[best], along[best]
 
 
 def _spread(left: Tensor, top: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -232,24 +256,10 @@ def _spread(left: Tensor, top: Tensor, columns: Tensor, rows: Tensor) -> tuple[T
     return box, left[box] + number - row * columns, top[box] + row
 
 
-def _window_slots(stroke: Tensor, box: Tensor, piece: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, int]:
-    """A slot for each (stroke, pixel): strokes' windows laid end to end. Also says how many slots there are."""
-    _, owner = torch.unique_consecutive(stroke, return_inverse=True)
-    count = int(owner[-1]) + 1
-    low = torch.full((2, count), 1 << 30, device=box.device)
-    low = low.scatter_reduce(1, owner.expand(2, -1), box[:2], "amin")
-    high = torch.zeros_like(low).scatter_reduce(1, owner.expand(2, -1), box[:2] + box[2:], "amax")
-    columns, rows = high - low
-    area = columns * rows
-    offset = area.cumsum(0) - area - low[1] * columns - low[0]
-    return offset[owner][piece] + y * columns[owner][piece] + x, int(area.sum())
-
-
-def _least_of_each(slots: tuple[Tensor, int], values: Tensor) -> Int[Tensor, "m"]:
-    """Where the least value of each slot stands (the last of equals), in ascending order."""
-    slot, count = slots
+def _least_of_each(slot: Tensor, values: Tensor, count: int) -> Int[Tensor, "m"]:
+    """Where the least value of each of `count` slots stands (the last of equals), in ascending order."""
     least = torch.full((count,), math.inf, dtype=values.dtype, device=values.device).scatter_reduce_(0, slot, values, "amin")
     number = torch.arange(len(slot), device=slot.device)
-    winner: Bool[Tensor, "pairs"] = values == least[slot]
+    winner = values == least[slot]
     last = torch.full((count,), -1, device=slot.device).scatter_reduce_(0, slot[winner], number[winner], "amax")
     return (last[slot] == number).nonzero().squeeze(1)

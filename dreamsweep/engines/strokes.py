@@ -9,19 +9,17 @@ half of it; the guide makes the augmented views; a trial whose loss, gradient or
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor
 
 from dreamsweep.descent import make_optimizer, pack_optimizer, silence_diverged, unpack_optimizer
 from dreamsweep.engines import Guide, State, Step
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.svg import write_svg
-from dreamsweep.errors import SweepFileError
+from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
-from dreamsweep.spec import ImageFile, StrokesSpec, Trial
+from dreamsweep.spec import StrokesSpec, Trial
 
 SIDE = 224
 """Units along a side of the canvas: learning rates and widths are in pixels of the paper's canvas, whatever ours measures."""
@@ -97,7 +95,7 @@ def begin(spec: StrokesSpec, trials: Sequence[Trial]) -> State:
     drawn = [_random_strokes(spec, generator(trial.seed, "strokes")) for trial in trials]
     strokes = Strokes(*(torch.stack(tensors) for tensors in zip(*drawn, strict=True)))
     if spec.init_image is not None:
-        strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image))
+        strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image, SIDE))
     return _pack(strokes, None, 0, torch.ones(len(trials), dtype=torch.bool))
 
 
@@ -109,16 +107,6 @@ def rate_share(iteration: int, num_iter: int) -> float:
 def paper(color: str) -> Float[Tensor, "3 1 1"]:
     """`#rrggbb` as a background, in [0, 1]."""
     return torch.tensor([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]).reshape(3, 1, 1)
-
-
-def read_picture(file: ImageFile) -> Float[Tensor, "3 224 224"]:
-    """A picture file, squeezed to a square of 224 pixels, in [0, 1]; `SweepFileError` when it cannot be read."""
-    try:
-        with Image.open(file.path) as picture:
-            pixels = np.asarray(picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS), dtype=np.float32)
-    except OSError as error:
-        raise SweepFileError(f"init_image: {file.path!r} cannot be read as a picture ({error}); name a PNG, JPEG or WebP file.") from None
-    return torch.from_numpy(pixels / 255).movedim(-1, 0)  # h w 3 -> 3 h w
 
 
 def _random_strokes(spec: StrokesSpec, randomness: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
