@@ -90,7 +90,8 @@ def main() -> None:
     parser.add_argument("--case", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.case:
-        print(json.dumps(measure(*json.loads(asked.case), asked.canvas, asked.runs)))
+        trials, paths, narrowest, widest = json.loads(asked.case)
+        print(json.dumps(measure(trials, paths, narrowest, widest, asked.canvas, asked.runs)))
         return
     print("| trials | paths | widths, px | forward, CPU s | forward + backward, CPU s | peak, MiB | of it drawing, MiB |")
     print("|---|---|---|---|---|---|---|")
