@@ -50,7 +50,7 @@ def run_shard(shard: Shard, store: Store, device: str = "auto") -> Iterator[Prog
     user can mend; a trial that diverges is no error but a row with its reason.
     """
     trials, iterations = shard.trials, shard.trials[0].num_iter
-    if shard_is_done(store, shard.sweep, shard.shard_id):
+    if shard_is_done(store, shard.sweep, shard.shard_id, (t.id for t in trials)):
         yield Progress(shard.shard_id, iterations, iterations, len(trials), None, 0.0, "already done")
         return
     device = resolve_device(device)
