@@ -1,24 +1,33 @@
-"""Where sweeps are kept: a local folder or an S3 bucket, behind one small interface."""
+"""Where sweeps are kept: a local folder or an S3 bucket, behind one small interface.
 
+An object is whole or not there, and keys are the same in every store; only `uri_of` tells stores apart. Keys are made of sweep
+names, ids and fixed words, never of prompts.
+"""
+
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlparse
+from typing import Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
 
 from dreamsweep.errors import StoreError
 
+BYTES = "application/octet-stream"
 
+
+@runtime_checkable
 class Store(Protocol):
-    """Objects by key (`demo/manifest.json`), each whole or not there. Every method raises StoreError in one sentence."""
+    """Objects by key (`demo/manifest.json`). Every method raises StoreError, one sentence, when the store cannot do it."""
 
     uri: str
+    """The store as a URI: `file:///folder` or `s3://bucket/prefix`."""
 
-    def write(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+    def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
         """Puts an object in one step: a reader sees the old one or the new one."""
         ...
 
-    def write_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
-        """The same from a file, in parts where it is large."""
+    def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
+        """The same from a file, in parts where it is large; memory does not grow with it."""
         ...
 
     def read(self, key: str) -> bytes:
@@ -26,7 +35,7 @@ class Store(Protocol):
         ...
 
     def read_file(self, key: str, path: Path) -> None:
-        """The object into a file."""
+        """The object into a file; memory does not grow with it."""
         ...
 
     def exists(self, key: str) -> bool:
@@ -50,27 +59,63 @@ class Store(Protocol):
         ...
 
     def check(self) -> None:
-        """Writes, reads and removes a small object, so that a mistake shows before a night's work."""
+        """Writes and removes a small object, so that a mistake shows before a night's work."""
         ...
 
 
 def open_store(uri: str) -> Store:
-    """The store at a path, `file://…` or `s3://bucket/prefix`. Raises StoreError for anything else."""
-    parsed = urlparse(uri)
-    match parsed.scheme:
-        case "":
-            from dreamsweep.store.local import LocalStore
-
-            return LocalStore(Path(uri))
+    """The store at a path, `file:///folder` or `s3://bucket/prefix`; nothing is read or made yet. Raises StoreError for anything else."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", uri)
+    match scheme and scheme[1].lower():
+        case None if uri.strip():
+            return _local(Path(uri))
+        case None:
+            raise StoreError("store '' names nothing; use a folder, file:///folder or s3://bucket/prefix.")
         case "file":
-            from dreamsweep.store.local import LocalStore
-
-            return LocalStore(Path(unquote(parsed.path)))
-        case "s3" if parsed.netloc:
-            from dreamsweep.store.s3 import S3Store
-
-            return S3Store(parsed.netloc, parsed.path.strip("/"))
+            found = urlsplit(uri)
+            if found.netloc not in ("", "localhost") or found.query or found.fragment:
+                raise StoreError(f"store {without_login(uri)!r} is no local folder; write file:///folder, or just the folder.")
+            return _local(Path(unquote(found.path)))
         case "s3":
-            raise StoreError(f"store {uri!r} names no bucket; write s3://bucket/prefix.")
+            return _s3(uri)
         case other:
-            raise StoreError(f"store {uri!r}: no store speaks {other!r}; use a folder, file:///folder or s3://bucket/prefix.")
+            raise StoreError(
+                f"store {without_login(uri)!r}: no store speaks {other!r}; use a folder, file:///folder or s3://bucket/prefix."
+            )
+
+
+def without_login(uri: str) -> str:
+    """The same address, with a name and password in it left out, as an error may tell it."""
+    return re.sub(r"//[^/@\s]*@", "//", uri)
+
+
+def checked_key(key: str) -> str:
+    """The key itself; ValueError for one that would lead out of the store or mean another in some stores."""
+    if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key:
+        raise ValueError(f"{key!r} is no key: its parts are neither empty nor '.' nor '..'")
+    return key
+
+
+def _local(folder: Path) -> Store:
+    from dreamsweep.store.local import LocalStore
+
+    return LocalStore(folder)
+
+
+def _s3(uri: str) -> Store:
+    """Raises StoreError where the URI names no bucket, or more than one thing."""
+    bucket, _, prefix = re.sub("^[^:]*:/+", "", uri).partition("/")
+    if "@" in bucket:
+        raise StoreError(f"store {without_login(uri)!r} holds a login; leave it out and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+    if not bucket or not uri[3:].startswith("//") or uri[5:6] == "/":
+        raise StoreError(f"store {uri!r} names no bucket; write s3://bucket/prefix.")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", bucket):
+        raise StoreError(
+            f"store {uri!r}: {bucket!r} cannot be a bucket's name; buckets have 3 to 63 lower-case letters, digits, dots and hyphens."
+        )
+    prefix = prefix.strip("/")
+    if prefix and any(part in ("", ".", "..") for part in prefix.split("/")):
+        raise StoreError(f"store {uri!r}: its prefix has an empty part, '.' or '..'; write s3://bucket/prefix.")
+    from dreamsweep.store.s3 import S3Store  # boto3 is slow to import
+
+    return S3Store(bucket, prefix)

@@ -1,72 +1,72 @@
 """A store in a local folder: each object is a file, put in place by a rename."""
 
+import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from dreamsweep.errors import StoreError
+from dreamsweep.store import BYTES, RUN_FIRST, checked_key
 
-_PARTIAL = ".partial-"
-_CURES = {
-    "No space left on device": "free some space and run the same command again; nothing half-written is left",
-    "Permission denied": "choose a folder that you may write with --store",
-    "Read-only file system": "choose a folder that can be written with --store",
-    "Not a directory": "a file stands where the store's folder should be; choose another with --store",
-    "File exists": "a file stands where the store's folder should be; choose another with --store",
-}
+PARTIAL = ".partial-"
+"""Begins the name of a file that is still being written. A killed process leaves one behind; no store ever shows it."""
+ROOM = 16 << 20
+"""Bytes that must be free for a store to count as one that can be written."""
+_PLACES = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 
 class LocalStore:
     """A folder (see `Store`)."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.expanduser().absolute()
+        self.folder = Path(os.path.abspath(folder.expanduser()))
         self.uri = self.folder.as_uri()
 
-    def write(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        with self._sentences(key), self._replacing(key) as partial, open(partial, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
+    def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
+        with self._sentences(key), self._replacing(key) as partial:
+            partial.write(data)
 
-    def write_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
-        with self._sentences(key), self._replacing(key) as partial, open(path, "rb") as source, open(partial, "wb") as handle:
-            shutil.copyfileobj(source, handle, 1 << 20)
-            handle.flush()
-            os.fsync(handle.fileno())
+    def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
+        with path.open("rb") as source, self._sentences(key), self._replacing(key) as partial:
+            shutil.copyfileobj(source, partial, 1 << 20)
 
     def read(self, key: str) -> bytes:
         with self._sentences(key):
             return self._path(key).read_bytes()
 
     def read_file(self, key: str, path: Path) -> None:
-        with self._sentences(key):
-            shutil.copyfile(self._path(key), path)
+        with path.open("wb") as target, self._sentences(key), self._path(key).open("rb") as source:
+            shutil.copyfileobj(source, target, 1 << 20)
 
     def exists(self, key: str) -> bool:
-        return self._path(key).is_file()
+        with self._sentences(key):
+            return self._path(key).is_file()
 
     def keys(self, prefix: str) -> Iterator[str]:
-        folder = self._path(prefix) if not prefix or prefix.endswith("/") else self._path(prefix).parent
-        found = (
-            (Path(root) / name).relative_to(self.folder).as_posix()
-            for root, _, names in os.walk(folder)
-            for name in names
-            if not name.startswith(_PARTIAL)
-        )
+        start = self.folder / prefix.rpartition("/")[0]
+        found = []
+        with self._sentences(prefix):
+            for root, _, names in os.walk(start, onerror=_unless_missing):
+                inside = Path(root).relative_to(self.folder).as_posix()
+                found += [name if inside == "." else f"{inside}/{name}" for name in names if not name.startswith(PARTIAL)]
         return iter(sorted(key for key in found if key.startswith(prefix)))
 
     def folders(self) -> Iterator[str]:
-        if not self.folder.is_dir():
-            return iter(())
-        return iter(sorted(path.name for path in self.folder.iterdir() if path.is_dir()))
+        with self._sentences("", missing_is_empty=True):
+            return iter(sorted(entry.name for entry in os.scandir(self.folder) if entry.is_dir()))
+        return iter(())
 
     def delete(self, key: str) -> None:
-        with self._sentences(key):
-            self._path(key).unlink(missing_ok=True)
+        with self._sentences(key, missing_is_empty=True):
+            path = self._path(key)
+            path.unlink(missing_ok=True)
+            for folder in path.parents:  # S3 knows no empty folders, so that none is left here
+                if folder == self.folder or not _removed(folder):
+                    break
 
     def uri_of(self, key: str) -> str:
         return self._path(key).as_uri()
@@ -74,36 +74,99 @@ class LocalStore:
     def check(self) -> None:
         with self._sentences(""):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder) as handle:
-                handle.write(b"can this be written?")
-                handle.flush()
+            probe = self.folder / f"{PARTIAL}{secrets.token_hex(8)}"
+            try:
+                with probe.open("xb") as handle:
+                    _write_through(handle, b"can this be written?")
+            finally:
+                probe.unlink(missing_ok=True)
+            if shutil.disk_usage(self.folder).free < ROOM:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _path(self, key: str) -> Path:
-        return self.folder / key
+        return self.folder / checked_key(key)
 
     @contextmanager
-    def _replacing(self, key: str) -> Iterator[str]:
-        """A new file in the key's folder that takes the key's place once it is whole."""
+    def _replacing(self, key: str) -> Iterator[BinaryIO]:
+        """A new file beside the key's that takes its place once it is whole and on the disk."""
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
-        os.close(handle)
+        partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
         try:
-            yield partial
-            os.chmod(partial, 0o644)
+            with _made(partial) as handle:
+                yield handle
+                _write_through(handle)
             os.replace(partial, path)
         except BaseException:
-            Path(partial).unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink()
             raise
+        _keep_names(path.parent)
 
     @contextmanager
-    def _sentences(self, key: str) -> Iterator[None]:
+    def _sentences(self, key: str, missing_is_empty: bool = False) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
-            raise StoreError(f"store {str(self.folder)!r} holds no {key!r}; run the sweep first, or name another store with --store.") from None
+            if not missing_is_empty:
+                raise StoreError(
+                    f"store {str(self.folder)!r} holds no {key!r}; {RUN_FIRST}."
+                ) from None
         except OSError as error:
-            reason = error.strerror or str(error)
-            cure = _CURES.get(reason, "choose another with --store")
-            at = f" at {key!r}" if key else ""
-            raise StoreError(f"store {str(self.folder)!r} cannot be used{at}: {reason}; {cure}.") from None
+            raise StoreError(self._explain(error, key)) from None
+
+    def _explain(self, error: OSError, key: str) -> str:
+        path = self.folder / key
+        asked = f"store {str(self.folder)!r} cannot be used"
+        nearest = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
+        match error.errno:
+            case errno.ENOSPC | errno.EDQUOT:
+                return f"{asked}: its disk is full; free some space and run the same command again to go on."
+            case code if code in _PLACES and nearest.is_dir():
+                return f"{asked}: {str(nearest)!r} is a folder where a file should be; move it away, or name another store with --store."
+            case code if code in _PLACES:
+                return f"{asked}: {str(nearest)!r} is a file where a folder should be; move it away, or name another store with --store."
+            case errno.EACCES | errno.EPERM:
+                return f"{asked}: permission denied at {str(nearest)!r}; change its rights, or name another store with --store."
+            case errno.EROFS:
+                return f"{asked}: {str(nearest)!r} lies on a disk that can only be read; name another store with --store."
+            case _:
+                return f"{asked} at {str(path)!r}: {error.strerror or error}; look at that disk, or name another store with --store."
+
+
+def _made(path: Path) -> BinaryIO:
+    """A new file and the folders above it; again where another process removes them, empty as they are, at the same moment."""
+    for _ in range(100):
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("xb")
+    return path.open("xb")
+
+
+def _write_through(handle: BinaryIO, data: bytes = b"") -> None:
+    handle.write(data)
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+def _keep_names(folder: Path) -> None:
+    """Has the disk keep the folder's names as they are now; some file systems cannot, and then the rename alone must do."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _removed(folder: Path) -> bool:
+    """Whether the folder was empty, and is gone."""
+    try:
+        folder.rmdir()
+    except OSError:
+        return False
+    return True
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

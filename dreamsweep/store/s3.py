@@ -1,20 +1,58 @@
-"""A store in an S3 bucket, through boto3: endpoint and credentials from the usual places."""
+"""A store in an S3 bucket, through boto3: endpoint and credentials from the usual places (environment, profile, role)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from boto3.exceptions import Boto3Error
+from botocore import session as botocore_session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+    SSLError,
+)
 
 from dreamsweep.errors import StoreError
+from dreamsweep.store import BYTES, RUN_FIRST, checked_key, without_login
 
+ADDRESSING = "DREAMSWEEP_S3_ADDRESSING"
+_QUICK = {"connect_timeout": 3, "read_timeout": 15, "retries": {"mode": "standard", "total_max_attempts": 2}}
+_PATIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 6}}
+"""Seconds and tries: of the first call, so that a mistaken endpoint shows within seconds, and of all others, which outlast a hiccup."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
-_DENIED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "AllAccessDisabled"}
+_BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_UNANSWERED = (ConnectTimeoutError, EndpointConnectionError, SSLError, ReadTimeoutError)
+_CURES = {
+    "InvalidAccessKeyId": "access denied, as the server does not know the access key; check AWS_ACCESS_KEY_ID, or AWS_PROFILE",
+    "SignatureDoesNotMatch": "access denied, as the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "ExpiredToken": "access denied, as the credentials have expired; get new ones",
+    "InvalidToken": "access denied, as the session token is not right; check AWS_SESSION_TOKEN, or unset it",
+    "RequestTimeTooSkewed": "this machine's clock differs too much from the server's; set it right",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
+    "PermanentRedirect": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
+    "301": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
+    "507": "the server's disk is full; free some space and run the same command again to go on",
+    "QuotaExceeded": "the bucket's quota is used up; free some space and run the same command again to go on",
+    "SlowDown": "the server is too busy; run the same command again later to go on",
+    "503": "the server is too busy; run the same command again later to go on",
+}
+_DENIED = "access denied; give these credentials the right to list the bucket and to get, put and delete its objects, or use others"
+
+T = TypeVar("T")
 
 
 class S3Store:
@@ -23,29 +61,49 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket, self.prefix = bucket, prefix
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
-        self.client = make_client(self.uri)
+        self.session, self._settings = self._connection()
 
-    def write(self, key: str, data: bytes, content_type: str = "application/octet-stream") -> None:
-        with self._sentences(key):
-            self.client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, ContentType=content_type)
+    @cached_property
+    def client(self) -> Any:
+        """The boto3 client. Made at the first use, when it is also seen whether anyone answers at the endpoint."""
+        quick = self._client(_QUICK)
+        try:
+            quick.list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1)
+        except ClientError:
+            pass  # an answer all the same: what it forbids may not be needed
+        except BotoCoreError as error:
+            raise StoreError(self._explain(error, "")) from None
+        return self._client(_PATIENT)
 
-    def write_file(self, key: str, path: Path, content_type: str = "application/octet-stream") -> None:
+    @cached_property
+    def endpoint(self) -> str:
+        """The server's address, as an error may tell it."""
+        return without_login(self._client(_QUICK).meta.endpoint_url)
+
+    def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
         with self._sentences(key):
-            self.client.upload_file(str(path), self.bucket, self._full(key), ExtraArgs={"ContentType": content_type})
+            self.client.put_object(Bucket=self.bucket, Key=self._full(checked_key(key)), Body=data, ContentType=content_type)
+
+    def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
+        with self._sentences(key):
+            self.client.upload_file(str(path), self.bucket, self._full(checked_key(key)), ExtraArgs={"ContentType": content_type})
 
     def read(self, key: str) -> bytes:
-        with self._sentences(key):
-            body: bytes = self.client.get_object(Bucket=self.bucket, Key=self._full(key))["Body"].read()
+        def whole() -> bytes:
+            body: bytes = self.client.get_object(Bucket=self.bucket, Key=self._full(checked_key(key)))["Body"].read()
             return body
+
+        with self._sentences(key):
+            return _again_when_broken_off(whole)
 
     def read_file(self, key: str, path: Path) -> None:
         with self._sentences(key):
-            self.client.download_file(self.bucket, self._full(key), str(path))
+            self.client.download_file(self.bucket, self._full(checked_key(key)), str(path))
 
     def exists(self, key: str) -> bool:
         with self._sentences(key):
             try:
-                self.client.head_object(Bucket=self.bucket, Key=self._full(key))
+                self.client.head_object(Bucket=self.bucket, Key=self._full(checked_key(key)))
             except ClientError as error:
                 if _code(error) in _MISSING:
                     return False
@@ -53,79 +111,108 @@ class S3Store:
             return True
 
     def keys(self, prefix: str) -> Iterator[str]:
-        start = self._full("")
-        with self._sentences(prefix):
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._full(prefix))
-            for page in pages:
-                for entry in page.get("Contents", ()):
-                    yield entry["Key"][len(start) :]
+        for page in self._pages(self._full(prefix)):
+            for entry in page.get("Contents", ()):
+                yield entry["Key"][len(self._full("")) :]
 
     def folders(self) -> Iterator[str]:
-        start = self._full("")
-        with self._sentences(""):
-            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start, Delimiter="/")
-            for page in pages:
-                for entry in page.get("CommonPrefixes", ()):
-                    yield entry["Prefix"][len(start) :].rstrip("/")
+        for page in self._pages(self._full(""), Delimiter="/"):
+            for entry in page.get("CommonPrefixes", ()):
+                yield entry["Prefix"][len(self._full("")) :].rstrip("/")
 
     def delete(self, key: str) -> None:
         with self._sentences(key):
-            self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
+            self.client.delete_object(Bucket=self.bucket, Key=self._full(checked_key(key)))
 
     def uri_of(self, key: str) -> str:
-        return f"s3://{self.bucket}/{self._full(key)}"
+        return f"s3://{self.bucket}/{self._full(checked_key(key))}"
 
     def check(self) -> None:
-        with self._sentences(""):
-            self.client.head_bucket(Bucket=self.bucket)
+        for _ in self.keys(".dreamsweep-check"):  # tells more than HEAD, whose answer has no body
+            break
         self.write(".dreamsweep-check", b"can this be written?", "text/plain")
         self.delete(".dreamsweep-check")
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
+    def _pages(self, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
+        with self._sentences(""):
+            pages = iter(self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **how))
+        while True:
+            with self._sentences(""):
+                page = next(pages, None)
+            if page is None:
+                return
+            yield page
+
+    def _connection(self) -> tuple[boto3.Session, dict[str, Any]]:
+        """Session and settings: path-style addresses wherever an endpoint is named, unless the environment or the profile says how."""
+        try:
+            found = botocore_session.Session()
+            session = boto3.Session(botocore_session=found)
+            style = os.environ.get(ADDRESSING) or found.get_scoped_config().get("s3", {}).get("addressing_style")
+            settings = {"region_name": session.region_name or "us-east-1"}
+            endpoint = session.client("s3", **settings).meta.endpoint_url
+        except (BotoCoreError, ValueError) as error:
+            raise StoreError(
+                f"store {self.uri!r}: the S3 settings cannot be used ({_one_line(error)}); check AWS_ENDPOINT_URL and AWS_PROFILE."
+            ) from None
+        if style not in (None, "path", "virtual", "auto"):
+            raise StoreError(f"store {self.uri!r}: {ADDRESSING} is {style!r}; set it to path, virtual or auto.")
+        return session, {**settings, "style": style or ("auto" if ".amazonaws.com" in endpoint else "path")}
+
+    def _client(self, patience: dict[str, Any]) -> Any:
+        config = Config(s3={"addressing_style": self._settings["style"]}, **patience)
+        return self.session.client("s3", config=config, region_name=self._settings["region_name"])
+
     @contextmanager
     def _sentences(self, key: str) -> Iterator[None]:
         try:
             yield
-        except ClientError as error:
-            raise StoreError(self._explain(error, key)) from None
-        except (NoCredentialsError, PartialCredentialsError):
-            raise StoreError(
-                f"store {self.uri!r}: no S3 credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile."
-            ) from None
-        except (BotoCoreError, Boto3Error) as error:
-            if isinstance(error.__cause__, ClientError):
-                raise StoreError(self._explain(error.__cause__, key)) from None
-            endpoint = self.client.meta.endpoint_url
-            raise StoreError(
-                f"store {self.uri!r}: {endpoint} does not answer ({type(error).__name__}); check AWS_ENDPOINT_URL and the network."
-            ) from None
+        except (BotoCoreError, ClientError, Boto3Error) as error:
+            inner = error.__context__ if isinstance(error, Boto3Error) else None  # a transfer's error hides the server's
+            raise StoreError(self._explain(inner if isinstance(inner, BotoCoreError | ClientError) else error, key)) from None
 
-    def _explain(self, error: ClientError, key: str) -> str:
-        code = _code(error)
+    def _explain(self, error: BaseException, key: str) -> str:
+        asked = f"store {self.uri!r}"
+        match error:
+            case ClientError():
+                return f"{asked}{self._explain_answer(_code(error), key)}"
+            case NoCredentialsError() | PartialCredentialsError() | CredentialRetrievalError():
+                return f"{asked}: no S3 credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
+            case _ if isinstance(error, _UNANSWERED):
+                reason = "its certificate is not trusted" if isinstance(error, SSLError) else type(error).__name__
+                return f"{asked}: {self.endpoint} does not answer ({reason}); check AWS_ENDPOINT_URL and the network."
+            case ParamValidationError():
+                return f"{asked}: {key!r} is nothing that S3 can hold; check the bucket's name and the prefix."
+            case _:
+                return f"{asked}: {self.endpoint} broke off ({type(error).__name__}); check the network and run the same command again."
+
+    def _explain_answer(self, code: str, key: str) -> str:
         if code == "NoSuchBucket" or (code in _MISSING and not key):
-            return f"store {self.uri!r}: there is no bucket {self.bucket!r} at {self.client.meta.endpoint_url}; create it, or name another with --store."
+            return f": there is no bucket {self.bucket!r} at {self.endpoint}; create it, or name another with --store."
         if code in _MISSING:
-            return f"store {self.uri!r} holds no {key!r}; run the sweep first, or name another store with --store."
-        if code in _DENIED:
-            return f"store {self.uri!r}: access denied ({code}); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do with the bucket."
-        return f"store {self.uri!r}: the server answered {code} for {key!r}; try again, or look at the server's log."
+            return f" holds no {key!r}; {RUN_FIRST}."
+        if code in ("403", "AccessDenied", "AllAccessDisabled"):
+            return f": {_DENIED}."
+        cure = _CURES.get(code, f"{self.endpoint} refused it; look at the server's log, or try again later")
+        return f": {cure} ({code}{f' for {key!r}' if key else ''})."
 
 
-def make_client(uri: str) -> Any:
-    """An S3 client with time limits, and path-style addresses wherever an endpoint is named (DREAMSWEEP_S3_ADDRESSING overrides)."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    style = os.environ.get("DREAMSWEEP_S3_ADDRESSING") or ("path" if endpoint else "auto")
-    config = Config(
-        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}, s3={"addressing_style": style}
-    )
-    try:
-        session = boto3.Session()
-        return session.client("s3", config=config, region_name=session.region_name or "us-east-1")
-    except (BotoCoreError, ValueError) as error:
-        raise StoreError(f"store {uri!r}: the S3 settings cannot be used ({error}); check AWS_ENDPOINT_URL and AWS_PROFILE.") from None
+def _again_when_broken_off(call: Callable[[], T]) -> T:
+    """boto3 tries again when a request fails, but not when its answer breaks off; so this does, twice."""
+    for _ in range(2):
+        try:
+            return call()
+        except _BROKEN_OFF:
+            continue
+    return call()
 
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _one_line(error: Exception) -> str:
+    return without_login(" ".join(str(error).split())).rstrip(".")
