@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from dreamsweep.errors import StoreError
 
 BYTES = "application/octet-stream"
+RUN_FIRST = "run the sweep first, or name another store with --store"
 
 
 @runtime_checkable
