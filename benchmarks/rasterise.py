@@ -67,7 +67,7 @@ def measure(trials: int, paths: int, narrowest: float, widest: float, canvas: in
 
 def measure_apart(case: tuple[int, int, float, float], canvas: int, runs: int) -> dict[str, float]:
     """The same in a fresh process on one thread."""
-    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, __file__, "--canvas", str(canvas), "--runs", str(runs), "--case", json.dumps(case)]
     paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     done = subprocess.run(command, env={**os.environ, **threads, "PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True, check=True)

@@ -71,11 +71,11 @@ def rasterise(strokes: Strokes, height: int, width: int, background: Float[Tenso
 class Inked:
     """The m pixels that strokes reach, ordered by stroke, and the place on the stroke nearest to each: Σ weights · points."""
 
-    stroke: Int[Tensor, "m"]
-    pixel: Int[Tensor, "m"]
+    stroke: Int[Tensor, " m"]
+    pixel: Int[Tensor, " m"]
     """y · width + x on its trial's canvas."""
     weights: Float[Tensor, "4 m"]
-    first: Int[Tensor, "m"]
+    first: Int[Tensor, " m"]
     """Where among the (n c) control points the four begin."""
 
 
@@ -102,7 +102,7 @@ class _Windows:
     area: Tensor
 
 
-def _coverage(inked: Inked, points: Tensor, radii: Tensor, width: int) -> Float[Tensor, "m"]:
+def _coverage(inked: Inked, points: Tensor, radii: Tensor, width: int) -> Float[Tensor, " m"]:
     """How much of each listed pixel its stroke covers, in [0, 1]."""
     index = (inked.first + torch.arange(4, device=points.device)[:, None]).flatten()
     away = torch.zeros((), dtype=points.dtype, device=points.device)
@@ -165,7 +165,7 @@ def _bernstein(t: Tensor) -> Float[Tensor, "4 ..."]:
 
 def _cut(points: Tensor, segments: Tensor, radii: Tensor, height: int, width: int) -> _Pieces:
     """Cuts the curves into straight pieces, short and flat, and leaves out those that no pixel is near to."""
-    n, c, _ = points.shape
+    c = points.shape[1]
     most = (c - 1) // 3
     corners = points[:, 3 * torch.arange(most, device=points.device)[:, None] + torch.arange(4, device=points.device)]  # n S 4 2
     counts = _piece_counts(corners)
@@ -256,7 +256,7 @@ def _spread(left: Tensor, top: Tensor, columns: Tensor, rows: Tensor) -> tuple[T
     return box, left[box] + number - row * columns, top[box] + row
 
 
-def _least_of_each(slot: Tensor, values: Tensor, count: int) -> Int[Tensor, "m"]:
+def _least_of_each(slot: Tensor, values: Tensor, count: int) -> Int[Tensor, " m"]:
     """Where the least value of each of `count` slots stands (the last of equals), in ascending order."""
     least = torch.full((count,), math.inf, dtype=values.dtype, device=values.device).scatter_reduce_(0, slot, values, "amin")
     number = torch.arange(len(slot), device=slot.device)

@@ -69,7 +69,7 @@ class StrokesEngine:
         scaled = Strokes(strokes.points * scale, strokes.segments, strokes.widths * scale, strokes.colors)
         return rasterise(scaled, side, side, paper(self.spec.background).to(self.device))
 
-    def _descend(self, moving: Sequence[Tensor], optimizer: torch.optim.Optimizer, loss: Tensor, alive: Tensor) -> Bool[Tensor, "b"]:
+    def _descend(self, moving: Sequence[Tensor], optimizer: torch.optim.Optimizer, loss: Tensor, alive: Tensor) -> Bool[Tensor, " b"]:
         """One step of the trials that are alive, into the bounds that strokes keep; says which still are.
 
         The others stay exactly where they are, though an optimizer's momentum would carry them on.
@@ -128,7 +128,7 @@ def _colors_at(strokes: Strokes, picture: Float[Tensor, "3 224 224"]) -> Float[T
     return colors.movedim(0, -1)
 
 
-def _finite(tensors: Sequence[Tensor], alive: Tensor) -> Bool[Tensor, "b"]:
+def _finite(tensors: Sequence[Tensor], alive: Tensor) -> Bool[Tensor, " b"]:
     """Which trials' rows are finite in all of the tensors, `b …` each."""
     return torch.stack([torch.isfinite(tensor).flatten(1).all(1) for tensor in tensors] or [alive]).all(0)
 

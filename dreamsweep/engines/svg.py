@@ -7,15 +7,15 @@ from torch import Tensor
 from dreamsweep.engines.rasterise import Strokes
 
 
-def write_svg(strokes: Strokes, side: float, background: str, pixels: int | None = None) -> list[str]:
+def write_svg(strokes: Strokes, side: int, background: str, pixels: int | None = None) -> list[str]:
     """One SVG a trial, on a square of `side` units (those of the strokes) shown on `pixels` pixels; `background` is `#rrggbb`.
 
     Numbers are rounded: places to a thousandth of a unit, colours to 1/255, opacity to a ten-thousandth.
     """
     shown = side if pixels is None else pixels
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_number(shown)}" height="{_number(shown)}" '
-        f'viewBox="0 0 {_number(side)} {_number(side)}">\n<rect width="100%" height="100%" fill="{background.lower()}"/>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{shown}" height="{shown}" '
+        f'viewBox="0 0 {side} {side}">\n<rect width="100%" height="100%" fill="{background.lower()}"/>\n'
         '<g fill="none" stroke-linecap="round" stroke-linejoin="round">\n'
     )
     trials = zip(*(x.detach().cpu() for x in (strokes.points, strokes.segments, strokes.widths, strokes.colors)), strict=True)
@@ -35,5 +35,5 @@ def _paths(points: Tensor, segments: Tensor, widths: Tensor, colors: Tensor) -> 
 
 def _number(value: float, digits: int = 3) -> str:
     """The shortest fixed-point text of a number: no exponent, no trailing zeros, no negative zero."""
-    text = f"{value:.{digits}f}".rstrip("0").rstrip(".") if digits else f"{value:.0f}"
-    return "0" if text in ("-0", "") else text
+    text = f"{value:.{digits}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

@@ -24,7 +24,7 @@ def random_strokes(b: int, p: int, size: float, widest: float = 4.0, seed: int =
 
 def line(start: tuple[float, float], end: tuple[float, float], width: float, color: tuple[float, ...] = (1, 1, 1, 1)) -> Strokes:
     ends = torch.tensor([start, end], dtype=torch.float32)
-    points = torch.stack([torch.lerp(*ends, share) for share in (0, 1 / 3, 2 / 3, 1)])
+    points = torch.stack([torch.lerp(ends[0], ends[1], share) for share in (0, 1 / 3, 2 / 3, 1)])
     widths, colors = torch.tensor([[width]], dtype=torch.float32), torch.tensor([[color]], dtype=torch.float32)
     return Strokes(points[None, None], torch.ones(1, 1, dtype=torch.long), widths, colors)
 
@@ -53,7 +53,8 @@ def _cubic(p: Tensor, t: Tensor) -> Tensor:
 def test_a_line_covers_what_it_should() -> None:
     picture = rasterise(line((2.0, 4.5), (8.0, 4.5), 3.0), 9, 10, BLACK)[0, 0]
     assert torch.equal(picture[3:6, 3:7], torch.ones(3, 4))
-    assert picture[2].max() == 0 and picture[6].max() == 0
+    assert picture[2].max() == 0
+    assert picture[6].max() == 0
 
 
 def test_coverage_is_the_area_of_a_straight_line() -> None:
@@ -66,7 +67,8 @@ def test_coverage_is_the_area_of_a_straight_line() -> None:
 def test_a_short_stroke_is_a_disc() -> None:
     picture = rasterise(line((10.0, 10.0), (10.0, 10.0), 10.0), 20, 20, BLACK)[0, 0]
     assert picture.sum().item() == pytest.approx(math.pi * 25, rel=0.01)
-    assert torch.allclose(picture, picture.T) and torch.allclose(picture, picture.flip(0))
+    assert torch.allclose(picture, picture.T)
+    assert torch.allclose(picture, picture.flip(0))
 
 
 def test_later_strokes_lie_over_earlier_ones() -> None:
@@ -78,7 +80,8 @@ def test_later_strokes_lie_over_earlier_ones() -> None:
 def test_agrees_with_the_plain_way() -> None:
     strokes = random_strokes(2, 12, 40)
     difference = rasterise(strokes, 40, 48, WHITE) - dense(strokes, 40, 48, WHITE)
-    assert difference.abs().max() < 0.06 and difference.square().mean().sqrt() < 3e-3
+    assert difference.abs().max() < 0.06
+    assert difference.square().mean().sqrt() < 3e-3
 
 
 def test_gradients_agree_with_the_plain_way() -> None:
@@ -124,10 +127,11 @@ def test_gradient_is_the_slope_of_the_whole_picture() -> None:
 def test_unused_control_points_get_no_gradient() -> None:
     strokes = random_strokes(1, 8, 32)
     points = strokes.points.requires_grad_()
-    rasterise(strokes, 32, 32, WHITE).square().sum().backward()
+    torch.autograd.backward(rasterise(strokes, 32, 32, WHITE).square().sum())
     assert points.grad is not None
     used = torch.arange(10) <= 3 * strokes.segments[..., None]
-    assert not points.grad[~used].any() and points.grad[used].any(-1).float().mean() > 0.7
+    assert not points.grad[~used].any()
+    assert points.grad[used].any(-1).float().mean() > 0.7
 
 
 def test_a_trial_alone_is_the_trial_in_a_batch_of_eight(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,14 +140,15 @@ def test_a_trial_alone_is_the_trial_in_a_batch_of_eight(monkeypatch: pytest.Monk
         tensor.requires_grad_()
     monkeypatch.setattr("dreamsweep.engines.rasterise.CHUNK", 5_000)
     together = rasterise(strokes, 64, 64, WHITE)
-    together.square().sum().backward()
+    torch.autograd.backward(together.square().sum())
     monkeypatch.undo()
     for trial in range(8):
         alone = Strokes(*(getattr(strokes, f)[trial : trial + 1].detach().clone() for f in ("points", "segments", "widths", "colors")))
         picture = rasterise(Strokes(alone.points.requires_grad_(), *list(vars(alone).values())[1:]), 64, 64, WHITE)
-        picture.square().sum().backward()
+        torch.autograd.backward(picture.square().sum())
         assert torch.equal(picture[0], together[trial])  # on a CPU, to the last bit
-        assert alone.points.grad is not None and strokes.points.grad is not None
+        assert alone.points.grad is not None
+        assert strokes.points.grad is not None
         torch.testing.assert_close(alone.points.grad[0], strokes.points.grad[trial], rtol=1e-5, atol=1e-5)
 
 
@@ -156,9 +161,11 @@ def test_a_broken_stroke_leaves_the_others_alone() -> None:
     strokes.widths[1, 3] = math.nan
     points = strokes.points.requires_grad_()
     broken = rasterise(strokes, 32, 32, WHITE)
-    broken.sum().backward()
-    assert torch.equal(broken[0], clean[0]) and torch.isfinite(broken).all()
-    assert points.grad is not None and torch.isfinite(points.grad).all()
+    torch.autograd.backward(broken.sum())
+    assert torch.equal(broken[0], clean[0])
+    assert torch.isfinite(broken).all()
+    assert points.grad is not None
+    assert torch.isfinite(points.grad).all()
 
 
 def test_nothing_on_the_canvas_is_the_background() -> None:
@@ -166,7 +173,7 @@ def test_nothing_on_the_canvas_is_the_background() -> None:
     points = (strokes.points + 1000).requires_grad_()
     background = torch.rand(2, 3, 16, 16)
     picture = rasterise(Strokes(points, strokes.segments, strokes.widths, strokes.colors), 16, 16, background)
-    picture.sum().backward()
+    torch.autograd.backward(picture.sum())
     assert torch.equal(picture, background)
 
 

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from dreamsweep.engines.rasterise import Strokes, rasterise
@@ -14,6 +15,7 @@ from dreamsweep.engines.svg import write_svg
 
 resvg = pytest.importorskip("resvg_py", reason="resvg-py, the independent renderer, is not installed")
 SIDE = 224
+Picture = NDArray[np.float64]
 
 
 def random_strokes(p: int, narrowest: float, widest: float, seed: int) -> Strokes:
@@ -25,15 +27,16 @@ def random_strokes(p: int, narrowest: float, widest: float, seed: int) -> Stroke
     return Strokes(points, torch.randint(1, 4, (1, p), generator=randomness), widths, torch.rand(1, p, 4, generator=randomness))
 
 
-def rendered(text: str, zoom: int) -> np.ndarray:
+def rendered(text: str, zoom: int) -> Picture:
     """The SVG as resvg draws it, `zoom` times as large and then averaged down: `h w 3` in [0, 1]."""
     large = text.replace(f'width="{SIDE}" height="{SIDE}"', f'width="{zoom * SIDE}" height="{zoom * SIDE}"')
     pixels = np.asarray(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=large)))).convert("RGB")) / 255
-    return pixels.reshape(SIDE, zoom, SIDE, zoom, 3).mean((1, 3))
+    averaged: Picture = pixels.reshape(SIDE, zoom, SIDE, zoom, 3).mean((1, 3))
+    return averaged
 
 
-def psnr(one: np.ndarray, other: np.ndarray) -> float:
-    return -10 * math.log10(((one - other) ** 2).mean())
+def psnr(one: Picture, other: Picture) -> float:
+    return -10 * math.log10(float(((one - other) ** 2).mean()))
 
 
 @pytest.mark.parametrize(("p", "narrowest", "widest", "seed"), [(64, 1, 4, 0), (256, 1, 10, 1), (256, 1, 1, 2)])
@@ -53,8 +56,10 @@ def test_names_every_stroke_in_order_and_well_formed() -> None:
     assert (root.get("width"), root.get("viewBox")) == ("64", "0 0 224 224")
     name = "{http://www.w3.org/2000/svg}"
     rect, group = root.find(f"{name}rect"), root.find(f"{name}g")
-    assert rect is not None and rect.get("fill") == "#ffee00"
-    assert group is not None and (group.get("stroke-linecap"), group.get("stroke-linejoin")) == ("round", "round")
+    assert rect is not None
+    assert rect.get("fill") == "#ffee00"
+    assert group is not None
+    assert (group.get("stroke-linecap"), group.get("stroke-linejoin")) == ("round", "round")
     paths = group.findall(f"{name}path")
     assert [len((path.get("d") or "").split("C")[1].split()) for path in paths] == (6 * strokes.segments[0]).tolist()
 
