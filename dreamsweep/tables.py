@@ -145,6 +145,14 @@ SCORES = pa.schema(
 )
 
 
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The same rows in the columns of `schema`: columns and settings that an older version did not write are null, others are left out."""
+    if table.schema.equals(schema):
+        return table
+    columns = [table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type) for f in schema]
+    return pa.table(columns, schema=schema)
+
+
 def trials_table(sweep: str, records: Sequence[TrialRecord]) -> pa.Table:
     """One row a trial, in the order given."""
     return pa.Table.from_pylist([_trial_row(sweep, record) for record in records], schema=TRIALS)

@@ -39,7 +39,9 @@ class LocalStore:
             return self._path(key).read_bytes()
 
     def read_file(self, key: str, path: Path) -> None:
-        with path.open("wb") as target, self._sentences(key), self._path(key).open("rb") as source:
+        with self._sentences(key):
+            source = self._path(key).open("rb")
+        with source, path.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
 
     def exists(self, key: str) -> bool:
