@@ -1,0 +1,6 @@
+"""`python -m dreamsweep`, the same as `dreamsweep`."""
+
+from dreamsweep.cli import main
+
+if __name__ == "__main__":
+    main()

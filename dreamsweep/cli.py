@@ -1,0 +1,319 @@
+"""The command `dreamsweep`: reads what was typed, calls what does it, and says in plain lines how it went.
+
+Heavy imports (torch, prefect, duckdb) stand in the commands that need them, so that `dreamsweep --help` answers at once.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from dreamsweep.errors import DreamsweepError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from dreamsweep.spec import Sweep
+    from dreamsweep.store import Store
+
+app = typer.Typer(
+    name="dreamsweep",
+    help="Sweeps of CLIP-guided image generation: prompts × engines × seeds in, pictures and Parquet out.",
+    epilog="Start with: dreamsweep run prompts/demo.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Device(StrEnum):
+    """What to compute on."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file, such as prompts/demo.yaml.", show_default=False)]
+StoreUri = Annotated[str, typer.Option("--store", envvar="DREAMSWEEP_STORE", help="A folder, or s3://bucket/prefix.")]
+
+
+@app.command(epilog="Example: dreamsweep run prompts/demo.yaml --store s3://bucket/prefix")
+def run(
+    file: SweepFile,
+    store: StoreUri = "runs",
+    device: Annotated[Device, typer.Option(help="What to compute on; auto takes the best there is.")] = Device.auto,
+) -> None:
+    """Make what the store lacks of a sweep, publish it, and draw its contact sheet and curves.
+
+    The same command again makes only what is missing, and goes on where it was stopped.
+    """
+    from dreamsweep.display import Display
+    from dreamsweep.expand import plan
+    from dreamsweep.store import open_store
+    from dreamsweep.sweepfile import load_sweep
+
+    sweep, started = load_sweep(file), time.monotonic()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        with Display(Console(), sweep.name):
+            plan(sweep)
+            open_store(store).check()
+            incomplete = _run_flow(sweep, store, device.value)
+    except KeyboardInterrupt:
+        _tell(f"Stopped. To go on where it stopped: {_same_command()}")
+        raise typer.Exit(130) from None
+    _tell_where(open_store(store), sweep.name, store, time.monotonic() - started)
+    if incomplete:
+        _tell(f"dreamsweep: {incomplete.rstrip('.')}. To make what is missing: {_same_command()}")
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: dreamsweep plan prompts/demo.yaml")
+def plan(file: SweepFile) -> None:
+    """Say how many trials, shards and pictures a sweep comes to, and about how long and how large it gets."""
+    from dreamsweep.estimate import estimate_seconds, told_bytes, told_seconds
+    from dreamsweep.expand import plan as count
+    from dreamsweep.sweepfile import load_sweep
+
+    sweep = load_sweep(file)
+    counted = count(sweep)
+    table = Table(title=sweep.name, title_justify="left", show_header=False, box=None)
+    table.add_row("trials", f"{counted.trials:,} ({_listed(counted.trials_by_engine)})")
+    table.add_row("shards", f"{counted.shards:,}")
+    table.add_row("iterations", f"{counted.iterations:,} ({_listed(counted.iterations_by_engine)})")
+    table.add_row("pictures", f"{counted.pictures:,}")
+    table.add_row("time", f"about {told_seconds(estimate_seconds(sweep, counted))} on two CPU cores with starter weights")
+    table.add_row("size", f"about {told_bytes(counted.bytes)}")
+    Console().print(table)
+
+
+@app.command(epilog='Example: dreamsweep query "SELECT prompt, max(judge_best) FROM trials GROUP BY prompt"')
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One statement; the tables are trials and scores.", show_default=False)],
+    store: StoreUri = "runs",
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
+) -> None:
+    """Ask DuckDB about every published sweep of a store (docs/query.md lists the columns)."""
+    from dreamsweep.query import query as ask
+    from dreamsweep.store import open_store
+
+    answer = ask(open_store(store), sql)
+    if json:
+        _print_json(answer)
+    elif csv:
+        _print_csv(answer)
+    else:
+        _print_table(answer)
+
+
+@app.command(epilog="Example: dreamsweep show demo --to pictures")
+def show(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A published sweep's name.", show_default=False)],
+    store: StoreUri = "runs",
+    to: Annotated[Path | None, typer.Option(help="A folder to put copies in.", show_default=False)] = None,
+) -> None:
+    """Draw a sweep's contact sheet and score curves as PNG, and say where they are."""
+    from dreamsweep.store import open_store
+    from dreamsweep.summary import write_summary
+
+    opened = open_store(store)
+    for key in write_summary(opened, sweep):
+        typer.echo(_place(opened, key))
+        if to is not None:
+            target = to / f"{sweep}-{key.rsplit('/', 1)[1]}"
+            _copy(opened, key, target)
+            typer.echo(str(target))
+
+
+@app.command(epilog="Example: dreamsweep doctor --store s3://bucket/prefix")
+def doctor(store: StoreUri = "runs") -> None:
+    """Look at what is installed, the devices, the weights and the store. Exit code 1 if something that is needed is broken."""
+    from dreamsweep.doctor import findings
+
+    table = Table(show_header=False, box=None)
+    broken = False
+    for finding in findings(store):
+        mark = "[green]ok[/]" if finding.ok else "[red]broken[/]" if finding.needed else "[dim]no[/]"
+        table.add_row(mark, finding.what, _literal(finding.told))
+        broken |= finding.needed and not finding.ok
+    Console().print(table)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: dreamsweep schema > prompts/sweep.schema.json")
+def schema() -> None:
+    """Print the JSON schema of a sweep file, so that editors complete and check it."""
+    import json as encoder
+
+    from dreamsweep.schema import sweep_schema
+
+    typer.echo(encoder.dumps(sweep_schema(), indent=1, ensure_ascii=False))
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Runs one command and returns its exit code: 2 for what the user can mend, 1 for what failed, 130 when stopped."""
+    try:
+        app(list(arguments), prog_name="dreamsweep")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except DreamsweepError as error:
+        _tell(f"dreamsweep: {error}")
+        return 2
+    except Exception as error:  # noqa: BLE001 - the last resort: a sentence for the user, the traceback for whoever mends it
+        _tell(f"dreamsweep: something went wrong that should not have ({type(error).__name__}); the details are in {_write_log()}.")
+        return 1
+    return 0
+
+
+def state_folder() -> Path:
+    """Where logs go: `$XDG_STATE_HOME/dreamsweep`, by default `~/.local/state/dreamsweep`."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dreamsweep"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _run_flow(sweep: "Sweep", store: str, device: str) -> str | None:
+    """Runs the flow against the configured Prefect API, or an embedded one; returns what failed of it, in a sentence."""
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")  # nobody who runs a sweep can act on a library's deprecations
+    logging.raiseExceptions = False  # a log line that cannot be sent is no news for the terminal
+    from flows.embedded import prefect_api, prefer_quiet
+
+    prefer_quiet()
+    with prefect_api(state_folder() / "prefect-api.log"):
+        from flows.sweep import IncompleteSweep, SweepRequest
+        from flows.sweep import sweep as sweep_flow
+
+        try:
+            sweep_flow(SweepRequest(sweep=sweep, store=store, device=device))
+        except IncompleteSweep as error:
+            return str(error)
+    return None
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a run as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _tell_where(store: "Store", sweep: str, asked_store: str, seconds: float) -> None:
+    from dreamsweep.estimate import told_seconds
+    from dreamsweep.manifest import read_manifest
+
+    manifest = read_manifest(store, sweep)
+    if manifest is None:
+        return
+    option = "" if asked_store == "runs" else f" --store {asked_store}"
+    done = f"{manifest.done} of {manifest.trials} trials done" if manifest.done < manifest.trials else f"{manifest.trials} trials done"
+    typer.echo(f"{sweep}: {done} ({told_seconds(seconds)})")
+    for what, key in (
+        ("contact sheet", f"{sweep}/summary/contact-sheet.png"),
+        ("curves", f"{sweep}/summary/curves.png"),
+        ("pictures", f"{sweep}/pictures/"),
+        ("trials", manifest.trials_key),
+        ("scores", manifest.scores_key),
+    ):
+        typer.echo(f"  {what:14} {_place(store, key)}")
+    typer.echo(f'  {"ask":14} dreamsweep query "SELECT prompt, engine, judge_best FROM trials ORDER BY judge_best DESC LIMIT 5"{option}')
+
+
+def _place(store: "Store", key: str) -> str:
+    """Where a key lies, as short as a person would write it."""
+    from urllib.parse import unquote, urlparse
+
+    uri = store.uri_of(key)
+    if not uri.startswith("file://"):
+        return uri
+    path = Path(unquote(urlparse(uri).path))
+    place = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{place}/" if key.endswith("/") else str(place)
+
+
+def _copy(store: "Store", key: str, target: Path) -> None:
+    from dreamsweep.errors import StoreError
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(store.read(key))
+    except OSError as error:
+        raise StoreError(f"--to {str(target.parent)!r}: {target.name} cannot be written there ({error.strerror}).") from None
+
+
+def _print_table(answer: "pa.Table") -> None:
+    table = Table()
+    for name, kind in zip(answer.column_names, answer.schema.types, strict=True):
+        number = str(kind).startswith(("int", "uint", "float", "double", "decimal", "hugeint"))
+        table.add_column(_literal(name), justify="right" if number else "left", overflow="fold")
+    for row in answer.to_pylist():
+        table.add_row(*(_literal(_cell(value)) for value in row.values()))
+    Console().print(table)
+    typer.echo("1 row" if answer.num_rows == 1 else f"{answer.num_rows:,} rows")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _print_csv(answer: "pa.Table") -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(answer.column_names)
+    writer.writerows(row.values() for row in answer.to_pylist())
+
+
+def _print_json(answer: "pa.Table") -> None:
+    import json
+
+    typer.echo(json.dumps(answer.to_pylist(), indent=1, ensure_ascii=False, default=str))
+
+
+def _literal(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def _same_command() -> str:
+    import shlex
+
+    return shlex.join([Path(sys.argv[0]).name if "dreamsweep" in Path(sys.argv[0]).name else "dreamsweep", *sys.argv[1:]])
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _write_log() -> Path:
+    """The current exception's traceback in a file; returns its path."""
+    path = state_folder() / time.strftime("error-%Y%m%d-%H%M%S.log")
+    path.write_text(f"dreamsweep {' '.join(sys.argv[1:])}\n\n{traceback.format_exc()}", encoding="utf-8")
+    return path

@@ -1,0 +1,46 @@
+"""How long a sweep may take: measured seconds an iteration, scaled by the settings that cost the most."""
+
+from typing import assert_never
+
+from dreamsweep.expand import Plan, engines
+from dreamsweep.spec import DalleSpec, EngineSpec, StrokesSpec, Sweep
+
+CUTOUT_SECONDS = 0.0022
+"""One cutout, seen by the starter guide, forward and backward."""
+
+
+def seconds_an_iteration(spec: EngineSpec) -> float:
+    """Seconds of two CPU cores for one iteration of one trial with starter weights, in a batch of eight."""
+    match spec:
+        case DalleSpec():
+            return 0.05 * (spec.image_size / 128) ** 2 + CUTOUT_SECONDS * spec.cutouts
+        case StrokesSpec():
+            return 0.12 * (spec.canvas / 224) ** 2 * (spec.num_paths / 256) + CUTOUT_SECONDS * spec.cutouts
+        case _:
+            assert_never(spec)
+
+
+def estimate_seconds(sweep: Sweep, plan: Plan) -> float:
+    """Seconds for the whole sweep on two CPU cores; a GPU takes far less, published weights far more."""
+    specs = list(engines(sweep))
+    each = plan.trials / max(1, len(specs))
+    return sum(each * (spec.num_iter or sweep.iterations) * seconds_an_iteration(spec) for spec in specs)
+
+
+def told_seconds(seconds: float) -> str:
+    """`48 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`."""
+    whole = round(seconds)
+    for size, unit, below, below_unit in ((86_400, "days", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit}" + (f" {rest} {below_unit}" if rest else "")
+    return f"{whole} s"
+
+
+def told_bytes(size: float) -> str:
+    """`12 kB`, `3.4 MB`, `1.2 GB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,120 @@
+"""Prefect's API for one command on one machine: a server process that lives exactly as long as the command.
+
+Prefect can start such a server itself, but that one writes into the user's terminal, gets the terminal's Ctrl-C before its client
+has said goodbye, and outlives a client that is killed. This one logs to a file, has a session of its own, and ends when its
+standard input closes, which the system does for it however the command ends.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+STARTUP_SECONDS = 120
+"""The first start makes Prefect's database: up to 50 s on a slow, busy machine."""
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the run's own logs still reach the API
+    "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+}
+
+
+def prefer_quiet() -> None:
+    """Sets Prefect's switches for a quiet terminal, unless the user has. Works only before Prefect is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+class ApiError(Exception):
+    """The embedded API did not start."""
+
+
+@contextmanager
+def prefect_api(log: Path) -> Iterator[None]:
+    """Makes sure of an API: the configured one (PREFECT_API_URL or profile), else an embedded one. Raises ApiError."""
+    from prefect.logging.handlers import APILogHandler
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    with _server(log) as url, temporary_settings({PREFECT_API_URL: url}):
+        try:
+            yield
+        finally:
+            APILogHandler.flush()
+
+
+@contextmanager
+def _server(log: Path) -> Iterator[str]:
+    port = _free_port()
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.embedded", str(port)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    assert server.stdin is not None
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        server.stdin.close()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + STARTUP_SECONDS
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            raise ApiError(f"Prefect's embedded API ended with code {server.returncode} as it started; its log is {log}.")
+        try:
+            if httpx.get(url, timeout=5, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise ApiError(f"Prefect's embedded API did not start within {STARTUP_SECONDS} s; its log is {log}.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _serve(port: int) -> None:
+    """Serves Prefect's API until standard input closes."""
+    prefer_quiet()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    app = create_app(ephemeral=True, final=True)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=3))
+
+    def until_the_command_ends() -> None:
+        sys.stdin.buffer.read()
+        server.should_exit = True
+        time.sleep(8)
+        os._exit(0)
+
+    threading.Thread(target=until_the_command_ends, daemon=True).start()
+    server.run()
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]))

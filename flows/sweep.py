@@ -1,0 +1,96 @@
+"""A sweep, from its file's contents to a published manifest and a contact sheet."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from pydantic import field_validator
+
+from dreamsweep.errors import DreamsweepError, SweepFileError
+from dreamsweep.expand import shards
+from dreamsweep.manifest import Manifest, done_shards
+from dreamsweep.spec import Spec, Sweep
+from dreamsweep.store import open_store
+from tasks.check import check
+from tasks.generate import generate_shard
+from tasks.plan import plan_sweep
+from tasks.progress import announce
+from tasks.publish import gather_rows, publish_manifest
+from tasks.summarise import summarise
+
+MAX_PARAMETER = 400_000
+"""Characters of a sweep as JSON. Prefect takes 512 KiB of parameters."""
+
+
+class SweepRequest(Spec):
+    """What to make, where to keep it, and on what to make it."""
+
+    sweep: Sweep
+    store: str = "runs"
+    """A folder, or `s3://bucket/prefix`."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `mps`."""
+
+    @field_validator("sweep")
+    @classmethod
+    def _small_enough(cls, sweep: Sweep) -> Sweep:
+        size = len(sweep.model_dump_json())
+        if size > MAX_PARAMETER:
+            raise SweepFileError(
+                f"sweep {sweep.name!r}: its text comes to {size:,} characters, at most {MAX_PARAMETER:,} travel as a parameter; "
+                "put the prompts into a file beside it: 'prompts: names.txt'."
+            )
+        return sweep
+
+
+class IncompleteSweep(Exception):
+    """Some shards failed; what the others made is published."""
+
+
+@flow(name="sweep", flow_run_name="{request.sweep.name}")
+def sweep(request: SweepRequest) -> Manifest:
+    """Makes what the store lacks of the sweep, publishes what there is, and draws its summary.
+
+    Raises DreamsweepError for what the user can mend, and IncompleteSweep when some shards failed.
+    """
+    asked, store = request.sweep, request.store
+    check(asked, store, request.device)
+    plan = plan_sweep(asked, store)
+    made = _made(asked, store)
+    announce(asked, plan, made)
+    failures = generate_shards(request, made)
+    manifest = gather_rows(asked, store)
+    publish_manifest(manifest, store)
+    summarise(asked.name, store)
+    if failures:
+        raise IncompleteSweep(_told(failures, manifest.trials, plan.trials))
+    return manifest
+
+
+def generate_shards(request: SweepRequest, made: frozenset[str]) -> list[BaseException]:
+    """Generates every shard that is not made yet and returns the failures; one failure does not keep the rest from being made.
+
+    One after the other in this very thread, because a batch uses every core and Ctrl-C must reach it. This is where a
+    deployment's flow runs, one a shard, can take over. Raises the first failure when it is the user's to mend and nothing was made.
+    """
+    failures: list[BaseException] = []
+    succeeded = bool(made)
+    for shard in shards(request.sweep, made):
+        state: State[None] = generate_shard(shard, request.store, request.device, return_state=True)
+        if state.is_completed():
+            succeeded = True
+        else:
+            failures.append(state.result(raise_on_failure=False))  # type: ignore[arg-type]
+    if failures and not succeeded:
+        raise failures[0]
+    return failures
+
+
+def _made(asked: Sweep, store: str) -> frozenset[str]:
+    """Ids of the trials that any staged shard of this sweep's name holds."""
+    return frozenset(trial for shard in done_shards(open_store(store), asked.name) for trial in shard.trial_ids)
+
+
+def _told(failures: list[BaseException], made: int, asked: int) -> str:
+    first = failures[0]
+    reason = str(first) if isinstance(first, DreamsweepError) else f"{type(first).__name__}: {first}"
+    shards_failed = "1 shard" if len(failures) == 1 else f"{len(failures)} shards"
+    return f"{shards_failed} failed, {made} of {asked} trials are published; the first failure was: {reason}"

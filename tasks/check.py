@@ -1,0 +1,23 @@
+"""Is everything there that the sweep needs? Better asked before a night's work."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from dreamsweep.devices import resolve_device
+from dreamsweep.engines import weights_used
+from dreamsweep.expand import engines
+from dreamsweep.perceptors import load_perceptor
+from dreamsweep.spec import Sweep
+from dreamsweep.store import open_store
+from tasks.policy import RETRY_DELAYS, worth_retrying
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying)
+def check(sweep: Sweep, store: str, device: str) -> None:
+    """The store can be written, the device is there, and every weight file is whole. Raises DreamsweepError."""
+    open_store(store).check()
+    found = resolve_device(device)
+    for perceptor in (sweep.guide, sweep.judge):
+        load_perceptor(perceptor, found)
+    for engine in engines(sweep):
+        weights_used(engine, sweep.weights, found)

@@ -1,0 +1,63 @@
+"""The contact sheet and the curves: into the store, and as artifacts for Prefect's pages."""
+
+import base64
+import io
+
+from PIL import Image
+from prefect import task
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from dreamsweep.query import query
+from dreamsweep.store import Store, open_store
+from dreamsweep.summary import write_summary
+from tasks.policy import RETRY_DELAYS, worth_retrying
+
+TABLE_ROWS = 100
+IMAGE_BYTES = 200_000
+"""Prefect refuses events over 1.5 MB, and shows an image artifact only from a URL."""
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying)
+def summarise(sweep: str, store: str) -> None:
+    """Draws the published sweep's contact sheet and curves, and shows them in Prefect."""
+    opened = open_store(store)
+    sheet, curves = write_summary(opened, sweep)
+    key = sweep.replace(".", "-").replace("_", "-")  # an artifact's key has small letters, digits and dashes
+    create_markdown_artifact(_told(opened, sweep, sheet, curves), key=f"{key}-summary")
+    create_table_artifact(_best_trials(opened, sweep), key=f"{key}-best", description=f"The best trials of sweep {sweep}, by the judge")
+    picture = _thumbnail(opened.read(sheet))
+    if picture:
+        create_image_artifact(picture, key=f"{key}-contact-sheet", description=f"Best pictures of sweep {sweep}")
+
+
+def _told(store: Store, sweep: str, sheet: str, curves: str) -> str:
+    sql = f"SELECT count(*) AS trials, count(*) FILTER (status = 'done') AS done, max(judge_best) AS best FROM trials WHERE sweep = '{sweep}'"
+    (row,) = query(store, sql).to_pylist()
+    best = "none" if row["best"] is None else f"{row['best']:.3f}"
+    return (
+        f"# {sweep}\n\n{row['trials']} trials, {row['done']} of them done; the judge's best mark is {best}.\n\n"
+        f"- contact sheet: `{store.uri_of(sheet)}`\n- curves: `{store.uri_of(curves)}`\n"
+    )
+
+
+def _best_trials(store: Store, sweep: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = query(
+        store,
+        "SELECT trial_id, prompt, engine, seed, round(judge_best, 3) AS judge_best, round(guide_best, 3) AS guide_best, status, best_uri "
+        f"FROM trials WHERE sweep = '{sweep}' ORDER BY judge_best DESC NULLS LAST, trial_id LIMIT {TABLE_ROWS}",
+    ).to_pylist()
+    return rows
+
+
+def _thumbnail(png: bytes) -> str | None:
+    """The contact sheet as a small `data:` URI; None where it cannot be made small."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    for side in (1200, 800, 500):
+        small = image.copy()
+        small.thumbnail((side, side))
+        out = io.BytesIO()
+        small.save(out, "JPEG", quality=80)
+        if out.tell() <= IMAGE_BYTES:
+            return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    return None

@@ -1,0 +1,91 @@
+"""A published sweep without a network in sight: made-up pictures and curves, real tables and manifest."""
+
+import hashlib
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dreamsweep.expand import Shard, shards, trials
+from dreamsweep.manifest import Manifest, gather, publish, stage_shard
+from dreamsweep.pictures import pixels_sha256, png_bytes
+from dreamsweep.spec import Sweep, Trial
+from dreamsweep.store import Store
+from dreamsweep.sweepfile import parse_sweep
+from dreamsweep.tables import ScoreRows, TrialRecord, scores_table, trials_table
+
+
+def make_up(store: Store, diverged: int = 0, **changes: Any) -> Manifest:
+    """Publishes a sweep as if it had been run; the first `diverged` trials of each shard did not end well."""
+    sweep = made_up_sweep(**changes)
+    for shard in shards(sweep):
+        records, scores = zip(*(_trial(store, shard, trial, number < diverged) for number, trial in enumerate(shard.trials)), strict=True)
+        stage_shard(store, sweep.name, shard.shard_id, trials_table(sweep.name, records), scores_table(sweep.name, scores))
+    manifest = gather(store, sweep.name, {trial.id for trial in trials(sweep)}, "0" * 64)
+    publish(store, manifest)
+    return manifest
+
+
+def made_up_sweep(**changes: Any) -> Sweep:
+    """Six prompts and two engines, unless told otherwise."""
+    things = ("a red heart", "a slice of pizza", "a rocket", "a green apple", "a sun behind a cloud", "a cat face with a hat")
+    content = {"name": "made-up", "prompts": list(things), "engines": ["dalle", "strokes"], "iterations": 60, **changes}
+    return parse_sweep(content, Path(), "made-up")
+
+
+def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool) -> tuple[TrialRecord, ScoreRows]:
+    draw = np.random.default_rng(int(trial.id[:8], 16))
+    done = trial.num_iter // 3 if diverged else trial.num_iter
+    steps = np.arange(1, done + 1)
+    reach = 0.25 + 0.3 * draw.random()
+    guide = (reach * (1 - np.exp(-steps / done * 4)) + draw.normal(0, 0.012, done)).astype(np.float32)
+    judge = np.where((steps % 10 == 0) | (steps == 1), 0.7 * guide + draw.normal(0, 0.01, done), math.nan).astype(np.float32)
+    picture = _blob(draw)
+    folder = f"{shard.sweep}/pictures/{trial.id}"
+    store.write(f"{folder}/best.png", png_bytes(picture, "{}"), "image/png")
+    marked = judge[~np.isnan(judge)]
+    record = TrialRecord(
+        trial=trial,
+        shard_id=shard.shard_id,
+        iterations_done=done,
+        loss_first=1.0,
+        loss_last=math.nan if diverged else 0.2,
+        guide_first=float(guide[0]),
+        guide_best=float(guide.max()),
+        guide_last=float(guide[-1]),
+        judge_first=float(marked[0]),
+        judge_best=float(marked.max()),
+        judge_last=float(marked[-1]),
+        best_iteration=done,
+        final_uri=store.uri_of(f"{folder}/final.png"),
+        best_uri=store.uri_of(f"{folder}/best.png"),
+        film_uri=store.uri_of(f"{folder}/film.webp"),
+        svg_uri=None,
+        embedding=[0.6, 0.8],
+        picture_sha256=pixels_sha256(picture),
+        seconds=4.0,
+        iterations_per_second=done / 4.0,
+        device="cpu",
+        versions={"dreamsweep": "0", "python": "3.11", "torch": "2", "platform": "any"},
+        weights_sha256={"starter-guide": hashlib.sha256(b"").hexdigest()},
+        warnings=(),
+        status="diverged" if diverged else "done",
+        error="loss is not a number" if diverged else None,
+        finished_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    rows = ScoreRows(trial.id, steps.astype(np.int32), 1 - guide, guide, judge, np.full(done, 0.1, np.float32), steps.astype(np.float32), [None] * done)
+    return record, rows
+
+
+def _blob(draw: np.random.Generator) -> torch.Tensor:
+    """Some soft discs on white, `3 128 128`."""
+    y, x = np.mgrid[0:128, 0:128] / 128
+    picture = np.ones((128, 128, 3))
+    for _ in range(5):
+        cx, cy, r = draw.uniform(0.2, 0.8, 2).tolist() + [draw.uniform(0.08, 0.3)]
+        inside = 1 / (1 + np.exp(60 * (np.hypot(x - cx, y - cy) - r)))
+        picture = picture * (1 - inside[..., None]) + draw.random(3) * inside[..., None]
+    return torch.from_numpy((picture * 255).astype(np.uint8)).permute(2, 0, 1)
