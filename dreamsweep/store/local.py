@@ -110,9 +110,7 @@ class LocalStore:
             yield
         except FileNotFoundError:
             if not missing_is_empty:
-                raise StoreError(
-                    f"store {str(self.folder)!r} holds no {key!r}; {RUN_FIRST}."
-                ) from None
+                raise StoreError(f"store {str(self.folder)!r} holds no {key!r}; {RUN_FIRST}.") from None
         except OSError as error:
             raise StoreError(self._explain(error, key)) from None
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ from dreamsweep.errors import StoreError
 from dreamsweep.store import BYTES, RUN_FIRST, checked_key, without_login
 
 ADDRESSING = "DREAMSWEEP_S3_ADDRESSING"
-_QUICK = {"connect_timeout": 3, "read_timeout": 15, "retries": {"mode": "standard", "total_max_attempts": 2}}
+_QUICK = {"connect_timeout": 3, "read_timeout": 8, "retries": {"mode": "standard", "total_max_attempts": 2}}
 _PATIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 6}}
 """Seconds and tries: of the first call, so that a mistaken endpoint shows within seconds, and of all others, which outlast a hiccup."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -53,6 +54,19 @@ _CURES = {
 _DENIED = "access denied; give these credentials the right to list the bucket and to get, put and delete its objects, or use others"
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a bucket is and with what it opens; secrets do not show when it is printed."""
+
+    endpoint: str
+    region: str
+    style: str
+    """`path`, `virtual` or `auto`."""
+    key_id: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
 
 
 class S3Store:
@@ -132,6 +146,16 @@ class S3Store:
             break
         self.write(".dreamsweep-check", b"can this be written?", "text/plain")
         self.delete(".dreamsweep-check")
+
+    def access(self) -> Access:
+        """What another client of the same bucket, such as DuckDB's, must know. Raises StoreError when there are no credentials."""
+        with self._sentences(""):
+            found = self.session.get_credentials()
+            if found is None:
+                raise NoCredentialsError
+            keys = found.get_frozen_credentials()
+        style, region, endpoint = self._settings["style"], self.client.meta.region_name, self.client.meta.endpoint_url
+        return Access(endpoint, region, style, keys.access_key, keys.secret_key, keys.token or "")
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
