@@ -67,6 +67,8 @@ class Dvae:
     codes: int
     log_frequency: Tensor | None
     """`c y x`: the logarithm of how often each code stands at each place in training pictures, where that is known."""
+    shapes: Tensor | None
+    """`n 3 y x` in [0, 1]: average pictures of like things, to start from, where there are any."""
     sha256: str
     device: str
 
@@ -83,12 +85,13 @@ def load_dvae(weights: WeightsName, device: str) -> Dvae:
         network = build(shape)
         network.load_state_dict({key.removeprefix(part): value.float() for key, value in tensors.items() if key.startswith(part)})
         networks.append(network.eval().requires_grad_(False).to(device))
-    return Dvae(networks[0], networks[1], shape.codes, tensors["log_frequency"].float().to(device), sha256, device)
+    return Dvae(networks[0], networks[1], shape.codes, tensors["log_frequency"].float().to(device), tensors["shapes"].float().to(device) / 255, sha256, device)
 
 
-def save_dvae(path: Path, shape: DvaeShape, encoder: nn.Module, decoder: nn.Module, log_frequency: Tensor) -> None:
-    """Writes a dVAE's weights in half precision."""
+def save_dvae(path: Path, shape: DvaeShape, encoder: nn.Module, decoder: nn.Module, log_frequency: Tensor, shapes: Tensor) -> None:
+    """Writes a dVAE's weights in half precision, and what pictures usually look like (`Dvae`)."""
     tensors = {f"encoder.{k}": v.half() for k, v in encoder.state_dict().items()}
     tensors |= {f"decoder.{k}": v.half() for k, v in decoder.state_dict().items()}
     tensors["log_frequency"] = log_frequency.half()
+    tensors["shapes"] = shapes
     write_weights(path, tensors, {"shape": json.dumps(asdict(shape))})

@@ -135,8 +135,8 @@ class DalleSpec(GuidedSpec):
     rotation: NonNegativeFloat = 15.0
     """Largest turn of a cutout, degrees."""
     loss: Literal["cosine", "spherical"] = "cosine"
-    start: Literal["noise", "mean"] = "noise"
-    """Start from random codes, or from the average picture's."""
+    start: Literal["noise", "mean", "shape"] = "noise"
+    """Start from random codes, from the average picture's, or from the average shape that the guide likes best (starter weights)."""
     code_prior: NonNegativeFloat = 0.0
     """Weight of the codes' own frequencies in training pictures (starter weights have them)."""
     smoothness: NonNegativeFloat = 0.0

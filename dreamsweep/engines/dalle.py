@@ -20,8 +20,9 @@ from dreamsweep.spec import DalleSpec, Trial
 
 PATCH = 8
 """Pixels on a side that one code stands for."""
-INIT_SHARPNESS = 4.0
-"""How far an initial picture's codes stand out from the others, in logits."""
+START_NOISE = 0.1
+LEAST_LOGIT = -9.0
+"""Where codes start that an initial picture has no use for: low, but not out of an optimizer's reach."""
 
 
 class DalleEngine:
@@ -32,7 +33,7 @@ class DalleEngine:
 
     def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
         spec, iterations = self.spec, trials[0].num_iter
-        logits = (state["logits"] if state else self._start(trials)).to(self.dvae.device).requires_grad_()
+        logits = (state["logits"] if state else self._start(trials, guide)).to(self.dvae.device).requires_grad_()
         optimizer = make_optimizer(spec.optimizer, [logits])
         if state:
             unpack_optimizer(optimizer, state)
@@ -63,18 +64,31 @@ class DalleEngine:
         """The pictures of the likeliest mixture of codes, without gumbel noise."""
         return decode(self.dvae.decoder, (logits / self.spec.tau_end).softmax(1)).clamp(0, 1)
 
-    def _start(self, trials: Sequence[Trial]) -> Float[Tensor, "b c y x"]:
-        side = self.spec.image_size // PATCH
-        shape = (self.dvae.codes, side, side)
-        noise = torch.stack([torch.randn(shape, generator=generator(t.seed, "codes")) for t in trials])
-        if self.spec.init_image is not None:
-            picture = read_picture(self.spec.init_image, self.spec.image_size).to(self.dvae.device)
-            with torch.no_grad():
-                named = encode_logits(self.dvae.encoder, picture[None]).softmax(1)
-            return noise * 0.1 + INIT_SHARPNESS * named.cpu()
-        if self.spec.start == "mean" and self.dvae.log_frequency is not None:
-            return noise * 0.1 + self._prior_at(side).cpu()
+    @torch.no_grad()
+    def _start(self, trials: Sequence[Trial], guide: Guide) -> Float[Tensor, "b c y x"]:
+        spec, side = self.spec, self.spec.image_size // PATCH
+        noise = torch.stack([torch.randn((self.dvae.codes, side, side), generator=generator(t.seed, "codes")) for t in trials])
+        if spec.init_image is not None:
+            return self._near(read_picture(spec.init_image, spec.image_size)[None], noise)
+        if spec.start == "shape" and self.dvae.shapes is not None:
+            return self._near(self._likeliest_shapes(trials, guide, self.dvae.shapes), noise)
+        if spec.start == "mean" and self.dvae.log_frequency is not None:
+            return noise * START_NOISE + self._prior_at(side).cpu()
         return noise
+
+    def _near(self, pictures: Float[Tensor, "n 3 h w"], noise: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        """Logits of the codes that the encoder gives pictures, one for all or one each, with each trial's own noise."""
+        named = encode_logits(self.dvae.encoder, pictures.to(self.dvae.device)).log_softmax(1).cpu()
+        return noise * START_NOISE + named.clamp(min=LEAST_LOGIT)
+
+    def _likeliest_shapes(self, trials: Sequence[Trial], guide: Guide, shapes: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "b 3 h w"]:
+        """For each trial one of the three shapes that its guide finds nearest to the prompt; the seed says which."""
+        size = (self.spec.image_size, self.spec.image_size)
+        pictures = F.interpolate(shapes, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
+        similarity = torch.stack([guide(p.expand(len(trials), *p.shape), 0).similarity for p in pictures])  # n b
+        best = similarity.topk(3, dim=0).indices
+        picked = [int(torch.randint(3, (), generator=generator(t.seed, "shape"))) if t.seed else 0 for t in trials]
+        return torch.stack([pictures[best[rank, i]] for i, rank in enumerate(picked)])
 
     def _prior_at(self, side: int) -> Float[Tensor, "1 c y x"]:
         assert self.dvae.log_frequency is not None

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dreamsweep.codes import build_decoder, build_encoder, encode_logits, save_dvae
-from dreamsweep.perceptors.starter import save_starter
+from dreamsweep.perceptors import load_perceptor
+from dreamsweep.perceptors.starter import StarterPerceptor, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
 from dreamsweep.starter import train_clip, train_dvae
-from dreamsweep.starter.art import Art
+from dreamsweep.starter.art import OBJECT_GROUPS, Art
 from dreamsweep.starter.captions import Captions
 
 
@@ -22,16 +24,21 @@ def export_clip(art: Art, checkpoint: Path, target: Path) -> None:
 
 
 def export_dvae(art: Art, checkpoint: Path, target: Path) -> None:
-    """The dVAE's weights, and how often each of its codes stands where in the training pictures."""
+    """The dVAE's weights, how often each of its codes stands where in the training pictures, and average shapes to start from.
+
+    The guide must have been exported before: its embeddings say which pictures are alike.
+    """
     record = torch.load(checkpoint, weights_only=True)
     encoder, decoder = build_encoder(train_dvae.SHAPE), build_decoder(train_dvae.SHAPE)
     encoder.load_state_dict(record["encoder"])
     decoder.load_state_dict(record["decoder"])
-    save_dvae(target, train_dvae.SHAPE, encoder, decoder, code_log_frequency(art, encoder))
+    guide = load_perceptor("starter-guide", "cpu")
+    assert isinstance(guide, StarterPerceptor)
+    save_dvae(target, train_dvae.SHAPE, encoder, decoder, code_log_frequency(art, encoder), average_shapes(art, guide))
 
 
 @torch.no_grad()
-def code_log_frequency(art: Art, encoder: torch.nn.Module, every: int = 3) -> Tensor:
+def code_log_frequency(art: Art, encoder: torch.nn.Module, every: int = 12) -> Tensor:
     """`c y x`: log frequency of each code at each place, blurred over neighbouring places, with one made-up sighting each."""
     pictures = train_dvae.ArtOnWhite(art, art.of_styles("train")[::every]).pictures(None)
     counts = torch.zeros(train_dvae.SHAPE.codes, train_dvae.SIDE // 8, train_dvae.SIDE // 8)
@@ -42,3 +49,32 @@ def code_log_frequency(art: Art, encoder: torch.nn.Module, every: int = 3) -> Te
     blurred = F.avg_pool2d(F.pad(counts[None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0]
     smoothed = blurred + 0.3 * overall + 0.05
     return (smoothed / smoothed.sum(0)).log()
+
+
+SHAPES, SHAPE_SIDE, SMALLEST_CLUSTER = 192, 32, 8
+
+
+@torch.no_grad()
+def average_shapes(art: Art, guide: StarterPerceptor, rounds: int = 25) -> Tensor:
+    """Average pictures of things that the guide finds alike, uint8 `n 3 32 32`: hearts, discs, faces, vehicles seen from the side…
+
+    k-means over the guide's embeddings and a coarse view of each training picture; an average of fewer than eight is left out,
+    for it would be nearly a picture of somebody's.
+    """
+    chosen = art.of_styles("train")
+    chosen = chosen[np.isin(np.array(art.groups)[art.name_of[chosen]], OBJECT_GROUPS)]
+    pictures = train_clip.Pictures(art, chosen, guide.resolution).on_white()
+    embedded = torch.cat([guide.embed_pictures(part) for part in pictures.split(256)])
+    coarse = F.adaptive_avg_pool2d(pictures, 16).flatten(1)
+    coarse = coarse - coarse.mean(0)
+    features = torch.cat([embedded, 0.7 * coarse / coarse.norm(dim=1).mean()], 1)
+    rng = torch.Generator().manual_seed(0)
+    centres = features[torch.randperm(len(features), generator=rng)[:SHAPES]].clone()
+    for _ in range(rounds):
+        winner = torch.cdist(features, centres).argmin(1)
+        counts = torch.bincount(winner, minlength=SHAPES)
+        sums = torch.zeros_like(centres).index_add_(0, winner, features)
+        centres = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centres)
+    small = F.adaptive_avg_pool2d(pictures, SHAPE_SIDE)
+    averages = torch.stack([small[winner == k].mean(0) for k in range(SHAPES) if counts[k] >= SMALLEST_CLUSTER])
+    return (averages * 255).round().to(torch.uint8)

@@ -29,7 +29,7 @@ class DvaeRun:
     seed: int = 0
     decoder_steps: int = 1000
     encoder_steps: int = 600
-    joint_steps: int = 1400
+    joint_steps: int = 3400
     batch: int = 16
     crop: int = 64
     """Pixels on a side of what is trained on: codes are local, and a quarter of a picture costs a quarter."""
