@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dreamsweep.engines import State
@@ -50,16 +51,41 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, state: State) -> None:
     for name, value in state.items():
         if name.startswith(_PREFIX):
             index, key = name.removeprefix(_PREFIX).split(".", 1)
-            entries.setdefault(int(index), {})[key] = value
+            entries.setdefault(int(index), {})[key] = value.clone()  # the optimizer works in place
     record = optimizer.state_dict()
     record["state"] = entries
     optimizer.load_state_dict(record)
 
 
-def silence_diverged(parameters: Sequence[Tensor], loss: Tensor) -> None:
-    """Zeroes the gradients `b …` of trials whose loss `b` is not finite, so that nothing of theirs moves again."""
-    alive = torch.isfinite(loss)
-    for parameter in parameters:
-        if parameter.grad is not None:
-            shape = (-1, *([1] * (parameter.ndim - 1)))
-            parameter.grad = torch.where(alive.reshape(shape), parameter.grad, torch.zeros_like(parameter.grad))
+def take_step(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], loss: Float[Tensor, " b"], alive: Bool[Tensor, " b"]
+) -> Bool[Tensor, " b"]:
+    """One step down a batch's losses by the trials that are alive; says which still are.
+
+    A trial whose loss, gradient or parameters (`b …` each) are no longer finite stays exactly where it was, though an
+    optimizer's momentum would carry it on; its batch-mates move as if it were not there.
+    """
+    alive = alive & torch.isfinite(loss.detach())
+    optimizer.zero_grad()
+    torch.where(alive, loss, 0.0).sum().backward()  # type: ignore[no-untyped-call]
+    alive = alive & _finite([p.grad for p in parameters if p.grad is not None], alive)
+    with torch.no_grad():
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad = torch.where(_rows(alive, parameter), parameter.grad, 0.0)
+        before = [parameter.clone() for parameter in parameters]
+        optimizer.step()
+        alive = alive & _finite(parameters, alive)
+        for parameter, old in zip(parameters, before, strict=True):
+            parameter.copy_(torch.where(_rows(alive, parameter), parameter, old))
+    return alive
+
+
+def _rows(alive: Tensor, tensor: Tensor) -> Tensor:
+    """`b` in the shape `b 1 1 …` of a tensor."""
+    return alive.reshape(-1, *[1] * (tensor.ndim - 1))
+
+
+def _finite(tensors: Sequence[Tensor], alive: Tensor) -> Bool[Tensor, " b"]:
+    """Which trials' rows are finite in all of the tensors, `b …` each."""
+    return torch.stack([torch.isfinite(tensor).flatten(1).all(1) for tensor in tensors] or [alive]).all(0)

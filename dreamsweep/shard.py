@@ -109,7 +109,7 @@ class _Run:
             self.log.mark(step.iteration, pictures, marks, embeddings, first.engine.early_stop)
             if snapshot:
                 self._keep_snapshots(step.iteration)
-        if last and step.svg:
+        if step.svg and (last or not self.log.running(step.iteration + 1).any()):
             self.svg = step.svg()
         if time.monotonic() - self.checkpointed > CHECKPOINT_SECONDS and not last:
             self._checkpoint(step)

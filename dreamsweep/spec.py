@@ -7,7 +7,7 @@ Where a sweep may list several values for a setting, the `…Grid` twin of an en
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, Union, get_args
+from typing import Annotated, Any, Literal, Union, get_args
 
 from pydantic import (
     BaseModel,
@@ -109,7 +109,7 @@ class GuidedSpec(Spec):
         raise NotImplementedError
 
     @model_validator(mode="after")
-    def _own_learning_rate(self) -> Self:
+    def _own_learning_rate(self) -> "GuidedSpec":  # not Self, which beartype refuses outside a class decorator
         if self.optimizer.learning_rate is None:
             rate = self.default_learning_rates()[self.optimizer.name]
             object.__setattr__(self, "optimizer", OptimizerSpec(name=self.optimizer.name, learning_rate=rate))

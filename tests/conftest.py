@@ -1,5 +1,10 @@
-"""A real S3 server, for the tests that need one."""
+"""A real S3 server, for the tests that need one: moto's, as a process of its own.
 
+It comes from the package index like everything else, keeps S3's rules for multipart uploads, listing and ranges, checks signatures and
+users' rights once told to, and is read by DuckDB.
+"""
+
+import json
 import os
 import socket
 import subprocess
@@ -7,6 +12,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 
 import pytest
 
@@ -15,20 +22,75 @@ SETTINGS = {
     "AWS_SECRET_ACCESS_KEY": "a-secret-that-must-not-be-told",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+NOWHERE = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
+_buckets = count()
+
+
+@dataclass(frozen=True)
+class StrictServer:
+    """A server that checks every signature: its users, and the bucket that they share."""
+
+    address: str
+    bucket: str
+    writer: tuple[str, str]
+    """Access key and secret of one who may do everything."""
+    reader: tuple[str, str]
+    """Of one who may list and get only."""
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """moto's server as a process of its own, open to all: the endpoint's address."""
+    """A server that is open to all: the endpoint's address."""
     with _moto(no_auth_actions=1_000_000_000) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
-def strict_s3_server() -> Iterator[str]:
-    """The same, refusing everyone that it does not know."""
-    with _moto(no_auth_actions=0) as address:
-        yield address
+def strict_s3() -> Iterator[StrictServer]:
+    """A server that refuses whom it does not know, with its users."""
+    import boto3
+
+    with _moto(no_auth_actions=7) as address:
+        known = {"endpoint_url": address, "region_name": "us-east-1", "aws_access_key_id": "root", "aws_secret_access_key": "root"}
+        iam, keys = boto3.client("iam", **known), []
+        for user, actions in (("writer", ["s3:*"]), ("reader", ["s3:ListBucket", "s3:GetObject"])):
+            rights = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+            iam.create_user(UserName=user)
+            iam.put_user_policy(UserName=user, PolicyName="s3", PolicyDocument=json.dumps(rights))
+            key = iam.create_access_key(UserName=user)["AccessKey"]
+            keys.append((key["AccessKeyId"], key["SecretAccessKey"]))
+        boto3.client("s3", **known).create_bucket(Bucket="night")
+        yield StrictServer(address, "night", keys[0], keys[1])
+
+
+@pytest.fixture(scope="session")
+def strict_s3_server(strict_s3: StrictServer) -> str:
+    """The address of the server that refuses whom it does not know."""
+    return strict_s3.address
+
+
+@pytest.fixture
+def aws_settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that tells boto3 nothing, for a test to fill in."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "DREAMSWEEP_S3")):
+            monkeypatch.delenv(name)
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str, aws_settings: pytest.MonkeyPatch) -> str:
+    """A fresh bucket on the open server, which the environment points to: its name."""
+    import boto3
+
+    aws_settings.setenv("AWS_ENDPOINT_URL", s3_server)
+    for key, value in SETTINGS.items():
+        aws_settings.setenv(key, value)
+    bucket = f"bucket-{next(_buckets)}"
+    boto3.Session().client("s3").create_bucket(Bucket=bucket)
+    return bucket
 
 
 @contextmanager
@@ -43,27 +105,14 @@ def _moto(no_auth_actions: int) -> Iterator[str]:
         env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(no_auth_actions), "PYTHONWARNINGS": "ignore"},
     )
     try:
-        for _ in range(300):
+        for _ in range(600):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
         else:
-            pytest.fail("moto's server did not start within 30 s")
+            pytest.fail("moto's server did not start within 60 s")
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(10)
-
-
-@pytest.fixture
-def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """A fresh bucket on the server, which the environment points to: its name."""
-    import boto3
-
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    for key, value in SETTINGS.items():
-        monkeypatch.setenv(key, value)
-    bucket = f"bucket-{abs(hash(request.node.nodeid)):x}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
-    return bucket

@@ -8,7 +8,7 @@ takes both.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, assert_never
+from typing import Protocol, assert_never, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -27,6 +27,7 @@ class Guidance:
     similarity: Float[Tensor, "b"]
 
 
+@runtime_checkable
 class Guide(Protocol):
     """Pictures in [0, 1], `b 3 h w` → how far each is from what it should show."""
 
@@ -49,6 +50,7 @@ class Step:
     """The pictures as SVG, for engines that draw strokes."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Makes a batch of trials that share one engine spec, each with its own prompt and seed."""
 
@@ -71,7 +73,7 @@ def make_engine(spec: EngineSpec, weights: WeightsName, device: str) -> Engine:
         case StrokesSpec():
             from dreamsweep.engines.strokes import StrokesEngine
 
-            return StrokesEngine(spec)
+            return StrokesEngine(spec, device)
         case _:
             assert_never(spec)
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.codes import Dvae, decode, encode_logits
-from dreamsweep.descent import make_optimizer, pack_optimizer, silence_diverged, unpack_optimizer
+from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
 from dreamsweep.engines import Guide, State, Step
 from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
@@ -33,31 +33,32 @@ class DalleEngine:
 
     def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
         spec, iterations = self.spec, trials[0].num_iter
-        logits = (state["logits"] if state else self._start(trials, guide)).to(self.dvae.device).requires_grad_()
+        logits = (state["logits"].clone() if state else self._start(trials, guide)).to(self.dvae.device).requires_grad_()
         optimizer = make_optimizer(spec.optimizer, [logits])
         if state:
             unpack_optimizer(optimizer, state)
         first = int(state["iteration"]) + 1 if state else 1
+        alive = state["alive"].to(logits.device) if state else torch.ones(len(trials), dtype=torch.bool, device=logits.device)
         for iteration in range(first, iterations + 1):
             tau = spec.tau_start + (spec.tau_end - spec.tau_start) * (iteration - 1) / max(1, iterations - 1)
             codes = relaxed_codes(logits, tau, [t.seed for t in trials], iteration)
             pictures = decode(self.dvae.decoder, codes)
             guidance = guide(pictures, iteration)
             loss = guidance.loss + self._regularisers(logits, pictures)
-            optimizer.zero_grad()
-            loss.sum().backward()
-            silence_diverged([logits], loss)
-            optimizer.step()
+            alive = take_step(optimizer, [logits], loss, alive)
             yield Step(
                 iteration=iteration,
-                loss=loss.detach(),
-                similarity=guidance.similarity,
+                loss=torch.where(alive, loss.detach(), torch.nan),
+                similarity=torch.where(alive, guidance.similarity, torch.nan),
                 learning_rate=float(optimizer.param_groups[0]["lr"]),
                 draw=lambda: self.draw(logits),
-                state=lambda i=iteration: {  # type: ignore[misc]
-                    "logits": logits.detach().clone(), "iteration": torch.tensor(i), **pack_optimizer(optimizer)
+                state=lambda done=iteration, alive=alive: {  # type: ignore[misc]
+                    "logits": logits.detach().clone(),
+                    "iteration": torch.tensor(done),
+                    "alive": alive.clone(),
+                    **pack_optimizer(optimizer),
                 },
-            )  # fmt: skip
+            )
 
     @torch.no_grad()
     def draw(self, logits: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
@@ -85,8 +86,8 @@ class DalleEngine:
         """For each trial one of the three shapes that its guide finds nearest to the prompt; the seed says which."""
         size = (self.spec.image_size, self.spec.image_size)
         pictures = F.interpolate(shapes, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
-        similarity = torch.stack([guide(p.expand(len(trials), *p.shape), 0).similarity for p in pictures])  # n b
-        best = similarity.topk(3, dim=0).indices
+        losses = torch.stack([guide(p.expand(len(trials), *p.shape), 0).loss for p in pictures])  # n b
+        best = losses.topk(3, dim=0, largest=False).indices
         picked = [int(torch.randint(3, (), generator=generator(t.seed, "shape"))) if t.seed else 0 for t in trials]
         return torch.stack([pictures[best[rank, i]] for i, rank in enumerate(picked)])
 

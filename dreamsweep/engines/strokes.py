@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dreamsweep.descent import make_optimizer, pack_optimizer, silence_diverged, unpack_optimizer
+from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
 from dreamsweep.engines import Guide, State, Step
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.svg import write_svg
@@ -50,9 +50,10 @@ class StrokesEngine:
         for iteration in range(done + 1, trials[0].num_iter + 1):
             rate = optimizer.param_groups[0]["lr"] = full_rate * rate_share(iteration, trials[0].num_iter)
             for tensor in moving:
-                tensor.requires_grad_().grad = None
+                tensor.requires_grad_()
             guidance = guide(self.draw(strokes), iteration)
-            alive = self._descend(moving, optimizer, guidance.loss, alive)
+            alive = take_step(optimizer, moving, guidance.loss, alive)
+            self._into_bounds(strokes)
             yield Step(
                 iteration=iteration,
                 loss=torch.where(alive, guidance.loss.detach(), torch.nan),
@@ -69,25 +70,11 @@ class StrokesEngine:
         scaled = Strokes(strokes.points * scale, strokes.segments, strokes.widths * scale, strokes.colors)
         return rasterise(scaled, side, side, paper(self.spec.background).to(self.device))
 
-    def _descend(self, moving: Sequence[Tensor], optimizer: torch.optim.Optimizer, loss: Tensor, alive: Tensor) -> Bool[Tensor, " b"]:
-        """One step of the trials that are alive, into the bounds that strokes keep; says which still are.
-
-        The others stay exactly where they are, though an optimizer's momentum would carry them on.
-        """
-        alive = alive & torch.isfinite(loss.detach())
-        torch.where(alive, loss, 0.0).sum().backward()  # type: ignore[no-untyped-call]
-        alive = alive & _finite([tensor.grad for tensor in moving if tensor.grad is not None], alive)
-        silence_diverged(moving, torch.where(alive, 0.0, torch.nan))
+    def _into_bounds(self, strokes: Strokes) -> None:
+        """Widths and colours back into what strokes may have."""
         with torch.no_grad():
-            before = [tensor.clone() for tensor in moving]
-            optimizer.step()
-            alive = alive & _finite(moving, alive)
-            _, widths, colors = moving
-            widths.clamp_(min(1.0, self.spec.max_width), self.spec.max_width)
-            colors.clamp_(0, 1)
-            for tensor, old in zip(moving, before, strict=True):
-                tensor.copy_(torch.where(alive.reshape(-1, *[1] * (tensor.ndim - 1)), tensor, old))
-        return alive
+            strokes.widths.clamp_(min(1.0, self.spec.max_width), self.spec.max_width)
+            strokes.colors.clamp_(0, 1)
 
 
 def begin(spec: StrokesSpec, trials: Sequence[Trial]) -> State:
@@ -126,11 +113,6 @@ def _colors_at(strokes: Strokes, picture: Float[Tensor, "3 224 224"]) -> Float[T
     used = torch.arange(x.shape[-1]) <= 3 * strokes.segments[..., None]
     colors = (picture[:, y, x] * used).sum(-1) / used.sum(-1)  # 3 b p
     return colors.movedim(0, -1)
-
-
-def _finite(tensors: Sequence[Tensor], alive: Tensor) -> Bool[Tensor, " b"]:
-    """Which trials' rows are finite in all of the tensors, `b …` each."""
-    return torch.stack([torch.isfinite(tensor).flatten(1).all(1) for tensor in tensors] or [alive]).all(0)
 
 
 def _pack(strokes: Strokes, optimizer: torch.optim.Optimizer | None, iteration: int, alive: Tensor) -> State:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from dreamsweep.spec import PerceptorName
 
 
+@runtime_checkable
 class Perceptor(Protocol):
     """Texts and pictures as unit vectors in one space."""
 

@@ -12,7 +12,7 @@ from dreamsweep.spec import DalleSpec, EngineSpec, OptimizerSpec, Prompt, Stroke
 
 SPECS: dict[str, EngineSpec] = {
     "dalle": DalleSpec(image_size=64, num_iter=12),
-    "strokes": StrokesSpec(canvas=48, num_paths=24, num_iter=12),
+    "strokes": StrokesSpec(canvas=48, num_paths=48, num_iter=12, width_rate=1.0, color_rate=0.05),
 }
 BATCH_TOLERANCE = 2 / 255
 """How far a pixel may differ between a trial alone and the same trial in a batch: sums are ordered otherwise, no more."""
@@ -75,7 +75,7 @@ def test_it_follows_its_guide(engine: Engine, spec: EngineSpec) -> None:
 def test_the_seed_decides_the_picture(engine: Engine, spec: EngineSpec) -> None:
     one, again, other = (all_steps(engine, spec, [seed])[-1][1] for seed in (3, 3, 4))
     assert torch.equal(one, again)
-    assert (one - other).abs().mean() > 0.01
+    assert (one - other).abs().mean() > 0.002
 
 
 def test_alone_or_in_a_batch_of_eight_it_is_the_same_picture(engine: Engine, spec: EngineSpec) -> None:

@@ -1,0 +1,133 @@
+"""An S3 store against a real server: how it finds it, and what it says when it may not."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from dreamsweep.errors import StoreError
+from dreamsweep.store import open_store
+from dreamsweep.store.s3 import S3Store
+from tests.conftest import StrictServer
+
+SECRET = "a-secret-that-must-not-be-told"
+
+
+def s3(uri: str) -> S3Store:
+    store = open_store(uri)
+    assert isinstance(store, S3Store)
+    return store
+
+
+def with_keys(settings: pytest.MonkeyPatch, address: str, keys: tuple[str, str]) -> None:
+    settings.setenv("AWS_ENDPOINT_URL", address)
+    settings.setenv("AWS_ACCESS_KEY_ID", keys[0])
+    settings.setenv("AWS_SECRET_ACCESS_KEY", keys[1])
+
+
+def test_more_keys_than_a_page(s3_bucket: str) -> None:
+    store = s3(f"s3://{s3_bucket}")
+    store.write("k/0000", b"")
+    for number in range(1, 1005):
+        store.client.copy_object(Bucket=s3_bucket, Key=f"k/{number:04d}", CopySource=f"{s3_bucket}/k/0000")
+    assert list(store.keys("k/")) == [f"k/{number:04d}" for number in range(1005)]
+
+
+def test_large_files_go_in_parts_and_types_are_kept(s3_bucket: str, tmp_path: Path) -> None:
+    store = s3(f"s3://{s3_bucket}/p")
+    (tmp_path / "film").write_bytes(bytes(range(256)) * (17 << 12))
+    store.write_file("demo/film.webp", tmp_path / "film", "image/webp")
+    store.write("demo/final.png", b"x", "image/png")
+    head = store.client.head_object(Bucket=s3_bucket, Key="p/demo/film.webp")
+    assert head["ContentType"] == "image/webp"
+    assert "-" in head["ETag"]  # the mark of several parts
+    assert store.client.head_object(Bucket=s3_bucket, Key="p/demo/final.png")["ContentType"] == "image/png"
+    store.read_file("demo/film.webp", tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == (tmp_path / "film").read_bytes()
+
+
+def test_addresses_are_path_style_where_an_endpoint_is_named(aws_settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def style() -> str:
+        return str(s3("s3://bucket")._settings["style"])
+
+    assert style() == "auto"
+    (tmp_path / "config").write_text("[profile night]\nendpoint_url = http://127.0.0.1:9\nregion = eu-west-1\n")
+    aws_settings.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    aws_settings.setenv("AWS_PROFILE", "night")
+    assert style() == "path"
+    assert s3("s3://bucket").endpoint == "http://127.0.0.1:9"
+    aws_settings.setenv("DREAMSWEEP_S3_ADDRESSING", "virtual")
+    assert style() == "virtual"
+    aws_settings.setenv("DREAMSWEEP_S3_ADDRESSING", "sideways")
+    with pytest.raises(StoreError, match="DREAMSWEEP_S3_ADDRESSING is 'sideways'; set it to path, virtual or auto"):
+        style()
+
+
+def test_a_missing_bucket(s3_bucket: str, tmp_path: Path) -> None:
+    store = s3("s3://no-such-bucket/p")
+    with pytest.raises(StoreError, match=r"there is no bucket 'no-such-bucket' at http://.*; create it"):
+        store.check()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreError, match="there is no bucket 'no-such-bucket'"):
+        store.write_file("k", tmp_path / "file")
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://someone:a-secret-that@127.0.0.1:9", "http://no-such-host.invalid"])
+def test_nobody_answers_and_that_shows_within_seconds(aws_settings: pytest.MonkeyPatch, endpoint: str) -> None:
+    with_keys(aws_settings, endpoint, ("k", SECRET))
+    start = time.monotonic()
+    with pytest.raises(StoreError, match=r"does not answer .*; check AWS_ENDPOINT_URL and the network") as caught:
+        s3("s3://bucket").check()
+    assert time.monotonic() - start < 15
+    assert "a-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("AWS_PROFILE", "nobody"), ("AWS_ENDPOINT_URL", "not an address")])
+def test_settings_that_boto3_refuses(aws_settings: pytest.MonkeyPatch, name: str, value: str) -> None:
+    aws_settings.setenv(name, value)
+    with pytest.raises(StoreError, match="the S3 settings cannot be used"):
+        s3("s3://bucket")
+
+
+def test_no_credentials(aws_settings: pytest.MonkeyPatch, s3_server: str) -> None:
+    aws_settings.setenv("AWS_ENDPOINT_URL", s3_server)
+    with pytest.raises(StoreError, match="no S3 credentials were found; set AWS_ACCESS_KEY_ID"):
+        s3("s3://bucket").check()
+
+
+def test_the_right_credentials(aws_settings: pytest.MonkeyPatch, strict_s3: StrictServer) -> None:
+    with_keys(aws_settings, strict_s3.address, strict_s3.writer)
+    store = s3(f"s3://{strict_s3.bucket}/tests")
+    store.check()
+    assert list(store.keys("")) == []
+
+
+def test_an_unknown_access_key(aws_settings: pytest.MonkeyPatch, strict_s3: StrictServer) -> None:
+    with_keys(aws_settings, strict_s3.address, ("nobody", SECRET))
+    with pytest.raises(StoreError, match="access denied, as the server does not know the access key; check AWS_ACCESS_KEY_ID") as caught:
+        s3(f"s3://{strict_s3.bucket}").check()
+    assert SECRET not in str(caught.value)
+
+
+def test_a_wrong_secret(aws_settings: pytest.MonkeyPatch, strict_s3: StrictServer) -> None:
+    with_keys(aws_settings, strict_s3.address, (strict_s3.writer[0], SECRET))
+    with pytest.raises(StoreError, match="access denied, as the secret does not belong to the access key") as caught:
+        s3(f"s3://{strict_s3.bucket}").check()
+    assert SECRET not in str(caught.value)
+
+
+def test_one_who_may_only_read(aws_settings: pytest.MonkeyPatch, strict_s3: StrictServer, tmp_path: Path) -> None:
+    with_keys(aws_settings, strict_s3.address, strict_s3.reader)
+    store = s3(f"s3://{strict_s3.bucket}/tests")
+    assert list(store.keys("")) == []
+    (tmp_path / "file").write_bytes(b"")
+    for refused in (store.check, lambda: store.write_file("k", tmp_path / "file")):
+        with pytest.raises(StoreError, match="access denied; give these credentials the right to"):
+            refused()
+
+
+def test_access_does_not_print_its_secret(aws_settings: pytest.MonkeyPatch, s3_server: str) -> None:
+    with_keys(aws_settings, s3_server, ("k", SECRET))
+    access = s3("s3://bucket").access()
+    assert access.secret == SECRET
+    assert SECRET not in repr(access)
