@@ -34,6 +34,8 @@ ADDRESSING = "DREAMSWEEP_S3_ADDRESSING"
 _QUICK = {"connect_timeout": 3, "read_timeout": 8, "retries": {"mode": "standard", "total_max_attempts": 2}}
 _PATIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 6}}
 """Seconds and tries: of the first call, so that a mistaken endpoint shows within seconds, and of all others, which outlast a hiccup."""
+PAGE = 1000
+"""Keys that a listing asks for at a time; S3 gives no more."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _UNANSWERED = (ConnectTimeoutError, EndpointConnectionError, SSLError, ReadTimeoutError)
@@ -75,24 +77,20 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket, self.prefix = bucket, prefix
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
-        self.session, self._settings = self._connection()
+        self.session, self._quick, self.style = self._connect()
+        self.endpoint = without_login(self._quick.meta.endpoint_url)
+        """The server's address, as an error may tell it."""
 
     @cached_property
     def client(self) -> Any:
         """The boto3 client. Made at the first use, when it is also seen whether anyone answers at the endpoint."""
-        quick = self._client(_QUICK)
         try:
-            quick.list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1)
+            self._quick.list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1)
         except ClientError:
             pass  # an answer all the same: what it forbids may not be needed
         except BotoCoreError as error:
             raise StoreError(self._explain(error, "")) from None
-        return self._client(_PATIENT)
-
-    @cached_property
-    def endpoint(self) -> str:
-        """The server's address, as an error may tell it."""
-        return without_login(self._client(_QUICK).meta.endpoint_url)
+        return self.session.client("s3", region_name=self._quick.meta.region_name, config=_config(self.style, _PATIENT))
 
     def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
         with self._sentences(key):
@@ -154,15 +152,19 @@ class S3Store:
             if found is None:
                 raise NoCredentialsError
             keys = found.get_frozen_credentials()
-        style, region, endpoint = self._settings["style"], self.client.meta.region_name, self.client.meta.endpoint_url
-        return Access(endpoint, region, style, keys.access_key, keys.secret_key, keys.token or "")
+        meta = self._quick.meta
+        return Access(meta.endpoint_url, meta.region_name, self.style, keys.access_key, keys.secret_key, keys.token or "")
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
     def _pages(self, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
         with self._sentences(""):
-            pages = iter(self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, **how))
+            pages = iter(
+                self.client.get_paginator("list_objects_v2").paginate(
+                    Bucket=self.bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}, **how
+                )
+            )
         while True:
             with self._sentences(""):
                 page = next(pages, None)
@@ -170,25 +172,23 @@ class S3Store:
                 return
             yield page
 
-    def _connection(self) -> tuple[boto3.Session, dict[str, Any]]:
-        """Session and settings: path-style addresses wherever an endpoint is named, unless the environment or the profile says how."""
+    def _connect(self) -> tuple[boto3.Session, Any, str]:
+        """Session, first client and style: addresses are path-style at an endpoint of one's own, unless environment or profile say how."""
         try:
             found = botocore_session.Session()
             session = boto3.Session(botocore_session=found)
-            style = os.environ.get(ADDRESSING) or found.get_scoped_config().get("s3", {}).get("addressing_style")
-            settings = {"region_name": session.region_name or "us-east-1"}
-            endpoint = session.client("s3", **settings).meta.endpoint_url
+            told = os.environ.get(ADDRESSING) or found.get_scoped_config().get("s3", {}).get("addressing_style")
+            if told not in (None, "path", "virtual", "auto"):
+                raise StoreError(f"store {self.uri!r}: {ADDRESSING} is {told!r}; set it to path, virtual or auto.")
+            region = session.region_name or "us-east-1"
+            client = session.client("s3", region_name=region, config=_config(told or "path", _QUICK))
+            if told or ".amazonaws.com" not in client.meta.endpoint_url:
+                return session, client, told or "path"
+            return session, session.client("s3", region_name=region, config=_config("auto", _QUICK)), "auto"
         except (BotoCoreError, ValueError) as error:
             raise StoreError(
                 f"store {self.uri!r}: the S3 settings cannot be used ({_one_line(error)}); check AWS_ENDPOINT_URL and AWS_PROFILE."
             ) from None
-        if style not in (None, "path", "virtual", "auto"):
-            raise StoreError(f"store {self.uri!r}: {ADDRESSING} is {style!r}; set it to path, virtual or auto.")
-        return session, {**settings, "style": style or ("auto" if ".amazonaws.com" in endpoint else "path")}
-
-    def _client(self, patience: dict[str, Any]) -> Any:
-        config = Config(s3={"addressing_style": self._settings["style"]}, **patience)
-        return self.session.client("s3", config=config, region_name=self._settings["region_name"])
 
     @contextmanager
     def _sentences(self, key: str) -> Iterator[None]:
@@ -222,6 +222,10 @@ class S3Store:
             return f": {_DENIED}."
         cure = _CURES.get(code, f"{self.endpoint} refused it; look at the server's log, or try again later")
         return f": {cure} ({code}{f' for {key!r}' if key else ''})."
+
+
+def _config(style: str, patience: dict[str, Any]) -> Config:
+    return Config(s3={"addressing_style": style}, **patience)
 
 
 def _again_when_broken_off(call: Callable[[], T]) -> T:

@@ -84,7 +84,7 @@ def test_a_local_key_s_address_leads_back(tmp_path: Path, folder: str, key: str)
     assert list(store.folder.iterdir()) == []
 
 
-@EACH
+@settings(EACH, max_examples=8)
 @given(prefix=st.lists(PARTS, max_size=3).map("/".join), key=KEYS)
 def test_an_s3_key_s_address_leads_back(aws_settings: pytest.MonkeyPatch, prefix: str, key: str) -> None:
     store = open_store(f"s3://bucket/{prefix}")
