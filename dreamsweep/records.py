@@ -89,7 +89,7 @@ def _curve(values: torch.Tensor, done: int) -> np.ndarray:
     return values[:done].numpy().astype(np.float32)
 
 
-def _number(value: float) -> float | None:
+def _number(value: np.float32) -> float | None:
     return None if np.isnan(value) else float(value)
 
 

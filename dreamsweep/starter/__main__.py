@@ -10,7 +10,8 @@ from dreamsweep.errors import DreamsweepError
 from dreamsweep.starter.art import Art, load_art
 from dreamsweep.starter.files import weights_folder
 
-SEEDS = {"guide": 1, "judge": 2}
+SEEDS = {"guide": 2, "judge": 1}
+NEVER = 2.0
 
 
 def main() -> int:
@@ -45,7 +46,8 @@ def _run(command: str, art: Art, asked: argparse.Namespace) -> None:
         case "guide" | "judge":
             from dreamsweep.starter.train_clip import ClipRun, train_clip
 
-            train_clip(art, ClipRun(seed=SEEDS[command]), asked.folder)
+            run = ClipRun(seed=SEEDS[command], attack_from=NEVER) if command == "judge" else ClipRun(seed=SEEDS[command])
+            train_clip(art, run, asked.folder)
         case "dvae":
             from dreamsweep.starter.train_dvae import DvaeRun, train_dvae
 

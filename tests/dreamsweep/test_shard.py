@@ -1,0 +1,136 @@
+"""A shard: staged once, resumed where it was cut off, honest about trials that fail."""
+
+import io
+import itertools
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from dreamsweep import shard as shard_module
+from dreamsweep.engines import Guidance
+from dreamsweep.expand import Shard, shards
+from dreamsweep.guidance import ClipGuide
+from dreamsweep.manifest import done_shards
+from dreamsweep.pictures import METADATA_KEY
+from dreamsweep.shard import run_shard
+from dreamsweep.store import Store, open_store
+from dreamsweep.sweepfile import parse_sweep
+from tests.dreamsweep.fakes import ColourPerceptor
+
+
+@pytest.fixture(autouse=True)
+def colours_for_perceptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights are needed here: the shard's own work is what is tested."""
+    monkeypatch.setattr(shard_module, "load_perceptor", lambda name, device: ColourPerceptor())
+
+
+def a_shard(**settings: object) -> Shard:
+    engine = {"engine": "strokes", "canvas": 32, "num_paths": 6, "cutouts": 2, **settings}
+    content = {"name": "t", "prompts": ["red", "blue"], "engines": [engine], "iterations": 9, "snapshot_every": 4, "judge_every": 3}
+    return next(iter(shards(parse_sweep(content, Path("/"), "test"))))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "runs"))
+
+
+def test_a_shard_leaves_its_pictures_and_a_row_for_every_iteration(store: Store) -> None:
+    shard = a_shard()
+    told = list(run_shard(shard, store, "cpu"))
+    assert [p.iteration for p in told] == [*range(10), 9] and told[-1].status == "done"
+    (manifest,) = done_shards(store, "t")
+    for trial in shard.trials:
+        names = {Path(key).name for key in store.keys(f"t/pictures/{trial.id}/")}
+        assert names == {"000004.png", "000008.png", "000009.png", "final.png", "best.png", "film.webp", "strokes.svg"}
+        picture = Image.open(io.BytesIO(store.read(f"t/pictures/{trial.id}/final.png")))
+        assert json.loads(picture.info[METADATA_KEY])["trial_id"] == trial.id
+        assert Image.open(io.BytesIO(store.read(f"t/pictures/{trial.id}/film.webp"))).n_frames == 3  # type: ignore[attr-defined]
+    scores = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/scores.parquet"))).to_pylist()
+    assert [(row["trial_id"], row["iteration"]) for row in scores] == [(t.id, i) for t in shard.trials for i in range(1, 10)]
+    assert [row["iteration"] for row in scores[:9] if row["judge"] is not None] == [1, 3, 4, 6, 8, 9]
+    assert [row["iteration"] for row in scores[:9] if row["snapshot_uri"]] == [4, 8, 9]
+    assert manifest.trial_ids == tuple(t.id for t in shard.trials)
+    assert not [key for key in store.keys("t/staging/") if "checkpoint" in key]
+
+
+def test_a_staged_shard_is_left_as_it_is(store: Store) -> None:
+    shard = a_shard()
+    list(run_shard(shard, store, "cpu"))
+    before = {key: store.read(key) for key in store.keys("")}
+    assert [p.status for p in run_shard(shard, store, "cpu")] == ["already done"]
+    assert {key: store.read(key) for key in store.keys("")} == before
+
+
+@pytest.mark.parametrize("cut_after", [1, 4, 5, 8])
+def test_a_shard_that_was_cut_off_goes_on_to_the_same_pictures(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_after: int
+) -> None:
+    shard = a_shard()
+    whole = open_store(str(tmp_path / "whole"))
+    list(run_shard(shard, whole, "cpu"))
+    monkeypatch.setattr(shard_module, "CHECKPOINT_SECONDS", 0.0)
+    list(itertools.islice(run_shard(shard, store, "cpu"), cut_after + 1))
+    told = list(run_shard(shard, store, "cpu"))
+    assert told[0].status == "resumed" and told[0].iteration >= cut_after - 1
+    pictures = [key for key in whole.keys("t/pictures/")]
+    assert list(store.keys("t/pictures/")) == pictures
+    assert all(store.read(key) == whole.read(key) for key in pictures)
+    ours, theirs = (
+        pq.read_table(io.BytesIO(s.read(f"t/staging/{shard.shard_id}/scores.parquet"))).drop(["elapsed", "snapshot_uri"])
+        for s in (store, whole)
+    )
+    assert ours.equals(theirs)
+
+
+def test_a_checkpoint_that_is_damaged_or_of_other_trials_is_passed_over(store: Store) -> None:
+    shard = a_shard()
+    store.write(f"t/staging/{shard.shard_id}/checkpoint.safetensors", b"not a checkpoint")
+    assert next(iter(run_shard(shard, store, "cpu"))).status == "running"
+
+
+def test_a_diverged_trial_is_a_row_with_its_reason(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = ClipGuide.__call__
+
+    def breaks(self: ClipGuide, pictures: torch.Tensor, iteration: int) -> Guidance:
+        guidance = plain(self, pictures, iteration)
+        broken = torch.tensor([float("nan") if iteration >= 5 else 0.0, 0.0])
+        return Guidance(guidance.loss + broken, guidance.similarity)
+
+    monkeypatch.setattr(ClipGuide, "__call__", breaks)
+    shard = a_shard()
+    list(run_shard(shard, store, "cpu"))
+    rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert [row["status"] for row in rows] == ["diverged", "done"]
+    assert rows[0]["iterations_done"] == 5 and rows[1]["iterations_done"] == 9
+    assert "loss is not a number at iteration 5/9. Lower learning_rate" in rows[0]["error"]
+    assert store.exists(f"t/pictures/{shard.trials[0].id}/best.png")
+
+
+def test_early_stop_ends_the_shard_when_nothing_runs_any_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = iter([0.9] + [0.1] * 50)
+
+    def mark(self: object, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.full((len(pictures),), next(marks)), torch.zeros(len(pictures), 3)
+
+    monkeypatch.setattr("dreamsweep.guidance.Judge.mark", mark)
+    shard = a_shard(early_stop=4)
+    told = list(run_shard(shard, store, "cpu"))
+    rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert [row["iterations_done"] for row in rows] == [6, 6] and told[-1].status == "done"
+    assert store.exists(f"t/pictures/{shard.trials[0].id}/strokes.svg")
+
+
+def test_what_a_perceptor_cannot_read_is_recorded(store: Store) -> None:
+    content = {"name": "t", "prompts": ["one two three four five six seven"], "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 2}]}
+    sweep = parse_sweep({**content, "iterations": 1}, Path("/"), "test")
+    shard = next(iter(shards(sweep)))
+    list(run_shard(shard, store, "cpu"))
+    rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert rows[0]["warnings"] == ["colours reads one colour"] * 2
+
+
