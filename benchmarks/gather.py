@@ -35,6 +35,7 @@ from dreamsweep.store import open_store  # noqa: E402
 from dreamsweep.tables import ScoreRows, TrialRecord, scores_table, trials_table  # noqa: E402
 
 SWEEP = "benchmark"
+EMBEDDING = 256
 FLOOR = "floor: 10,000,000 score rows within 1,024 MiB"
 
 
@@ -76,6 +77,7 @@ def stage(folder: str, shards: int, trials: int, iterations: int) -> None:
         trial_rows = _with(records.slice(0, len(mine)), "trial_id", pa.array(mine))
         trial_rows = _with(trial_rows, "shard_id", pa.array([name] * len(mine)))
         score_rows = _with(scores.slice(0, len(mine) * iterations), "trial_id", pa.array(np.repeat(mine, iterations)))
+        trial_rows = _with(trial_rows, "embedding", _vectors(random, len(mine)))
         for curve in ("loss", "guide"):
             score_rows = _with(score_rows, curve, pa.array(random.random(score_rows.num_rows, dtype=np.float32)))
         stage_shard(store, SWEEP, name, trial_rows, score_rows)
@@ -115,7 +117,6 @@ def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table]:
     numbers: dict[str, float] = dict.fromkeys(
         ("loss_first", "loss_last", "guide_first", "guide_best", "guide_last", "judge_first", "judge_best", "judge_last"), 0.5
     )
-    embedding = [float(x) for x in np.random.default_rng(0).normal(size=256)]
     record = TrialRecord(
         trial=trial,
         shard_id="",
@@ -126,7 +127,7 @@ def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table]:
         best_uri=f"{uri}/best.png",
         film_uri=f"{uri}/film.webp",
         svg_uri=f"{uri}/strokes.svg",
-        embedding=embedding,
+        embedding=[0.0] * EMBEDDING,
         picture_sha256="0" * 64,
         seconds=1.0,
         iterations_per_second=1.0,
@@ -144,6 +145,11 @@ def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table]:
     uris = [f"{uri}/{i:06d}.png" if i % 20 == 0 else None for i in range(1, iterations + 1)]
     curves = scores_table(SWEEP, [ScoreRows("", counted, real, real, judge, real, real, uris)])
     return trials_table(SWEEP, [record] * trials), pa.concat_tables([curves] * trials).combine_chunks()
+
+
+def _vectors(random: np.random.Generator, count: int) -> pa.Array:
+    offsets = np.arange(0, (count + 1) * EMBEDDING, EMBEDDING, dtype=np.int32)
+    return pa.ListArray.from_arrays(offsets, random.random(count * EMBEDDING, dtype=np.float32))
 
 
 def _with(table: pa.Table, column: str, values: pa.Array) -> pa.Table:

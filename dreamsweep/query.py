@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,8 +15,8 @@ from dreamsweep.manifest import Manifest, published
 from dreamsweep.store import Store
 
 VIEWS = ("trials", "scores")
-TRIES = 5
-"""Times that a question is asked anew when sweeps were published, and tables replaced, while it was being answered."""
+TRIES, PAUSE = 5, 0.1
+"""How often a question is asked when a table cannot be read, and seconds between: another may just have been published in its place."""
 
 
 def query(store: Store, sql: str) -> pa.Table:
@@ -23,19 +24,18 @@ def query(store: Store, sql: str) -> pa.Table:
 
     The answer is of one whole state of every sweep: where another is published meanwhile, the question is asked again.
     """
-    manifests = asked_of(store)
-    for _ in range(TRIES):
+    for tries_left in reversed(range(TRIES)):
         try:
-            with connect(store, manifests) as connection:
+            with connect(store, asked_of(store)) as connection:
                 answer = connection.execute(sql)
                 if answer is None:  # DuckDB's answer to no statement at all
                     raise QueryError("the query is empty; try: SELECT prompt, judge_best FROM trials ORDER BY judge_best DESC.")
                 return answer.to_arrow_table()
         except duckdb.Error as error:
-            before, manifests = manifests, asked_of(store)
-            if manifests == before:
+            if not tries_left or not isinstance(error, duckdb.IOException):
                 raise QueryError(_sentence(error)) from None
-    raise QueryError(f"store {store.uri!r} changed {TRIES} times while the query ran; ask again when fewer sweeps are being published.")
+            time.sleep(PAUSE)
+    raise AssertionError("the last try returns or raises")
 
 
 def asked_of(store: Store) -> list[Manifest]:

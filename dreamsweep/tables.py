@@ -62,7 +62,7 @@ class ScoreRows:
 
 
 def arrow_type(annotation: Any) -> pa.DataType:
-    """The Arrow type of a spec's field: structs for models, lists for tuples, plain types for the rest."""
+    """The Arrow type of a spec's field: structs for models, lists for tuples, plain types for the rest. TypeError for others."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return arrow_type(parts[0])
@@ -75,7 +75,10 @@ def arrow_type(annotation: Any) -> pa.DataType:
         return pa.list_(arrow_type(parts[0]))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return pa.struct([pa.field(name, arrow_type(info.annotation)) for name, info in annotation.model_fields.items()])
-    return {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}[annotation]
+    plain = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
+    if annotation not in plain:
+        raise TypeError(f"no column can hold a setting of type {annotation}; name its Arrow type here")
+    return plain[annotation]
 
 
 def _column(name: str, kind: pa.DataType, told: str) -> pa.Field:

@@ -1,0 +1,339 @@
+"""Staging, gathering, publishing: whole states only, whatever dies in between."""
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from dreamsweep.errors import StoreError
+from dreamsweep.manifest import (
+    Manifest,
+    ShardManifest,
+    done_shards,
+    gather,
+    publish,
+    published,
+    read_manifest,
+    shard_is_done,
+    spec_sha256,
+    stage_shard,
+)
+from dreamsweep.query import query
+from dreamsweep.spec import Prompt
+from dreamsweep.store import Store, open_store
+from dreamsweep.store.local import LocalStore
+from dreamsweep.tables import SCORES, TRIALS, scores_table, trials_table
+from tests.dreamsweep.made import made_rows, made_shard, made_sweep, made_trial
+
+ROOT = Path(__file__).parents[2]
+SPEC = "0" * 64
+OLD = [made_trial(seed=seed) for seed in (0, 1)]
+NEW = [made_trial(seed=seed) for seed in (2, 3)]
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "runs") if request.param == "local" else f"s3://{request.getfixturevalue('s3_bucket')}/p")
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path / "runs")
+
+
+def rows_of(store: Store, key: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(store.read(key))).to_pylist()
+    return rows
+
+
+def test_a_sweep_s_way_from_shards_to_a_manifest(store: Store) -> None:
+    assert read_manifest(store, "demo") is None
+    assert list(published(store)) == []
+    manifest = made_sweep(store)
+    assert read_manifest(store, "demo") == manifest
+    assert list(published(store)) == [manifest]
+    assert (manifest.trials, manifest.done, manifest.diverged, manifest.failed) == (24, 23, 1, 0)
+    trials, scores = rows_of(store, manifest.trials_key), rows_of(store, manifest.scores_key)
+    assert len(trials) == 24
+    assert manifest.scores == len(scores) == sum(row["iterations_done"] for row in trials) == 23 * 6 + 3
+    assert {(row["trial_id"], row["iteration"]) for row in scores} == {
+        (row["trial_id"], i + 1) for row in trials for i in range(row["iterations_done"])
+    }
+    assert [row["shard_id"] for row in trials] == sorted(row["shard_id"] for row in trials)
+    assert pq.read_schema(io.BytesIO(store.read(manifest.trials_key))).equals(TRIALS)
+    parquet = pq.ParquetFile(io.BytesIO(store.read(manifest.scores_key)))
+    assert parquet.schema_arrow.equals(SCORES)
+    assert [f.metadata[b"description"] for f in parquet.schema_arrow] == [f.metadata[b"description"] for f in SCORES]
+    assert parquet.metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_two_stores_and_two_orders_leave_the_same_manifest(tmp_path: Path, s3_bucket: str) -> None:
+    stores = [open_store(str(tmp_path / "a")), open_store(str(tmp_path / "b")), open_store(f"s3://{s3_bucket}/elsewhere")]
+    for at, store in enumerate(stores):
+        for name, trials in sorted({"s1": OLD, "s2": NEW}.items(), reverse=bool(at % 2)):
+            made_shard(store, "demo", name, trials)
+        publish(store, gather(store, "demo", {t.id for t in OLD + NEW}, SPEC))
+    first, *others = (store.read("demo/manifest.json") for store in stores)
+    assert others == [first, first]
+
+
+def test_what_a_manifest_depends_on(local: LocalStore) -> None:
+    made_shard(local, "demo", "s1", OLD)
+    made_shard(local, "demo", "s2", NEW)
+    ids = {t.id for t in OLD + NEW}
+    manifests = [
+        gather(local, "demo", ids, SPEC),
+        gather(local, "demo", ids, "1" * 64),
+        gather(local, "demo", {OLD[0].id}, SPEC),
+    ]
+    assert len({m.generation for m in manifests}) == 3
+    assert manifests[0].generation in manifests[0].trials_key
+    assert gather(local, "demo", ids.__contains__, SPEC) == manifests[0]
+
+
+def test_a_trial_that_two_shards_hold_is_gathered_once(local: LocalStore) -> None:
+    made_shard(local, "demo", "s1", [*OLD, NEW[0]])
+    made_shard(local, "demo", "s2", [NEW[0], NEW[1]])
+    manifest = gather(local, "demo", {t.id for t in [OLD[1], *NEW]}, SPEC)
+    assert [row["trial_id"] for row in rows_of(local, manifest.trials_key)] == [OLD[1].id, NEW[0].id, NEW[1].id]
+    assert (manifest.trials, manifest.scores) == (3, 18)
+    assert len(rows_of(local, manifest.scores_key)) == 18
+
+
+def test_a_shard_is_done_when_its_manifest_is_there(local: LocalStore) -> None:
+    ids = [t.id for t in OLD]
+    assert not shard_is_done(local, "demo", "s1", ids)
+    made_shard(local, "demo", "s1", OLD)
+    assert shard_is_done(local, "demo", "s1", ids)
+    assert shard_is_done(local, "demo", "s1", ids[:1])
+    assert not shard_is_done(local, "demo", "s1", [*ids, NEW[0].id])
+    assert [shard.trial_ids for shard in done_shards(local, "demo")] == [tuple(ids)]
+    local.delete("demo/staging/s1/manifest.json")
+    assert not shard_is_done(local, "demo", "s1", ids)
+    assert list(done_shards(local, "demo")) == []
+
+
+def test_staging_a_shard_again_keeps_its_other_trials(local: LocalStore) -> None:
+    made_shard(local, "demo", "s1", OLD)
+    made_shard(local, "demo", "s1", [OLD[1], NEW[0]], diverged=[OLD[1].id])
+    (shard,) = done_shards(local, "demo")
+    assert shard.trial_ids == (OLD[1].id, NEW[0].id, OLD[0].id)
+    assert shard.statuses == ("diverged", "done", "done")
+    assert shard.scores == (3, 6, 6)
+    manifest = gather(local, "demo", set(shard.trial_ids), SPEC)
+    assert (manifest.trials, manifest.diverged, manifest.scores) == (3, 1, 15)
+
+
+def test_scores_of_a_trial_that_is_not_in_the_shard(local: LocalStore) -> None:
+    (record, _), (_, other) = (made_rows(local, "demo", "s1", trial) for trial in OLD)
+    with pytest.raises(ValueError, match="all scores must belong to one"):
+        stage_shard(local, "demo", "s1", trials_table("demo", [record]), scores_table("demo", [other]))
+
+
+def test_nothing_to_gather(store: Store) -> None:
+    with pytest.raises(StoreError, match="holds nothing of sweep 'demo' to gather: none of its shards is done"):
+        gather(store, "demo", {"x"}, SPEC)
+
+
+def test_publishing_removes_what_it_replaces_and_only_that(store: Store) -> None:
+    made_shard(store, "demo", "s1", OLD)
+    first = gather(store, "demo", {t.id for t in OLD}, SPEC)
+    publish(store, first)
+    made_sweep(store, "other")
+    made_shard(store, "demo", "s2", NEW)
+    second = gather(store, "demo", {t.id for t in OLD + NEW}, SPEC)
+    assert read_manifest(store, "demo") == first
+    publish(store, second)
+    assert list(store.keys("demo/tables/")) == [second.scores_key, second.trials_key]
+    assert [m.sweep for m in published(store)] == ["demo", "other"]
+    assert len(list(store.keys("other/tables/"))) == 2
+
+
+def test_gathering_again_what_is_published_writes_nothing(local: LocalStore) -> None:
+    manifest = made_sweep(local)
+    watched = Failing(local, at=0)
+    assert gather(watched, "demo", lambda _: True, manifest.spec_sha256) == manifest
+    publish(watched, manifest)
+    assert watched.changes == 1  # the manifest itself
+
+
+def test_tables_that_went_are_not_published(local: LocalStore) -> None:
+    made_shard(local, "demo", "s1", OLD)
+    manifest = gather(local, "demo", {t.id for t in OLD}, SPEC)
+    local.delete(manifest.scores_key)
+    with pytest.raises(StoreError, match="another run of it must have published its own"):
+        publish(local, manifest)
+    assert read_manifest(local, "demo") is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\x00", b'{"shard_id": 1'])
+def test_a_damaged_manifest_is_named(local: LocalStore, damage: bytes) -> None:
+    made_sweep(local)
+    local.write("demo/manifest.json", damage)
+    with pytest.raises(StoreError, match=r"'demo/manifest\.json' is no manifest of dreamsweep .*; delete it and run the sweep again"):
+        read_manifest(local, "demo")
+    local.write("demo/staging/s1/manifest.json", damage)
+    with pytest.raises(StoreError, match=r"'demo/staging/s1/manifest\.json' is no manifest"):
+        list(done_shards(local, "demo"))
+
+
+def test_a_damaged_table_is_named(local: LocalStore) -> None:
+    made_shard(local, "demo", "s1", OLD)
+    whole = local.read("demo/staging/s1/scores.parquet")
+    for damage in (b"", whole[: len(whole) // 2]):
+        local.write("demo/staging/s1/scores.parquet", damage)
+        with pytest.raises(StoreError, match=r"'demo/staging/s1/scores\.parquet' cannot be read .*; delete its folder"):
+            gather(local, "demo", {t.id for t in OLD}, SPEC)
+    local.delete("demo/staging/s1/scores.parquet")
+    with pytest.raises(StoreError, match=r"holds no 'demo/staging/s1/scores\.parquet'"):
+        gather(local, "demo", {t.id for t in OLD}, SPEC)
+
+
+def test_rows_that_their_manifest_does_not_tell_of(local: LocalStore) -> None:
+    made_shard(local, "demo", "s1", OLD)
+    made_shard(local, "demo", "s2", NEW)
+    local.write("demo/staging/s1/scores.parquet", local.read("demo/staging/s2/scores.parquet"))
+    with pytest.raises(StoreError, match=r"hold 12 rows .* say 18"):
+        gather(local, "demo", {OLD[0].id, NEW[0].id, NEW[1].id}, SPEC)
+
+
+def test_no_room_for_temporary_files(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_shard(local, "demo", "s1", OLD)
+
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(LocalStore, "read_file", full)
+    with pytest.raises(StoreError, match="No space left on device; set TMPDIR to a folder with room"):
+        gather(local, "demo", {t.id for t in OLD}, SPEC)
+
+
+class Failing:
+    """A store whose n-th change fails, before or after it is made, and with it every later call: a process that died there."""
+
+    def __init__(self, store: LocalStore, at: int, after: bool = False) -> None:
+        self.store, self.uri, self.at, self.after, self.changes = store, store.uri, at, after, 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self.store, name)
+        return self._counted(method) if name in ("write", "write_file", "delete") else method
+
+    def _counted(self, method: Callable[..., None]) -> Callable[..., None]:
+        def change(*given: Any) -> None:
+            self.changes += 1
+            if self.at and (self.changes > self.at or (self.changes == self.at and not self.after)):
+                raise ConnectionAbortedError("died")
+            method(*given)
+            if self.changes == self.at:
+                raise ConnectionAbortedError("died")
+
+        return change
+
+
+def grow(store: Any) -> None:
+    """What a rerun with two more trials does after they are generated."""
+    made_shard(store, "demo", "s2", NEW)
+    publish(store, gather(store, "demo", {t.id for t in OLD + NEW}, SPEC))
+
+
+def assert_whole(store: LocalStore, allowed: dict[str, int]) -> None:
+    """Readers see one of the allowed generations, and all of its rows."""
+    manifest = read_manifest(store, "demo")
+    assert manifest is not None
+    assert allowed[manifest.generation] == manifest.trials
+    told = "SELECT (SELECT count(*) FROM trials) AS t, (SELECT count(*) FROM scores) AS s, (SELECT sum(iterations_done) FROM trials) AS i"
+    (row,) = query(store, told).to_pylist()
+    assert (row["t"], row["s"], row["i"]) == (manifest.trials, manifest.scores, manifest.scores)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_whichever_change_fails_readers_see_the_old_or_the_new_and_a_rerun_mends_it(tmp_path: Path, after: bool) -> None:
+    def begun(name: str) -> tuple[LocalStore, Manifest]:
+        store = LocalStore(tmp_path / name)
+        made_shard(store, "demo", "s1", OLD)
+        manifest = gather(store, "demo", {t.id for t in OLD}, SPEC)
+        publish(store, manifest)
+        return store, manifest
+
+    whole, old = begun("whole")
+    counted = Failing(whole, at=0)
+    grow(counted)
+    new = read_manifest(whole, "demo")
+    assert new is not None
+    assert counted.changes == 8  # 2 tables, manifest; 2 tables, manifest, 2 deletions
+    for at in range(1, counted.changes + 1):
+        store, _ = begun(f"fails-{at}")
+        with pytest.raises(ConnectionAbortedError):
+            grow(Failing(store, at, after))
+        assert_whole(store, {old.generation: 2, new.generation: 4})
+        grow(store)
+        assert store.read("demo/manifest.json") == whole.read("demo/manifest.json")
+        assert list(store.keys("demo/tables/")) == list(whole.keys("demo/tables/"))
+
+
+PUBLISHES_FOR_EVER = """
+import sys
+from pathlib import Path
+from dreamsweep.manifest import gather, publish
+from dreamsweep.store.local import LocalStore
+store = LocalStore(Path(sys.argv[1]))
+while True:
+    for wanted in sys.argv[2:]:
+        publish(store, gather(store, "demo", set(wanted.split(",")), "0" * 64))
+"""
+
+
+def test_readers_beside_a_publisher_and_after_its_death_see_whole_states(local: LocalStore) -> None:
+    made_shard(local, "demo", "s1", OLD)
+    made_shard(local, "demo", "s2", NEW)
+    some, every = {t.id for t in OLD}, {t.id for t in OLD + NEW}
+    allowed = {gather(local, "demo", some, SPEC).generation: 2, gather(local, "demo", every, SPEC).generation: 4}
+    publish(local, gather(local, "demo", some, SPEC))
+    seen = set[str]()
+    for round_ in range(3):
+        command = [sys.executable, "-c", PUBLISHES_FOR_EVER, str(local.folder), ",".join(some), ",".join(every)]
+        publisher = subprocess.Popen(command, cwd=ROOT)
+        try:
+            time.sleep(random.Random(round_).uniform(1.5, 2.5))
+            for _ in range(10):
+                manifest = read_manifest(local, "demo")
+                assert manifest is not None
+                seen.add(manifest.generation)
+                (row,) = query(
+                    local, "SELECT count(DISTINCT trials.trial_id) AS t, count(*) AS s FROM trials JOIN scores USING (trial_id)"
+                ).to_pylist()
+                assert row in ({"t": 2, "s": 12}, {"t": 4, "s": 24})
+        finally:
+            publisher.send_signal(signal.SIGKILL)
+            publisher.wait()
+        assert_whole(local, allowed)
+    assert seen <= set(allowed)
+
+
+def test_manifests_are_plain_json(local: LocalStore) -> None:
+    manifest = made_sweep(local)
+    assert json.loads(local.read("demo/manifest.json")) == manifest.model_dump(mode="json")
+    told = json.loads(local.read("demo/staging/s1/manifest.json"))
+    assert ShardManifest.model_validate(told).shard_id == "s1"
+    text = local.read("demo/manifest.json").decode()
+    assert not any(word in text for word in (str(local.folder), os.uname().nodename, "file:"))
+
+
+def test_the_digest_of_a_spec_is_of_its_content() -> None:
+    assert spec_sha256(Prompt(text="a")) == spec_sha256(Prompt.model_validate({"text": " a "})) != spec_sha256(Prompt(text="b"))
+
+
+def test_the_benchmark_of_gathering_runs() -> None:
+    command = [sys.executable, "benchmarks/gather.py", "--rows", "2_000", "--trials", "20", "--shards", "3"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "gathered 2,000 score rows and 20 trials" in answer.stdout
