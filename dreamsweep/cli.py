@@ -202,13 +202,14 @@ def _run_flow(sweep: "Sweep", store: str, device: str) -> str | None:
     from flows.embedded import prefect_api, prefer_quiet
 
     prefer_quiet()
-    with prefect_api(state_folder() / "prefect-api.log"):
-        from flows.sweep import IncompleteSweep, SweepRequest
+    with prefect_api(state_folder() / "prefect-api.log") as ready:
+        from flows.sweep import IncompleteSweepError, SweepRequest
         from flows.sweep import sweep as sweep_flow
 
+        ready()
         try:
             sweep_flow(SweepRequest(sweep=sweep, store=store, device=device))
-        except IncompleteSweep as error:
+        except IncompleteSweepError as error:
             return str(error)
     return None
 
@@ -231,7 +232,7 @@ def _tell_where(store: "Store", sweep: str, asked_store: str, seconds: float) ->
     for what, key in (
         ("contact sheet", f"{sweep}/summary/contact-sheet.png"),
         ("curves", f"{sweep}/summary/curves.png"),
-        ("pictures", f"{sweep}/pictures/"),
+        ("pictures", f"{sweep}/pictures"),
         ("trials", manifest.trials_key),
         ("scores", manifest.scores_key),
     ):
@@ -247,8 +248,7 @@ def _place(store: "Store", key: str) -> str:
     if not uri.startswith("file://"):
         return uri
     path = Path(unquote(urlparse(uri).path))
-    place = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return f"{place}/" if key.endswith("/") else str(place)
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _copy(store: "Store", key: str, target: Path) -> None:

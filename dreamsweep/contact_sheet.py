@@ -140,7 +140,12 @@ def _draw(sheet: Sheet, store: Store, sweep: str) -> Image.Image:
     image = Image.new("RGB", (width, top + at.rows * at.row + MARGIN - 12), PAPER)
     pen = ImageDraw.Draw(image)
     pen.text((MARGIN, 26), sheet.title, INK, _font(30))
-    pen.text((MARGIN, 64), _cut(sheet.note + ("" if at.tile > 150 else " · judge’s mark, then guide’s"), _font(14), width - 2 * MARGIN), PALE, _font(14))
+    pen.text(
+        (MARGIN, 64),
+        _cut(sheet.note + ("" if at.tile > 150 else " · judge’s mark, then guide’s"), _font(14), width - 2 * MARGIN),
+        PALE,
+        _font(14),
+    )
     for block in range(at.blocks):
         left = MARGIN + block * (at.block + BLOCK_GAP)
         for column, label in enumerate(sheet.labels):
@@ -171,7 +176,10 @@ def _draw_trial(
     pen.rectangle((x, y, x + tile - 1, y + tile - 1), None, LINE)
     assert trial is not None
     names = ("judge ", "guide ") if tile > 150 else ("", "")
-    marks = [f"{name}–" if mark is None else f"{name}{mark:.2f}" for name, mark in zip(names, (trial["judge_best"], trial["guide_best"]), strict=True)]
+    marks = [
+        f"{name}–" if mark is None else f"{name}{mark:.2f}"
+        for name, mark in zip(names, (trial["judge_best"], trial["guide_best"]), strict=True)
+    ]
     told = " · ".join(marks if trial["status"] == "done" else [trial["status"], *marks])
     pen.text((x, y + tile + 5), _cut(told, _font(14), tile), PALE, _font(14))
 

@@ -55,7 +55,9 @@ def _devices() -> Iterator[Finding]:
     if "cuda" in found:
         told["cuda"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
     for device in ("cpu", "cuda", "mps"):
-        yield Finding(f"device {device}", told.get(device, "there") if device in found else "not there", ok=device in found, needed=device == "cpu")
+        yield Finding(
+            f"device {device}", told.get(device, "there") if device in found else "not there", ok=device in found, needed=device == "cpu"
+        )
 
 
 def _starter_weights() -> Iterator[Finding]:

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import uvicorn
 
 STARTUP_SECONDS = 120
 """The first start makes Prefect's database: up to 50 s on a slow, busy machine."""
@@ -38,25 +39,30 @@ class ApiError(Exception):
 
 
 @contextmanager
-def prefect_api(log: Path) -> Iterator[None]:
-    """Makes sure of an API: the configured one (PREFECT_API_URL or profile), else an embedded one. Raises ApiError."""
+def prefect_api(log: Path) -> Iterator[Callable[[], None]]:
+    """Makes sure of an API: the configured one (PREFECT_API_URL or profile), else an embedded one that logs to the file.
+
+    Gives a function that waits until the API answers, so that heavy imports need not wait for it; that one raises ApiError.
+    """
+    from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogHandler
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if PREFECT_API_URL.value():
-        yield
+        yield lambda: None
         return
-    with _server(log) as url, temporary_settings({PREFECT_API_URL: url}):
+    port = _free_port()
+    with _server(port, log) as server, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
         try:
-            yield
+            yield lambda: _wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
         finally:
-            APILogHandler.flush()
+            APILogHandler().flush()
+            EventsWorker.drain_all(timeout=5)
 
 
 @contextmanager
-def _server(log: Path) -> Iterator[str]:
-    port = _free_port()
-    with log.open("ab") as output:
+def _server(port: int, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("wb") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "flows.embedded", str(port)],
             stdin=subprocess.PIPE,
@@ -66,8 +72,7 @@ def _server(log: Path) -> Iterator[str]:
         )
     assert server.stdin is not None
     try:
-        _wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
-        yield f"http://127.0.0.1:{port}/api"
+        yield server
     finally:
         server.stdin.close()
         try:
@@ -99,21 +104,23 @@ def _free_port() -> int:
 
 def _serve(port: int) -> None:
     """Serves Prefect's API until standard input closes."""
-    prefer_quiet()
-    import uvicorn
-    from prefect.server.api.server import create_app
-
-    app = create_app(ephemeral=True, final=True)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=3))
+    servers: list[uvicorn.Server] = []
 
     def until_the_command_ends() -> None:
         sys.stdin.buffer.read()
-        server.should_exit = True
-        time.sleep(8)
+        if servers:
+            servers[0].should_exit = True
+            time.sleep(8)
         os._exit(0)
 
     threading.Thread(target=until_the_command_ends, daemon=True).start()
-    server.run()
+    prefer_quiet()
+    from prefect.server.api.server import create_app
+
+    app = create_app(ephemeral=True, final=True)
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error", lifespan="on", timeout_graceful_shutdown=3)
+    servers.append(uvicorn.Server(config))
+    servers[0].run()
 
 
 if __name__ == "__main__":

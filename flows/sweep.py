@@ -41,7 +41,7 @@ class SweepRequest(Spec):
         return sweep
 
 
-class IncompleteSweep(Exception):
+class IncompleteSweepError(Exception):
     """Some shards failed; what the others made is published."""
 
 
@@ -49,7 +49,7 @@ class IncompleteSweep(Exception):
 def sweep(request: SweepRequest) -> Manifest:
     """Makes what the store lacks of the sweep, publishes what there is, and draws its summary.
 
-    Raises DreamsweepError for what the user can mend, and IncompleteSweep when some shards failed.
+    Raises DreamsweepError for what the user can mend, and IncompleteSweepError when some shards failed.
     """
     asked, store = request.sweep, request.store
     check(asked, store, request.device)
@@ -61,7 +61,7 @@ def sweep(request: SweepRequest) -> Manifest:
     publish_manifest(manifest, store)
     summarise(asked.name, store)
     if failures:
-        raise IncompleteSweep(_told(failures, manifest.trials, plan.trials))
+        raise IncompleteSweepError(_told(failures, manifest.trials, plan.trials))
     return manifest
 
 

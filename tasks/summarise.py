@@ -32,7 +32,9 @@ def summarise(sweep: str, store: str) -> None:
 
 
 def _told(store: Store, sweep: str, sheet: str, curves: str) -> str:
-    sql = f"SELECT count(*) AS trials, count(*) FILTER (status = 'done') AS done, max(judge_best) AS best FROM trials WHERE sweep = '{sweep}'"
+    sql = (
+        f"SELECT count(*) AS trials, count(*) FILTER (status = 'done') AS done, max(judge_best) AS best FROM trials WHERE sweep = '{sweep}'"
+    )
     (row,) = query(store, sql).to_pylist()
     best = "none" if row["best"] is None else f"{row['best']:.3f}"
     return (

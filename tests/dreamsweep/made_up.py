@@ -76,7 +76,9 @@ def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool) -> tuple[Tr
         error="loss is not a number" if diverged else None,
         finished_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    rows = ScoreRows(trial.id, steps.astype(np.int32), 1 - guide, guide, judge, np.full(done, 0.1, np.float32), steps.astype(np.float32), [None] * done)
+    rows = ScoreRows(
+        trial.id, steps.astype(np.int32), 1 - guide, guide, judge, np.full(done, 0.1, np.float32), steps.astype(np.float32), [None] * done
+    )
     return record, rows
 
 
