@@ -110,11 +110,11 @@ def _quoted(text: str) -> str:
 def _sentence(error: duckdb.Error) -> str:
     """DuckDB's message on one line, without its drawing of the place, and what to do where that is plain."""
     message, _, drawing = str(error).partition("\n\n")
-    told = " ".join(message.split()).rstrip(".")
+    told = " ".join(message.split()).rstrip(".!")
     line = drawing.split("\n")[0].strip() if drawing.startswith("LINE") else ""
     match error:
         case duckdb.CatalogException() if "Table with name" in told:
-            told, cure = told.split(" Did you mean")[0], "the tables are trials and scores"
+            told, cure = told.split("! Did you mean")[0], "the tables are trials and scores"
         case duckdb.BinderException() if "not found in FROM clause" in told or "Could not find key" in told:
             cure = "DESCRIBE trials and DESCRIBE scores tell the columns"
         case duckdb.ParserException():

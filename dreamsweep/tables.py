@@ -91,10 +91,10 @@ _F32, _F64, _I32, _TEXT = pa.float32(), pa.float64(), pa.int32(), pa.string()
 TRIALS = pa.schema(
     [
         _column("sweep", _TEXT, "the sweep's name"),
-        _column("trial_id", _TEXT, "hash of the trial's spec"),
+        _column("trial_id", _TEXT, "hash of the trial's spec, 16 hexadecimal digits"),
         _column("shard_id", _TEXT, "the shard that it was generated in"),
         _column("prompt", _TEXT, "the prompt's text"),
-        _column("weight", _F64, "the text's weight"),
+        _column("weight", _F64, "how strongly the text steers"),
         _column("also", _PHRASES, "further texts that steer along"),
         _column("negatives", _PHRASES, "texts that it is kept away from"),
         _column("engine", _TEXT, "the engine's name; its settings are in the column of that name"),
@@ -112,7 +112,7 @@ TRIALS = pa.schema(
         _column("guide_first", _F32, "similarity by the guide, first iteration"),
         _column("guide_best", _F32, "similarity by the guide, best iteration"),
         _column("guide_last", _F32, "similarity by the guide, last iteration"),
-        _column("judge_first", _F32, "the judge's first mark"),
+        _column("judge_first", _F32, "the judge's first mark, a cosine similarity"),
         _column("judge_best", _F32, "the judge's best mark"),
         _column("judge_last", _F32, "the judge's last mark"),
         _column("best_iteration", _I32, "the iteration with the judge's best mark"),
@@ -122,8 +122,8 @@ TRIALS = pa.schema(
         _column("svg_uri", _TEXT, "the strokes, SVG; null for other engines"),
         _column("embedding", pa.list_(_F32), "the judge's unit embedding of the best picture"),
         _column("picture_sha256", _TEXT, "SHA-256 of the last picture's pixels"),
-        _column("seconds", _F64, "its even share of its shard's time"),
-        _column("iterations_per_second", _F64, "iterations by those seconds"),
+        _column("seconds", _F64, "its even share of its shard's time, seconds"),
+        _column("iterations_per_second", _F64, "iterations made, by those seconds"),
         _column("device", _TEXT, "what it was made on"),
         _column("versions", pa.struct([(n, _TEXT) for n in ("dreamsweep", "python", "torch", "platform")]), "of what made it"),
         _column("weights_sha256", pa.map_(_TEXT, _TEXT), "name and SHA-256 of each weight file used"),
@@ -136,7 +136,7 @@ TRIALS = pa.schema(
 SCORES = pa.schema(
     [
         _column("sweep", _TEXT, "the sweep's name"),
-        _column("trial_id", _TEXT, "the trial"),
+        _column("trial_id", _TEXT, "the trial, as in trials"),
         _column("iteration", _I32, "from 1"),
         _column("loss", _F32, "what the optimizer descended; NaN where it diverged"),
         _column("guide", _F32, "similarity by the guide: mean cosine of its cutouts to the prompt"),
