@@ -140,12 +140,8 @@ def _draw(sheet: Sheet, store: Store, sweep: str) -> Image.Image:
     image = Image.new("RGB", (width, top + at.rows * at.row + MARGIN - 12), PAPER)
     pen = ImageDraw.Draw(image)
     pen.text((MARGIN, 26), sheet.title, INK, _font(30))
-    pen.text(
-        (MARGIN, 64),
-        _cut(sheet.note + ("" if at.tile > 150 else " · judge’s mark, then guide’s"), _font(14), width - 2 * MARGIN),
-        PALE,
-        _font(14),
-    )
+    note = sheet.note if at.tile > 150 else f"{sheet.note} · judge’s mark, then guide’s"
+    pen.text((MARGIN, 64), _cut(note, _font(14), width - 2 * MARGIN), PALE, _font(14))
     for block in range(at.blocks):
         left = MARGIN + block * (at.block + BLOCK_GAP)
         for column, label in enumerate(sheet.labels):
@@ -175,11 +171,8 @@ def _draw_trial(
     image.paste(picture.resize((tile, tile), Image.Resampling.LANCZOS), (x, y))
     pen.rectangle((x, y, x + tile - 1, y + tile - 1), None, LINE)
     assert trial is not None
-    names = ("judge ", "guide ") if tile > 150 else ("", "")
-    marks = [
-        f"{name}–" if mark is None else f"{name}{mark:.2f}"
-        for name, mark in zip(names, (trial["judge_best"], trial["guide_best"]), strict=True)
-    ]
+    given = {"judge ": trial["judge_best"], "guide ": trial["guide_best"]}
+    marks = [(name if tile > 150 else "") + ("–" if mark is None else f"{mark:.2f}") for name, mark in given.items()]
     told = " · ".join(marks if trial["status"] == "done" else [trial["status"], *marks])
     pen.text((x, y + tile + 5), _cut(told, _font(14), tile), PALE, _font(14))
 

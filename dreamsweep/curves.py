@@ -21,12 +21,9 @@ def curves(store: Store, sweep: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    engines = query(
-        store, f"SELECT engine, count(*) AS trials FROM trials WHERE sweep = '{sweep}' GROUP BY engine ORDER BY engine"
-    ).to_pylist()
-    prompts = query(
-        store, f"SELECT DISTINCT prompt FROM trials WHERE sweep = '{sweep}' ORDER BY prompt LIMIT {len(COLOURS) + 1}"
-    ).to_pylist()
+    mine = f"FROM trials WHERE sweep = '{sweep}'"
+    engines = query(store, f"SELECT engine, count(*) AS trials {mine} GROUP BY engine ORDER BY engine").to_pylist()
+    prompts = query(store, f"SELECT DISTINCT prompt {mine} ORDER BY prompt LIMIT {len(COLOURS) + 1}").to_pylist()
     colours = {row["prompt"]: colour for row, colour in zip(prompts, COLOURS, strict=False)} if len(prompts) <= len(COLOURS) else {}
     figure = Figure(figsize=(11.5, 0.9 + 3.1 * len(engines)), dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -40,9 +37,8 @@ def curves(store: Store, sweep: str) -> bytes:
                 drawn |= _draw_spread(panel, store, sweep, engine["engine"], column)
             _dress(panel, f"{engine['engine']}: {title}")
     figure.suptitle(sweep, x=0.008, ha="left", fontsize=15, color=INK)
-    figure.legend(
-        drawn.values(), [_short(name) for name in drawn], loc="outside lower left", ncols=min(4, len(drawn)), frameon=False, fontsize=9
-    )
+    names = [_short(name) for name in drawn]
+    figure.legend(drawn.values(), names, loc="outside lower left", ncols=min(4, len(drawn)), frameon=False, fontsize=9)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()

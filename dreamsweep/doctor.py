@@ -55,9 +55,8 @@ def _devices() -> Iterator[Finding]:
     if "cuda" in found:
         told["cuda"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
     for device in ("cpu", "cuda", "mps"):
-        yield Finding(
-            f"device {device}", told.get(device, "there") if device in found else "not there", ok=device in found, needed=device == "cpu"
-        )
+        there = device in found
+        yield Finding(f"device {device}", told.get(device, "there") if there else "not there", there, needed=device == "cpu")
 
 
 def _starter_weights() -> Iterator[Finding]:

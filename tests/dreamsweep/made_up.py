@@ -76,9 +76,8 @@ def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool) -> tuple[Tr
         error="loss is not a number" if diverged else None,
         finished_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
-    rows = ScoreRows(
-        trial.id, steps.astype(np.int32), 1 - guide, guide, judge, np.full(done, 0.1, np.float32), steps.astype(np.float32), [None] * done
-    )
+    rates, elapsed = np.full(done, 0.1, np.float32), steps.astype(np.float32)
+    rows = ScoreRows(trial.id, steps.astype(np.int32), 1 - guide, guide, judge, rates, elapsed, [None] * done)
     return record, rows
 
 
@@ -87,7 +86,7 @@ def _blob(draw: np.random.Generator) -> torch.Tensor:
     y, x = np.mgrid[0:128, 0:128] / 128
     picture = np.ones((128, 128, 3))
     for _ in range(5):
-        cx, cy, r = draw.uniform(0.2, 0.8, 2).tolist() + [draw.uniform(0.08, 0.3)]
+        cx, cy, r = draw.uniform((0.2, 0.2, 0.08), (0.8, 0.8, 0.3))
         inside = 1 / (1 + np.exp(60 * (np.hypot(x - cx, y - cy) - r)))
         picture = picture * (1 - inside[..., None]) + draw.random(3) * inside[..., None]
     return torch.from_numpy((picture * 255).astype(np.uint8)).permute(2, 0, 1)
