@@ -293,7 +293,7 @@ while True:
 """
 
 
-def test_readers_beside_a_publisher_and_after_its_death_see_whole_states(local: LocalStore) -> None:
+def test_readers_beside_a_publisher_and_after_its_death_see_whole_states(local: LocalStore, tmp_path: Path) -> None:
     made_shard(local, "demo", "s1", OLD)
     made_shard(local, "demo", "s2", NEW)
     some, every = {t.id for t in OLD}, {t.id for t in OLD + NEW}
@@ -302,7 +302,7 @@ def test_readers_beside_a_publisher_and_after_its_death_see_whole_states(local: 
     seen = set[str]()
     for round_ in range(3):
         command = [sys.executable, "-c", PUBLISHES_FOR_EVER, str(local.folder), ",".join(some), ",".join(every)]
-        publisher = subprocess.Popen(command, cwd=ROOT)
+        publisher = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)})
         try:
             time.sleep(random.Random(round_).uniform(1.5, 2.5))
             for _ in range(10):
