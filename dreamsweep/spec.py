@@ -97,8 +97,8 @@ class GuidedSpec(Spec):
     """Iterations of this engine; without it, the sweep's `iterations`."""
     cutouts: PositiveInt = 16
     """Random views of the picture that the guide sees in each iteration."""
-    contrast: NonNegativeFloat = 0.0
-    """How strongly the picture is kept from resembling other things that the guide knows (0: not at all)."""
+    contrast: NonNegativeFloat = 1.0
+    """How strongly the picture is kept from resembling about a thousand other things (0: not at all, as in the papers)."""
     init_image: ImageFile | None = None
     """A picture to start from: a path, relative to the sweep file."""
     early_stop: PositiveInt | None = None
@@ -122,9 +122,9 @@ class DalleSpec(GuidedSpec):
     engine: Literal["dalle"] = "dalle"
     image_size: Annotated[int, Field(ge=32, le=1024, multiple_of=8)] = 128
     """Pixels on a side; one code stands for 8 × 8 of them."""
-    tau_start: PositiveFloat = 2.0
-    tau_end: PositiveFloat = 1.0
-    """Temperature of the gumbel-softmax, falling in a straight line over the trial."""
+    tau_start: PositiveFloat = 1.0
+    tau_end: PositiveFloat = 0.5
+    """Temperature of the gumbel-softmax, falling in a straight line over the trial (the Aleph notebooks: 2 to 1)."""
     cutout_mean: Share = 0.8
     cutout_std: NonNegativeFloat = 0.3
     cutout_min: Share = 0.5
@@ -135,9 +135,9 @@ class DalleSpec(GuidedSpec):
     rotation: NonNegativeFloat = 15.0
     """Largest turn of a cutout, degrees."""
     loss: Literal["cosine", "spherical"] = "cosine"
-    start: Literal["noise", "mean", "shape"] = "noise"
+    start: Literal["noise", "mean", "shape"] = "shape"
     """Start from random codes, from the average picture's, or from the average shape that the guide likes best (starter weights)."""
-    code_prior: NonNegativeFloat = 0.0
+    code_prior: NonNegativeFloat = 0.5
     """Weight of the codes' own frequencies in training pictures (starter weights have them)."""
     smoothness: NonNegativeFloat = 0.0
     """Weight of the picture's total variation."""
