@@ -4,7 +4,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -103,7 +103,7 @@ class Display(logging.Handler):
         self._said = time.monotonic()
         self._bar: Progress | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Display":
         logger = logging.getLogger("dreamsweep.progress")
         logger.setLevel(logging.INFO)
         logger.addHandler(self)

@@ -30,7 +30,10 @@ def estimate_seconds(sweep: Sweep, plan: Plan) -> float:
 def told_seconds(seconds: float) -> str:
     """`48 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`."""
     whole = round(seconds)
-    for size, unit, below, below_unit in ((86_400, "days", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+    if whole >= 86_400:
+        days, hours = divmod(whole // 3_600, 24)
+        return ("1 day" if days == 1 else f"{days} days") + (f" {hours} h" if hours else "")
+    for size, unit, below, below_unit in ((3_600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
             rest = whole % size // below
             return f"{whole // size} {unit}" + (f" {rest} {below_unit}" if rest else "")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +117,26 @@ def _moto(no_auth_actions: int) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(10)
+
+
+@pytest.fixture(scope="session")
+def _tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.tiny_weights import write_tiny_weights
+
+    folder = tmp_path_factory.mktemp("weights")
+    write_tiny_weights(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_weights(_tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Random weights of a few kilobytes in place of the starter ones, here and in commands that a test starts."""
+    from dreamsweep.codes import load_dvae
+    from dreamsweep.perceptors import load_perceptor
+
+    for load in (load_dvae, load_perceptor):
+        load.cache_clear()
+    monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(_tiny_weights))
+    yield _tiny_weights
+    for load in (load_dvae, load_perceptor):
+        load.cache_clear()

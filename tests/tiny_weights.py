@@ -1,0 +1,26 @@
+"""Starter weights with next to nothing in them: random, a few kilobytes, the same every time."""
+
+from pathlib import Path
+
+import torch
+
+from dreamsweep.codes import DvaeShape, build_decoder, build_encoder, save_dvae
+from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
+from dreamsweep.perceptors.vocabulary import Vocabulary
+
+CLIP = ClipShape(
+    embed=16, resolution=32, vision_layers=(1, 1, 1, 1), vision_width=8, context=12, text_width=32, text_heads=2, text_layers=1
+)
+DVAE = DvaeShape(n_hid=8, n_init=8, codes=16)
+
+
+def write_tiny_weights(folder: Path) -> None:
+    """A guide, a judge and a dVAE that load and run like the real ones, and know nothing."""
+    vocabulary = Vocabulary.of(["a red heart", "a green apple", "a rocket"], CLIP.context)
+    with torch.random.fork_rng():
+        for seed, name in enumerate(("starter-guide", "starter-judge")):
+            torch.manual_seed(seed)
+            save_starter(folder / f"{name}.safetensors", CLIP, vocabulary, build_clip(CLIP, len(vocabulary)).state_dict())
+        torch.manual_seed(2)
+        frequency, shapes = torch.zeros(DVAE.codes, 16, 16), torch.full((2, 3, 128, 128), 200, dtype=torch.uint8)
+        save_dvae(folder / "starter-dvae.safetensors", DVAE, build_encoder(DVAE), build_decoder(DVAE), frequency, shapes)
