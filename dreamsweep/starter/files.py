@@ -40,6 +40,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     """Writes one starter file and its SHA-256 into `weights.json` beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata)
+    path.chmod(0o644)  # safetensors writes for the owner alone
     index = path.parent / "weights.json"
     record = json.loads(index.read_text()) if index.exists() else {}
     record[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -33,7 +33,7 @@ class ClipRun:
     """How one perceptor is trained; everything that decides its weights, given the art and torch's version."""
 
     seed: int
-    steps: int = 3000
+    steps: int = 2600
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     bank_from: float = 0.25
