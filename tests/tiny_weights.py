@@ -22,5 +22,5 @@ def write_tiny_weights(folder: Path) -> None:
             torch.manual_seed(seed)
             save_starter(folder / f"{name}.safetensors", CLIP, vocabulary, build_clip(CLIP, len(vocabulary)).state_dict())
         torch.manual_seed(2)
-        frequency, shapes = torch.zeros(DVAE.codes, 16, 16), torch.full((2, 3, 128, 128), 200, dtype=torch.uint8)
+        frequency, shapes = torch.zeros(DVAE.codes, 16, 16), torch.randint(255, (16, 3, 128, 128), dtype=torch.uint8)
         save_dvae(folder / "starter-dvae.safetensors", DVAE, build_encoder(DVAE), build_decoder(DVAE), frequency, shapes)

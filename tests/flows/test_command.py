@@ -55,9 +55,9 @@ def start(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
     yield run
     for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        process.kill()
+        with process:  # closes its pipes
+            pass
 
 
 def servers(home: Path) -> list[int]:
