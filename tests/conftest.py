@@ -18,6 +18,9 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""The tests' tensors are tiny: on a busy machine a second thread waits more than it works. Commands that tests start inherit it."""
+
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "an-access-key",
     "AWS_SECRET_ACCESS_KEY": "a-secret-that-must-not-be-told",
