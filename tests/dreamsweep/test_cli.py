@@ -1,6 +1,7 @@
 """The command, end to end: what it prints, where, and with which exit code."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("DREAMSWEEP_STORE", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     return tmp_path
 
 
@@ -88,11 +89,11 @@ def test_wrong_credentials(strict_s3: StrictServer, aws_settings: pytest.MonkeyP
 
 
 def test_an_unexpected_error_is_a_sentence_and_a_log(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_run_flow", lambda *_: {}["missing"])
+    monkeypatch.setattr(cli, "_run_flow", lambda *_: os.environ["MISSING"])
     assert cli.run_command(["run", sweep_file()]) == 1
     told = capsys.readouterr().err.strip()
     assert told.startswith("dreamsweep: something went wrong that should not have (KeyError); the details are in ")
-    assert "KeyError: 'missing'" in Path(told.split(" are in ")[1].rstrip(".")).read_text()
+    assert "KeyError: 'MISSING'" in Path(told.split(" are in ")[1].rstrip(".")).read_text()
 
 
 def test_ctrl_c_says_how_to_go_on(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def test_trials_count_as_their_shards_go_on() -> None:
 def test_a_shard_that_is_tried_again_counts_once() -> None:
     tally = planned()
     for status in ("running", "resumed", "running"):
-        tally.take(Progress("a", 25, 100, 4, None, 1.0, status), "dalle")  # type: ignore[arg-type]
+        tally.take(Progress("a", 25, 100, 4, None, 1.0, status), "dalle")
     assert tally.done == 1
     assert tally.left == {"dalle": 0, "strokes": 400}
 

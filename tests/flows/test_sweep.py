@@ -11,7 +11,7 @@ from dreamsweep.errors import StoreError, SweepFileError, WeightsError
 from dreamsweep.expand import Shard
 from dreamsweep.manifest import read_manifest
 from dreamsweep.query import query
-from dreamsweep.shard import Progress
+from dreamsweep.shard import Progress, run_shard
 from dreamsweep.store import Store, open_store
 from dreamsweep.sweepfile import parse_sweep
 from flows.sweep import IncompleteSweepError, SweepRequest, sweep
@@ -55,7 +55,6 @@ def test_a_sweep_is_made_published_and_summed_up(store: Store) -> None:
 def test_a_rerun_makes_only_what_is_missing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     first = sweep(asked(store, prompts=["a red heart"]))
     made: list[int] = []
-    run_shard = generate.run_shard
 
     def counted(shard: Shard, *others: Any) -> Iterator[Progress]:
         made.append(len(shard.trials))
@@ -70,7 +69,6 @@ def test_a_rerun_makes_only_what_is_missing(store: Store, monkeypatch: pytest.Mo
 
 
 def test_a_failing_shard_does_not_take_the_others_with_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run_shard = generate.run_shard
 
     def failing(shard: Shard, *others: Any) -> Iterator[Progress]:
         if shard.trials[0].engine.engine == "strokes":
