@@ -144,7 +144,8 @@ def doctor(store: StoreUri = "runs") -> None:
     """Look at what is installed, the devices, the weights and the store. Exit code 1 if something that is needed is broken."""
     from dreamsweep.doctor import findings
 
-    table = Table(show_header=False, box=None)
+    table = Table("", "", "", show_header=False, box=None)
+    table.columns[2].overflow = "fold"
     broken = False
     for finding in findings(store):
         mark = "[green]ok[/]" if finding.ok else "[red]broken[/]" if finding.needed else "[dim]no[/]"

@@ -1,7 +1,10 @@
 """What a person sees while a sweep runs: one progress display on a terminal, a plain line now and then elsewhere."""
 
 import logging
+import threading
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 15.0
 """Between lines where there is no terminal."""
+PACE_SECONDS = 20.0
+"""The pace is that of the last so many seconds: a shard's first steps may cost more than the rest."""
 
 
 @dataclass
@@ -35,6 +40,9 @@ class Tally:
     """Trial iterations a second."""
     shard: "ShardProgress | None" = None
     engine: str = ""
+    clock: Callable[[], float] = time.monotonic
+    _recent: deque[tuple[float, int]] = field(default_factory=deque)
+    """When the running shard had made how many trial iterations."""
 
     def plan(self, plan: "Plan", made: int, left: dict[str, int], costs: dict[str, float]) -> None:
         """The sweep as a whole, before its first shard."""
@@ -44,15 +52,28 @@ class Tally:
         """One shard's progress."""
         if self.shard is None or progress.shard_id != self.shard.shard_id:
             self.left[engine] = self.left.get(engine, 0) - progress.iterations * progress.trials
+            self._recent.clear()
         self.shard, self.engine = progress, engine
         if progress.best is not None:
             self.best = progress.best if self.best is None else max(self.best, progress.best)
-        if progress.iterations_per_second > 0:
-            self.pace = progress.iterations_per_second
-            self._measured(engine, 1 / self.pace)
+        pace = self._recent_pace(progress)
+        if pace:
+            self.pace = pace
+            self._measured(engine, 1 / pace)
         if progress.status in ("done", "already done"):
             self.made += progress.trials
             self.shard = None if progress.status == "already done" else self.shard
+
+    def _recent_pace(self, progress: "ShardProgress") -> float | None:
+        """Trial iterations a second, lately; None before there are two to compare."""
+        if progress.iteration == 0:
+            return None
+        now, made = self.clock(), progress.iteration * progress.trials
+        self._recent.append((now, made))
+        while len(self._recent) > 2 and self._recent[1][0] < now - PACE_SECONDS:
+            self._recent.popleft()
+        then, before = self._recent[0]
+        return (made - before) / (now - then) if made > before and now > then else None
 
     def _measured(self, engine: str, cost: float) -> None:
         """Engines not met yet are expected to differ from what was expected of them as this one does."""
@@ -100,7 +121,8 @@ class Display(logging.Handler):
         super().__init__(logging.INFO)
         self.console, self.title = console, name
         self.tally = Tally()
-        self._said = time.monotonic()
+        self._started = time.monotonic()
+        self._over = threading.Event()
         self._bar: Progress | None = None
 
     def __enter__(self) -> "Display":
@@ -113,11 +135,13 @@ class Display(logging.Handler):
             self._row = self._bar.add_task("starting…", total=None, title=self.title)
             self._bar.start()
         else:
-            self.console.print(f"{self.title}: starting…", highlight=False)
+            self._say("starting…")
+            threading.Thread(target=self._say_now_and_then, daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         logging.getLogger("dreamsweep.progress").removeHandler(self)
+        self._over.set()
         if self._bar is not None:
             self._bar.stop()
 
@@ -133,6 +157,13 @@ class Display(logging.Handler):
             return
         if self._bar is not None:
             self._bar.update(self._row, description=self.tally.told(), total=max(1, self.tally.trials), completed=self.tally.done)
-        elif first or time.monotonic() - self._said > PLAIN_SECONDS:
-            self._said = time.monotonic()
-            self.console.print(f"{self.title}: {self.tally.told()}", highlight=False, soft_wrap=True)
+        elif first:
+            self._say(self.tally.told())
+
+    def _say_now_and_then(self) -> None:
+        while not self._over.wait(PLAIN_SECONDS):
+            told = self.tally.told() if self.tally.trials else "starting…"
+            self._say(f"{told} ({told_seconds(time.monotonic() - self._started)})")
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"{self.title}: {text}", highlight=False, soft_wrap=True)

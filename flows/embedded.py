@@ -18,6 +18,8 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from dreamsweep.errors import DreamsweepError
+
 STARTUP_SECONDS = 120
 """The first start makes Prefect's database: up to 50 s on a slow, busy machine."""
 QUIET = {
@@ -34,8 +36,8 @@ def prefer_quiet() -> None:
         os.environ.setdefault(name, value)
 
 
-class ApiError(Exception):
-    """The embedded API did not start."""
+class ApiError(DreamsweepError):
+    """Prefect's API does not answer."""
 
 
 @contextmanager
@@ -48,8 +50,9 @@ def prefect_api(log: Path) -> Iterator[Callable[[], None]]:
     from prefect.logging.handlers import APILogHandler
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    if PREFECT_API_URL.value():
-        yield lambda: None
+    configured = PREFECT_API_URL.value()
+    if configured:
+        yield lambda: _check(configured)
         return
     port = _free_port()
     with _server(port, log) as server, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
@@ -80,6 +83,16 @@ def _server(port: int, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+def _check(url: str) -> None:
+    """Whether anyone answers there, whatever the answer."""
+    try:
+        httpx.get(f"{url.rstrip('/')}/health", timeout=30)
+    except httpx.TransportError as error:
+        raise ApiError(
+            f"Prefect's API at {url} does not answer ({type(error).__name__}); start it, or unset PREFECT_API_URL to use an embedded one."
+        ) from None
 
 
 def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -1,7 +1,9 @@
 """What the progress display says, from the records that a run leaves."""
 
 import io
+import itertools
 import logging
+import time
 
 import pytest
 from rich.console import Console
@@ -17,7 +19,8 @@ PLAN = Plan(
 
 
 def planned() -> Tally:
-    tally = Tally()
+    """A tally for which ten seconds pass from one look at the clock to the next."""
+    tally = Tally(clock=itertools.count(step=10.0).__next__)
     tally.plan(PLAN, 0, {"dalle": 400, "strokes": 400}, {"dalle": 0.1, "strokes": 0.2})
     return tally
 
@@ -25,14 +28,18 @@ def planned() -> Tally:
 def test_trials_count_as_their_shards_go_on() -> None:
     tally = planned()
     assert tally.told() == "0/8 trials"
-    tally.take(Progress("a", 50, 100, 4, 0.25, 20.0, "running"), "dalle")
-    assert tally.done == 2
-    # 200 trial iterations at 20 a second, then strokes, twice as slow an iteration as dalle
-    assert tally.seconds_left == pytest.approx(10 + 400 * 0.1)
+    tally.take(Progress("a", 0, 100, 4, None, 0.0, "running"), "dalle")
+    tally.take(Progress("a", 1, 100, 4, 0.1, 0.1, "running"), "dalle")
+    assert tally.seconds_left is None
+    tally.take(Progress("a", 51, 100, 4, 0.25, 1.0, "running"), "dalle")
+    assert int(tally.done) == 2
+    # 196 trial iterations at 20 a second, then strokes, twice as slow an iteration as dalle
+    assert tally.seconds_left == pytest.approx(9.8 + 400 * 0.1)
     assert tally.told() == "2/8 trials · 20.0 iterations/s · best 0.250 · 50 s left"
-    tally.take(Progress("a", 100, 100, 4, 0.3, 20.0, "done"), "dalle")
+    tally.take(Progress("a", 100, 100, 4, 0.3, 1.5, "done"), "dalle")
     tally.take(Progress("b", 0, 100, 4, None, 0.0, "running"), "strokes")
     assert (tally.done, tally.best) == (4, 0.3)
+    tally.take(Progress("b", 80, 100, 4, 0.2, 8.0, "running"), "strokes")
     tally.take(Progress("b", 100, 100, 4, 0.2, 8.0, "done"), "strokes")
     assert tally.told() == "8/8 trials · 8.0 iterations/s · best 0.300"
 
@@ -53,6 +60,14 @@ def test_without_a_terminal_it_says_lines() -> None:
         logger.info("something else")
     logger.info("not heard", extra={"plan": PLAN, "made": 4, "left": {}, "costs": {}})
     assert out.getvalue().splitlines() == ["demo: starting…", "demo: 3/8 trials"]
+
+
+def test_without_a_terminal_it_keeps_saying_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dreamsweep.display.PLAIN_SECONDS", 0.05)
+    out = io.StringIO()
+    with Display(Console(file=out), "demo"):
+        time.sleep(0.3)
+    assert "demo: starting… (0 s)" in out.getvalue().splitlines()
 
 
 def test_on_a_terminal_it_is_one_line_that_goes_away() -> None:

@@ -123,6 +123,29 @@ def test_killed_at_three_moments_it_leaves_what_an_undisturbed_run_leaves(start:
     assert all(torn.read(key) == calm.read(key) for key in pictures)
 
 
+def test_a_configured_api_is_used_and_none_started(prefect_server: None, start: Start, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL
+
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    process = start()
+    while process.poll() is None:
+        assert not servers(home)
+        time.sleep(0.5)
+    assert process.returncode == 0
+    with get_client(sync_client=True) as client:
+        assert "t" in {run.name for run in client.read_flow_runs()}
+
+
+def test_a_configured_api_that_does_not_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    process = start()
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert err.startswith("dreamsweep: Prefect's API at http://127.0.0.1:9/api does not answer (ConnectError);")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_says_how_to_go_on(sent: signal.Signals, start: Start, home: Path, tmp_path: Path) -> None:
     (tmp_path / "long.yaml").write_text(yaml.safe_dump({**SWEEP, "iterations": 100_000}))
