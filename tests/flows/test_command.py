@@ -125,6 +125,7 @@ def test_killed_at_three_moments_it_leaves_what_an_undisturbed_run_leaves(start:
 
 def test_a_configured_api_is_used_and_none_started(prefect_server: None, start: Start, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.sorting import FlowRunSort
     from prefect.settings import PREFECT_API_URL
 
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
@@ -134,7 +135,7 @@ def test_a_configured_api_is_used_and_none_started(prefect_server: None, start: 
         time.sleep(0.5)
     assert process.returncode == 0
     with get_client(sync_client=True) as client:
-        assert "t" in {run.name for run in client.read_flow_runs()}
+        assert "t" in {run.name for run in client.read_flow_runs(sort=FlowRunSort.NAME_ASC, limit=50)}
 
 
 def test_a_configured_api_that_does_not_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
