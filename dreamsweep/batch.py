@@ -1,7 +1,6 @@
 """What is known of a batch while it runs: its curves, its best pictures, and where each trial stopped."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -103,5 +102,3 @@ class BatchLog:
 def is_due(iteration: int, every: int, iterations: int) -> bool:
     """Whether something done every so often is done now; the last iteration always is. `every` 0 means never."""
     return every > 0 and (iteration % every == 0 or iteration == iterations)
-
-

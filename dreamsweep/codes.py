@@ -27,19 +27,19 @@ class DvaeShape:
 
 def build_decoder(shape: DvaeShape) -> nn.Module:
     """A stock decoder with random weights: codes `b c h w` → `b 6 8h 8w`."""
-    with _small_sizes_allowed():
+    with _SmallSizesAllowed():
         return cast(nn.Module, Decoder(n_hid=shape.n_hid, n_init=shape.n_init, vocab_size=shape.codes))
 
 
 def build_encoder(shape: DvaeShape) -> nn.Module:
     """A stock encoder with random weights: pictures `b 3 8h 8w` → logits of codes `b c h w`."""
-    with _small_sizes_allowed():
+    with _SmallSizesAllowed():
         return cast(nn.Module, Encoder(n_hid=shape.n_hid, vocab_size=shape.codes))
 
 
 def decode(decoder: nn.Module, codes: Tensor) -> Tensor:
     """Pictures in [0, 1], `b 3 8h 8w`, from (soft) one-hot codes, `b c h w`. The logit-Laplace scales are not used."""
-    return unmap_pixels(torch.sigmoid(decoder(codes).float()[:, :3]))
+    return cast(Tensor, unmap_pixels(torch.sigmoid(decoder(codes).float()[:, :3])))
 
 
 def encode_logits(encoder: nn.Module, pictures: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def encode_logits(encoder: nn.Module, pictures: Tensor) -> Tensor:
     return cast(Tensor, encoder(map_pixels(pictures)))
 
 
-class _small_sizes_allowed:
+class _SmallSizesAllowed:
     """The package's validators want at least 64 hidden channels; its networks do not."""
 
     def __enter__(self) -> None:
@@ -85,7 +85,15 @@ def load_dvae(weights: WeightsName, device: str) -> Dvae:
         network = build(shape)
         network.load_state_dict({key.removeprefix(part): value.float() for key, value in tensors.items() if key.startswith(part)})
         networks.append(network.eval().requires_grad_(False).to(device))
-    return Dvae(networks[0], networks[1], shape.codes, tensors["log_frequency"].float().to(device), tensors["shapes"].float().to(device) / 255, sha256, device)
+    return Dvae(
+        networks[0],
+        networks[1],
+        shape.codes,
+        tensors["log_frequency"].float().to(device),
+        tensors["shapes"].float().to(device) / 255,
+        sha256,
+        device,
+    )
 
 
 def save_dvae(path: Path, shape: DvaeShape, encoder: nn.Module, decoder: nn.Module, log_frequency: Tensor, shapes: Tensor) -> None:

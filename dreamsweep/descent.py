@@ -32,7 +32,7 @@ def make_optimizer(spec: OptimizerSpec, parameters: Sequence[Tensor], rates: Seq
     scales = rates or [1.0] * len(parameters)
     groups = [{"params": [p], "lr": spec.learning_rate * scale} for p, scale in zip(parameters, scales, strict=True)]
     extra: dict[str, Any] = {"weight_decay": 0.0} if spec.name == "adamw" else {}
-    return _CLASSES[spec.name](groups, **extra)  # type: ignore[call-arg]
+    return _CLASSES[spec.name](groups, **extra)
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> State:
@@ -67,7 +67,7 @@ def take_step(
     """
     alive = alive & torch.isfinite(loss.detach())
     optimizer.zero_grad()
-    torch.where(alive, loss, 0.0).sum().backward()  # type: ignore[no-untyped-call]
+    torch.where(alive, loss, 0.0).sum().backward()
     alive = alive & _finite([p.grad for p in parameters if p.grad is not None], alive)
     with torch.no_grad():
         for parameter in parameters:

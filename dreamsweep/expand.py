@@ -29,6 +29,7 @@ from dreamsweep.spec import (
     trial_id,
 )
 
+
 class Shard(Spec):
     """Consecutive trials of a sweep that share one engine spec and are generated in one batch."""
 
@@ -74,7 +75,8 @@ def prompts(sweep: Sweep) -> Iterator[Prompt]:
 def engines(sweep: Sweep) -> Iterator[EngineSpec]:
     """Every engine spec of the sweep, lists multiplied out, each once."""
     seen: set[str] = set()
-    for number, grid in enumerate(sweep.engines):
+    grids: tuple[Any, ...] = sweep.engines  # models made at run time, one an engine
+    for number, grid in enumerate(grids):
         settings = {name: value for name in grid.model_fields_set | {"engine"} if (value := getattr(grid, name)) is not None}
         settings.setdefault("num_iter", sweep.iterations)
         axes = [[(name, value) for value in _values(setting)] for name, setting in sorted(settings.items())]
@@ -131,7 +133,7 @@ def plan(sweep: Sweep) -> Plan:
     for engine in engines(sweep):
         iterations = engine.num_iter or sweep.iterations
         pictures = 2 + (iterations // sweep.snapshot_every if sweep.snapshot_every else 0)
-        side = getattr(engine, "canvas", None) or getattr(engine, "image_size", 256)
+        side = int(getattr(engine, "canvas", 0) or getattr(engine, "image_size", 256))
         totals["trials"] += each
         totals["shards"] += -(-each // sweep.shard_size)
         totals["iterations"] += each * iterations
@@ -204,7 +206,7 @@ def _from_csv(handle: Any, path: Path, where: str) -> Iterator[Prompt]:
     strange = set(columns) - {"text", "weight", "negatives"}
     if "text" not in columns or strange:
         raise SweepFileError(
-            f"{where}: {str(path)!r} has the columns {_listed(set(columns))}; it needs 'text' and may have 'weight' and 'negatives' ('|' between)."
+            f"{where}: {str(path)!r} has the columns {_listed(set(columns))}; it needs 'text', and may have 'weight', 'negatives'."
         )
     found = False
     for row in rows:

@@ -130,7 +130,7 @@ def make_cutouts(pictures: Tensor, spec: EngineSpec, seeds: Sequence[int], itera
     grid = homography_grid(torch.stack(homographies).flatten(0, 1), side * finer).to(pictures)  # b·k r r 2
     ink = (1 - pictures)[:, None].expand(b, k, *pictures.shape[1:]).flatten(0, 1)
     views = 1 - F.avg_pool2d(F.grid_sample(ink, grid, align_corners=False), finer)
-    return (views.unflatten(0, (b, k)) + torch.stack(noise).to(pictures)).clamp(0, 1)
+    return (views.unflatten(0, (b, k)) + torch.stack(noise).to(pictures)).clamp(0, 1)  # type: ignore[no-any-return]
 
 
 def _draw_views(spec: EngineSpec, seed: int, iteration: int, side: int) -> tuple[Tensor, Tensor]:

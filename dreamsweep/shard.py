@@ -93,9 +93,7 @@ class _Run:
     def progress(self, status: Literal["running", "resumed", "done"]) -> Progress:
         best = float(self.log.best_mark.max())
         pace = (self.iteration - self.resumed_at) * len(self.trials) / max(1e-9, time.monotonic() - self.started)
-        return Progress(
-            self.shard.shard_id, self.iteration, self.iterations, len(self.trials), best if best > -1 else None, pace, status
-        )
+        return Progress(self.shard.shard_id, self.iteration, self.iterations, len(self.trials), best if best > -1 else None, pace, status)
 
     def take(self, step: Step) -> None:
         """Logs one step: marks, snapshots and checkpoints where they are due."""
@@ -123,7 +121,9 @@ class _Run:
             self.store.write(self._picture_key(trial, "film.webp"), film_bytes(self._film(index)), "image/webp")
             if self.svg:
                 self.store.write(self._picture_key(trial, "strokes.svg"), self.svg[index].encode(), "image/svg+xml")
-        records, scores = trial_records(self.shard, self.log, self.store, self.sha256, self.warnings, self.device, self.elapsed, bool(self.svg))
+        records, scores = trial_records(
+            self.shard, self.log, self.store, self.sha256, self.warnings, self.device, self.elapsed, bool(self.svg)
+        )
         sweep = self.shard.sweep
         stage_shard(self.store, sweep, self.shard.shard_id, trials_table(sweep, records), scores_table(sweep, scores))
         self.store.delete(self._checkpoint_key)

@@ -168,9 +168,7 @@ class StrokesSpec(GuidedSpec):
 
 
 EngineSpec = Annotated[DalleSpec | StrokesSpec, Field(discriminator="engine")]
-ENGINES: dict[str, type[GuidedSpec]] = {
-    spec.model_fields["engine"].default: spec for spec in get_args(get_args(EngineSpec)[0])
-}
+ENGINES: dict[str, type[GuidedSpec]] = {spec.model_fields["engine"].default: spec for spec in get_args(get_args(EngineSpec)[0])}
 """Each engine's name and its spec, read off the union."""
 
 
@@ -214,7 +212,7 @@ EngineGrid = Annotated[Union[*(_grid_of(spec) for spec in ENGINES.values())], Fi
 
 
 class PromptFile(Spec):
-    """Prompts from a file beside the sweep: `.txt`, one a line; `.csv`, columns `text` and, if there, `weight` and `negatives` (`|` between)."""
+    """Prompts from a file beside the sweep: `.txt`, one a line; `.csv`, columns `text`, and maybe `weight`, `negatives` (`|` between)."""
 
     file: str
 

@@ -85,7 +85,9 @@ def explain(error: ValidationError) -> str:
             return f"{field}: the text is empty; write what to draw."
         case "string_too_long":
             found = len(str(first["input"]))
-            return f"{field}: the text has {found:,} characters; at most {MAX_PROMPT:,} are read (a perceptor sees some 300), so shorten it."
+            return (
+                f"{field}: the text has {found:,} characters; at most {MAX_PROMPT:,} are read (a perceptor sees some 300), so shorten it."
+            )
         case "string_pattern_mismatch" if field == "name":
             return f"name: {value} cannot be part of a path; use small letters, digits, '.', '_' and '-', such as 'demo-1'."
         case _:
@@ -141,7 +143,8 @@ def _with_real_paths(sweep: Sweep, folder: Path) -> Sweep:
         entry.model_copy(update={"file": str(folder / entry.file)}) if isinstance(entry, PromptFile) else entry for entry in sweep.prompts
     )
     engines = []
-    for number, grid in enumerate(sweep.engines):
+    grids: tuple[Any, ...] = sweep.engines  # models made at run time, one an engine
+    for number, grid in enumerate(grids):
         image = grid.init_image
         if image is not None:
             path = folder / image.path

@@ -10,7 +10,7 @@ half of it; the guide makes the augmented views; a trial whose loss, gradient or
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer

@@ -211,7 +211,7 @@ def _read_icons(source: Source, folder: Path) -> Iterator[tuple[str, str, _Draw]
                     handle = archive.extractfile(member)
                     assert handle is not None
                     data = handle.read()
-                    yield stem, _bare_hex(stem), lambda data=data: _rgba(Image.open(io.BytesIO(data)))
+                    yield stem, _bare_hex(stem), lambda data=data: _rgba(Image.open(io.BytesIO(data)))  # type: ignore[misc]
         return
     icons = json.loads(_member(path, "package/icons.json"))
     try:
@@ -226,7 +226,7 @@ def _read_icons(source: Source, folder: Path) -> Iterator[tuple[str, str, _Draw]
             f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'viewBox="{left} {top} {width} {height}" width="{width}" height="{height}">{icon["body"]}</svg>'
         )
-        yield name, hex_of.get(name, ""), lambda svg=svg: _draw_svg(svg)
+        yield name, hex_of.get(name, ""), lambda svg=svg: _draw_svg(svg)  # type: ignore[misc]
 
 
 def _draw_svg(svg: str) -> NDArray[np.uint8] | None:

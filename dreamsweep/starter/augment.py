@@ -38,9 +38,7 @@ def _chosen(n: int, share: float, rng: Generator) -> Tensor:
 def _warp(rgba: Tensor, rng: Generator) -> Tensor:
     n, _, h, w = rgba.shape
     log_zoom = torch.where(torch.rand(n, generator=rng) < 0.3, _uniform(n, -0.55, 0.55, rng), _uniform(n, -0.2, 0.2, rng))
-    angle = torch.where(
-        torch.rand(n, generator=rng) < 0.3, _uniform(n, -0.5, 0.5, rng), torch.randn(n, generator=rng) * 0.08
-    )
+    angle = torch.where(torch.rand(n, generator=rng) < 0.3, _uniform(n, -0.5, 0.5, rng), torch.randn(n, generator=rng) * 0.08)
     stretch = torch.exp(torch.randn(n, generator=rng) * 0.08)
     mirror = torch.where(torch.rand(n, generator=rng) < 0.25, -1.0, 1.0)
     zoom = torch.exp(-log_zoom)
@@ -48,9 +46,7 @@ def _warp(rgba: Tensor, rng: Generator) -> Tensor:
     shear = torch.randn(n, generator=rng) * 0.07
     reach = 0.1 + 0.25 * log_zoom.abs()
     dx, dy = _uniform(n, -1, 1, rng) * reach, _uniform(n, -1, 1, rng) * reach
-    theta = torch.stack(
-        [torch.stack([cos * stretch * mirror, -sin + shear, dx], 1), torch.stack([sin * mirror, cos / stretch, dy], 1)], 1
-    )
+    theta = torch.stack([torch.stack([cos * stretch * mirror, -sin + shear, dx], 1), torch.stack([sin * mirror, cos / stretch, dy], 1)], 1)
     grid = F.affine_grid(theta, [n, 4, h, w], align_corners=False)
     bend = torch.randn(n, 2, 4, 4, generator=rng) * 0.09 * _chosen(n, 0.5, rng)
     grid = grid + F.interpolate(bend, size=(h, w), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)

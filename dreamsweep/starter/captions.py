@@ -56,4 +56,5 @@ class Captions:
 def name_weights(groups: tuple[int, ...]) -> NDArray[np.float64]:
     """How often each name is drawn: people and symbols half as often as things (they are hard to tell apart)."""
     weights = np.array([0.5 if group in (1, 8) else 1.0 for group in groups])
-    return weights / weights.sum()
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares

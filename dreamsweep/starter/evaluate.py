@@ -42,7 +42,7 @@ def evaluate(art: Art, sheet: Path) -> list[Marks]:
     """Every figure of the model card; draws the guided pictures on `sheet` (PNG)."""
     marks = []
     for name in ("starter-guide", "starter-judge"):
-        perceptor = load_perceptor(name, "cpu")  # type: ignore[arg-type]
+        perceptor = load_perceptor(name, "cpu")
         assert isinstance(perceptor, StarterPerceptor)
         for style in ("twemoji", "openmoji"):
             similarity = HeldOut(art, style, perceptor.resolution).similarities(perceptor.model, perceptor.vocabulary)
@@ -53,7 +53,9 @@ def evaluate(art: Art, sheet: Path) -> list[Marks]:
     for style in ("twemoji", "openmoji"):
         pictures = ArtOnWhite(art, np.flatnonzero(art.style_of == art.styles.index(style))[::3]).pictures(None)
         decibels = psnr_through(dvae.encoder, dvae.decoder, pictures)
-        marks.append(Marks(f"starter-dvae: PSNR through encoder and decoder, held-out {style}, {len(pictures)} pictures", f"{decibels:.2f} dB"))
+        marks.append(
+            Marks(f"starter-dvae: PSNR through encoder and decoder, held-out {style}, {len(pictures)} pictures", f"{decibels:.2f} dB")
+        )
     ranks = guided_ranks(DalleSpec(num_iter=200), sheet)
     marks.append(Marks("guided dVAE, 20 prompts, seed 0: own name in the judge's top 5 of 100", f"{np.mean(np.array(ranks) <= 5):.0%}"))
     marks.append(Marks("the same, first of 100", f"{np.mean(np.array(ranks) == 1):.0%}"))

@@ -27,7 +27,7 @@ def read_weights(name: str) -> tuple[dict[str, Tensor], dict[str, str], str]:
     expected = expected_sha256(name)
     if found != expected:
         raise WeightsError(
-            f"weights {name!r}: {path} is damaged (SHA-256 {found[:12]}…, expected {expected[:12]}…); restore it with git, or install again."
+            f"weights {name!r}: {path} is damaged (SHA-256 {found[:12]}…, expected {expected[:12]}…); restore it with git or install again."
         )
     try:
         with safe_open(path, framework="pt") as file:

@@ -22,7 +22,9 @@ from dreamsweep.starter.art import OBJECT_GROUPS, Art
 from dreamsweep.starter.augment import augment, shuffle_patches
 from dreamsweep.starter.captions import HELD_OUT_TEMPLATE, Captions, name_weights
 
-SHAPE = ClipShape(embed=256, resolution=64, vision_layers=(2, 2, 2, 2), vision_width=24, context=24, text_width=128, text_heads=4, text_layers=2)
+SHAPE = ClipShape(
+    embed=256, resolution=64, vision_layers=(2, 2, 2, 2), vision_width=24, context=24, text_width=128, text_heads=4, text_layers=2
+)
 BATCH_NAMES = 128
 PICTURES_A_NAME = 2
 SHUFFLED = 32
@@ -121,7 +123,7 @@ class TrainState:
     def averaged(self) -> nn.Module:
         model = build_clip(SHAPE, len(self.vocabulary))
         model.load_state_dict(self.average)
-        return model.eval()
+        return model.eval()  # type: ignore[no-any-return]
 
     def save(self, path: Path) -> None:
         record = {
@@ -205,10 +207,12 @@ def _attack(state: TrainState, run: ClipRun, clean: Tensor, texts: Tensor, targe
     loss = F.cross_entropy(state.model.logit_scale.exp().detach() * embedded @ texts.T, target)
     (gradient,) = torch.autograd.grad(loss, start)
     norm = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None, None]
-    return (start + gradient / norm * radius).detach().clamp(0, 1)
+    return (start + gradient / norm * radius).detach().clamp(0, 1)  # type: ignore[no-any-return]
 
 
-def _losses(state: TrainState, embedded: Tensor, texts: Tensor, names: Tensor, target: Tensor, allowed: Tensor, with_bank: bool) -> tuple[Tensor, str]:
+def _losses(
+    state: TrainState, embedded: Tensor, texts: Tensor, names: Tensor, target: Tensor, allowed: Tensor, with_bank: bool
+) -> tuple[Tensor, str]:
     scale = state.model.logit_scale.exp()
     count = len(target)
     to_text = scale * embedded[:count] @ texts.T
@@ -255,7 +259,7 @@ class HeldOut:
     @torch.no_grad()
     def similarities(self, model: nn.Module, vocabulary: Vocabulary) -> Tensor:
         """Cosine similarity, `texts pictures`, both in the order of `names`."""
-        texts = model.encode_text(vocabulary.tokenize([HELD_OUT_TEMPLATE.format(n) for n in self.names])).float()
+        texts = model.encode_text(vocabulary.tokenize([HELD_OUT_TEMPLATE.format(n) for n in self.names])).float()  # type: ignore[operator]
         pictures = torch.cat([embed_pictures(model, part) for part in self.pictures.split(256)])
         return F.normalize(texts, dim=1) @ pictures.T
 

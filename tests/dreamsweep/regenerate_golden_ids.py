@@ -1,8 +1,7 @@
-"""Writes golden_ids.txt anew; do so only when orphaning every picture already made is what you want."""
-
-from test_expand import GOLDEN, a_sweep
+"""Run as `python -m tests.dreamsweep.regenerate_golden_ids`: writes golden_ids.txt anew, which orphans every picture ever made."""
 
 from dreamsweep import expand
+from tests.dreamsweep.test_expand import GOLDEN, a_sweep
 
 if __name__ == "__main__":
     sweep = a_sweep(engines=["dalle", "strokes"], seeds=[0, 7], iterations=50)

@@ -35,7 +35,7 @@ def test_lists_multiply_out() -> None:
 
 
 def test_ids_are_golden() -> None:
-    """A change here orphans every picture already made. Regenerate with `python tests/dreamsweep/regenerate_golden_ids.py`."""
+    """A change here orphans every picture already made. Regenerate with `python -m tests.dreamsweep.regenerate_golden_ids`."""
     sweep = a_sweep(engines=["dalle", "strokes"], seeds=[0, 7], iterations=50)
     assert [t.id for t in expand.trials(sweep)] == GOLDEN.read_text().split()
 

@@ -77,7 +77,7 @@ def test_a_shard_that_was_cut_off_goes_on_to_the_same_pictures(
     list(itertools.islice(run_shard(shard, store, "cpu"), cut_after + 1))
     told = list(run_shard(shard, store, "cpu"))
     assert told[0].status == "resumed" and told[0].iteration >= cut_after - 1
-    pictures = [key for key in whole.keys("t/pictures/")]
+    pictures = list(whole.keys("t/pictures/"))
     assert list(store.keys("t/pictures/")) == pictures
     assert all(store.read(key) == whole.read(key) for key in pictures)
     ours, theirs = (
@@ -126,11 +126,13 @@ def test_early_stop_ends_the_shard_when_nothing_runs_any_more(store: Store, monk
 
 
 def test_what_a_perceptor_cannot_read_is_recorded(store: Store) -> None:
-    content = {"name": "t", "prompts": ["one two three four five six seven"], "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 2}]}
+    content = {
+        "name": "t",
+        "prompts": ["one two three four five six seven"],
+        "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 2}],
+    }
     sweep = parse_sweep({**content, "iterations": 1}, Path("/"), "test")
     shard = next(iter(shards(sweep)))
     list(run_shard(shard, store, "cpu"))
     rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
     assert rows[0]["warnings"] == ["colours reads one colour"] * 2
-
-

@@ -48,7 +48,7 @@ def test_each_optimizer_has_a_learning_rate_of_its_own_in_each_engine(engine: st
     spec = ENGINES[engine].model_validate({"optimizer": name})
     assert spec.optimizer.learning_rate == spec.default_learning_rates()[name]  # type: ignore[index]
     given_one = ENGINES[engine].model_validate({"optimizer": {"name": name, "learning_rate": 0.7}})
-    assert given_one.optimizer == OptimizerSpec(name=name, learning_rate=0.7)  # type: ignore[arg-type]
+    assert given_one.optimizer == OptimizerSpec(name=name, learning_rate=0.7)
 
 
 def test_specs_are_frozen_and_closed() -> None:

@@ -7,8 +7,8 @@ import pytest
 from dreamsweep.errors import SweepFileError
 from dreamsweep.sweepfile import load_sweep, parse_sweep
 
-GOOD = {"name": "t", "prompts": ["a heart"], "engines": ["dalle"]}
-BAD = {
+GOOD: dict[str, object] = {"name": "t", "prompts": ["a heart"], "engines": ["dalle"]}
+BAD: dict[str, tuple[dict[str, object], str]] = {
     "unknown engine": ({"engines": ["dallee"]}, "engines[0]: no engine 'dallee'; did you mean 'dalle'?"),
     "misspelt key": ({"prompt": ["x"]}, "prompt: no such word; did you mean 'prompts'?"),
     "misspelt setting": ({"engines": [{"engine": "dalle", "cutout": 3}]}, "engines[0].cutout: no such word; did you mean 'cutouts'?"),
@@ -53,7 +53,12 @@ def test_a_right_to_left_prompt_is_a_prompt_like_any_other() -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "holds nothing"), ("- a", "holds list"), ("name: [", "is not YAML at line"), ("prompts: ['a']\nengines: [dalle]", "name: missing")],
+    [
+        ("", "holds nothing"),
+        ("- a", "holds list"),
+        ("name: [", "is not YAML at line"),
+        ("prompts: ['a']\nengines: [dalle]", "name: missing"),
+    ],
 )
 def test_files_that_are_no_sweep(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "sweep.yaml"

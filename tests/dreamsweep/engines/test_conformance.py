@@ -86,7 +86,7 @@ def test_alone_or_in_a_batch_of_eight_it_is_the_same_picture(engine: Engine, spe
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"])
 def test_it_goes_on_from_any_state_as_if_it_had_not_stopped(spec: EngineSpec, optimizer: str) -> None:
-    settings = {**spec.model_dump(), "optimizer": OptimizerSpec(name=optimizer)}  # type: ignore[arg-type]
+    settings = {**spec.model_dump(), "optimizer": OptimizerSpec(name=optimizer)}
     spec = type(spec).model_validate(settings)
     engine = make_engine(spec, "starter", "cpu")
     trials = trials_of(spec, [0, 1])
