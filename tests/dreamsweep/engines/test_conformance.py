@@ -11,7 +11,7 @@ from dreamsweep.engines import Engine, Guidance, Step, make_engine
 from dreamsweep.spec import DalleSpec, EngineSpec, OptimizerSpec, Prompt, StrokesSpec, Trial
 
 SPECS: dict[str, EngineSpec] = {
-    "dalle": DalleSpec(image_size=64, num_iter=12),
+    "dalle": DalleSpec(image_size=64, num_iter=12, start="noise", code_prior=0.0),
     "strokes": StrokesSpec(canvas=48, num_paths=48, num_iter=12, width_rate=1.0, color_rate=0.05),
 }
 BATCH_TOLERANCE = 2 / 255
