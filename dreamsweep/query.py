@@ -15,7 +15,7 @@ from dreamsweep.manifest import Manifest, published
 from dreamsweep.store import Store
 
 VIEWS = ("trials", "scores")
-TRIES, PAUSE = 5, 0.1
+TRIES, PAUSE = 30, 0.1
 """How often a question is asked when a table cannot be read, and seconds between: another may just have been published in its place."""
 
 

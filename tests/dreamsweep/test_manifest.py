@@ -283,6 +283,7 @@ def test_whichever_change_fails_readers_see_the_old_or_the_new_and_a_rerun_mends
 
 PUBLISHES_FOR_EVER = """
 import sys
+import time
 from pathlib import Path
 from dreamsweep.manifest import gather, publish
 from dreamsweep.store.local import LocalStore
@@ -290,6 +291,7 @@ store = LocalStore(Path(sys.argv[1]))
 while True:
     for wanted in sys.argv[2:]:
         publish(store, gather(store, "demo", set(wanted.split(",")), "0" * 64))
+        time.sleep(0.05)
 """
 
 
