@@ -1,0 +1,42 @@
+"""A starter perceptor: unit embeddings, gradients to the pixels alone, and an honest word about what it cannot read."""
+
+import pytest
+import torch
+
+from dreamsweep.perceptors import Perceptor, load_perceptor
+from dreamsweep.perceptors.starter import normalise_pixels
+
+
+@pytest.fixture
+def perceptor(tiny_weights: object) -> Perceptor:
+    return load_perceptor("starter-guide", "cpu")
+
+
+def test_embeddings_are_unit_vectors_and_only_pixels_get_gradients(perceptor: Perceptor) -> None:
+    pictures = torch.rand(3, 3, perceptor.resolution, perceptor.resolution, requires_grad=True)
+    embedded = perceptor.embed_pictures(pictures)
+    texts = perceptor.embed_texts(["a red heart", "a rocket"])
+    assert torch.allclose(embedded.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert torch.allclose(texts.norm(dim=1), torch.ones(2), atol=1e-5)
+    (embedded @ texts.T).sum().backward()
+    assert pictures.grad is not None and pictures.grad.abs().sum() > 0
+    assert not any(p.requires_grad for p in perceptor.model.parameters())  # type: ignore[attr-defined]
+
+
+def test_each_picture_is_seen_alone(perceptor: Perceptor) -> None:
+    pictures = torch.rand(4, 3, perceptor.resolution, perceptor.resolution)
+    together, alone = perceptor.embed_pictures(pictures), perceptor.embed_pictures(pictures[2:3])
+    assert torch.allclose(together[2:3], alone, atol=1e-5)
+
+
+def test_it_says_what_it_cannot_read(perceptor: Perceptor) -> None:
+    assert perceptor.warnings_for("a red heart") == []
+    (unknown,) = perceptor.warnings_for("a red zeppelin")
+    assert "'zeppelin'" in unknown and "starter-guide" in unknown
+    (cut,) = perceptor.warnings_for("a red heart " * 8)
+    assert "reads the first 10 tokens" in cut
+
+
+def test_pixels_are_normalised_as_clip_does() -> None:
+    grey = normalise_pixels(torch.full((1, 3, 2, 2), 0.5))[0, :, 0, 0]
+    assert torch.allclose(grey, torch.tensor([0.0690, 0.1614, 0.3328]), atol=1e-3)

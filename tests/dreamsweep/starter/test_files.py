@@ -1,0 +1,51 @@
+"""What ships is whole: each file is listed, is what the list says, fits the budget and opens in the stock classes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from dreamsweep.errors import WeightsError
+from dreamsweep.starter.files import STARTER_NAMES, expected_sha256, file_sha256, read_weights, thing_names, weights_folder, write_weights
+
+BUDGET = 64 * 1024**2
+
+
+@pytest.mark.parametrize("name", STARTER_NAMES)
+def test_what_ships_is_what_is_listed(name: str) -> None:
+    path = weights_folder() / f"{name}.safetensors"
+    assert file_sha256(path, name) == expected_sha256(name)
+    tensors, metadata, _ = read_weights(name)
+    assert tensors and json.loads(metadata["shape"])
+    assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
+
+
+def test_all_of_it_fits_the_budget_and_has_its_papers() -> None:
+    files = list(weights_folder().iterdir())
+    assert sum(file.stat().st_size for file in files) < BUDGET
+    assert {"MODEL_CARD.md", "NOTICE", "weights.json"} <= {file.name for file in files}
+    assert {file.stem for file in files if file.suffix == ".safetensors"} == set(STARTER_NAMES)
+
+
+def test_what_is_written_is_read_and_what_is_changed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(tmp_path))
+    write_weights(tmp_path / "made.safetensors", {"a": torch.arange(4)}, {"shape": "{}"})
+    tensors, metadata, sha256 = read_weights("made")
+    assert torch.equal(tensors["a"], torch.arange(4)) and metadata == {"shape": "{}"} and len(sha256) == 64
+    data = bytearray((tmp_path / "made.safetensors").read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "made.safetensors").write_bytes(data)
+    with pytest.raises(WeightsError, match="'made'.*is damaged.*restore it"):
+        read_weights("made")
+    (tmp_path / "made.safetensors").unlink()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_weights("made")
+    (tmp_path / "another.safetensors").write_bytes(b"")
+    with pytest.raises(WeightsError, match="does not list it"):
+        read_weights("another")
+
+
+def test_about_a_thousand_things_have_names() -> None:
+    names = thing_names()
+    assert 900 < len(names) == len(set(names)) and "pizza" in names

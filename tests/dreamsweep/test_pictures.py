@@ -1,0 +1,63 @@
+"""Pictures come back as they were written, and what the user brings is read with care."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from dreamsweep.errors import SweepFileError
+from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, pixels_sha256, png_bytes, read_picture, to_bytes
+from dreamsweep.spec import ImageFile
+
+
+def picture(seed: int = 0) -> torch.Tensor:
+    return to_bytes(torch.rand(1, 3, 24, 16, generator=torch.Generator().manual_seed(seed)))[0]
+
+
+def test_a_png_holds_the_pixels_and_the_spec() -> None:
+    spec = json.dumps({"prompt": "שלום ❤"})
+    data = png_bytes(picture(), spec)
+    assert torch.equal(decode_png(data), picture())
+    assert Image.open(io.BytesIO(data)).info[METADATA_KEY] == spec
+
+
+def test_bytes_are_rounded_and_what_is_no_number_is_black() -> None:
+    values = torch.tensor([0.0, 1.0, 0.5, 2.0, -1.0, float("nan")]).reshape(1, 1, 1, 6).expand(1, 3, 1, 6)
+    assert to_bytes(values)[0, 0, 0].tolist() == [0, 255, 128, 255, 0, 0]
+
+
+def test_a_film_has_every_frame() -> None:
+    film = Image.open(io.BytesIO(film_bytes([picture(seed) for seed in range(5)])))
+    assert film.n_frames == 5 and film.size == (16, 24)  # type: ignore[attr-defined]
+
+
+def test_the_digest_is_of_size_and_pixels() -> None:
+    assert pixels_sha256(picture()) == pixels_sha256(picture().clone()) != pixels_sha256(picture(1))
+    assert pixels_sha256(torch.zeros(3, 2, 8, dtype=torch.uint8)) != pixels_sha256(torch.zeros(3, 4, 4, dtype=torch.uint8))
+
+
+def test_a_user_s_picture_is_cut_square_turned_and_laid_on_white(tmp_path: Path) -> None:
+    path = tmp_path / "wide.png"
+    wide = Image.new("RGBA", (60, 30), (255, 0, 0, 255))
+    wide.paste((0, 0, 0, 0), (0, 0, 60, 15))  # upper half transparent
+    wide.save(path)
+    read = read_picture(ImageFile(path=str(path)), 20)
+    assert read.shape == (3, 20, 20)
+    assert torch.allclose(read[:, 2, 10], torch.ones(3)) and torch.allclose(read[:, 17, 10], torch.tensor([1.0, 0, 0]))
+
+
+def test_a_picture_that_cannot_be_read_or_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "no.png"
+    with pytest.raises(SweepFileError, match="init_image.*no.png.*cannot be read"):
+        read_picture(ImageFile(path=str(path)), 8)
+    path.write_bytes(b"not a picture")
+    with pytest.raises(SweepFileError, match="cannot be read as a picture"):
+        read_picture(ImageFile(path=str(path)), 8)
+    Image.new("RGB", (4, 4)).save(path)
+    old = hashlib.sha256(b"another").hexdigest()
+    with pytest.raises(SweepFileError, match="has changed since the sweep was read"):
+        read_picture(ImageFile(path=str(path), sha256=old), 8)
