@@ -52,7 +52,7 @@ def test_a_user_s_picture_is_cut_square_turned_and_laid_on_white(tmp_path: Path)
 
 def test_a_picture_that_cannot_be_read_or_has_changed(tmp_path: Path) -> None:
     path = tmp_path / "no.png"
-    with pytest.raises(SweepFileError, match="init_image.*no.png.*cannot be read"):
+    with pytest.raises(SweepFileError, match=r"init_image.*no\.png.*cannot be read"):
         read_picture(ImageFile(path=str(path)), 8)
     path.write_bytes(b"not a picture")
     with pytest.raises(SweepFileError, match="cannot be read as a picture"):

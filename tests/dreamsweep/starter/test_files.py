@@ -36,7 +36,7 @@ def test_what_is_written_is_read_and_what_is_changed_is_refused(tmp_path: Path, 
     data = bytearray((tmp_path / "made.safetensors").read_bytes())
     data[-1] ^= 1
     (tmp_path / "made.safetensors").write_bytes(data)
-    with pytest.raises(WeightsError, match="'made'.*is damaged.*restore it"):
+    with pytest.raises(WeightsError, match=r"'made'.*is damaged.*restore it"):
         read_weights("made")
     (tmp_path / "made.safetensors").unlink()
     with pytest.raises(WeightsError, match="cannot be read"):

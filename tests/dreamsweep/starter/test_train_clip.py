@@ -25,7 +25,8 @@ def saved(path: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.usefixtures("small_clip")
 def test_a_run_that_was_cut_off_is_the_run_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = saved(train_clip.train_clip(ART, RUN, tmp_path / "whole"))
-    step, done = train_clip.train_step, []
+    step = train_clip.train_step
+    done: list[int] = []
 
     def stops_at_five(state: TrainState, *rest: object) -> str:
         if state.step == 5 and not done:
