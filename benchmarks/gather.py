@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -114,7 +115,7 @@ def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table]:
         }
     )
     uri = f"s3://bucket/prefix/{SWEEP}/pictures/{trial.id}"
-    numbers: dict[str, float] = dict.fromkeys(
+    numbers: dict[str, Any] = dict.fromkeys(
         ("loss_first", "loss_last", "guide_first", "guide_best", "guide_last", "judge_first", "judge_best", "judge_last"), 0.5
     )
     record = TrialRecord(

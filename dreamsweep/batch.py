@@ -42,6 +42,8 @@ class BatchLog:
     """`b 3 h w`, 8-bit: the last picture of each trial that is whole."""
     embedding: Tensor = field(default_factory=lambda: torch.empty(0))
     """`b d`, the judge's, of the best picture."""
+    each: Tensor = field(default_factory=lambda: torch.empty(0))
+    """`b n m`, similarity by the guide to each prompt that a trial passes; empty where each has one only."""
 
     @classmethod
     def empty(cls, trials: int, iterations: int) -> "BatchLog":
@@ -69,6 +71,10 @@ class BatchLog:
         loss = step.loss.float().cpu()
         self.loss[running, at] = loss[running]
         self.guide[running, at] = step.similarity.float().cpu()[running]
+        if step.each is not None:
+            if not len(self.each):
+                self.each = torch.full((*self.loss.shape, step.each.shape[1]), math.nan)
+            self.each[running, at] = step.each.float().cpu()[running]
         self.learning_rate[at], self.elapsed[at] = step.learning_rate, elapsed
         fell = running & ~torch.isfinite(loss)
         self.diverged |= fell

@@ -15,6 +15,7 @@ from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import (
     ENGINES,
     EngineSpec,
+    InterpolationSpec,
     OptimizerGrid,
     OptimizerSpec,
     Phrase,
@@ -78,7 +79,8 @@ def engines(sweep: Sweep) -> Iterator[EngineSpec]:
     grids: tuple[Any, ...] = sweep.engines  # models made at run time, one an engine
     for number, grid in enumerate(grids):
         settings = {name: value for name in grid.model_fields_set | {"engine"} if (value := getattr(grid, name)) is not None}
-        settings.setdefault("num_iter", sweep.iterations)
+        if ENGINES[grid.engine].model_fields["num_iter"].default is None:
+            settings.setdefault("num_iter", sweep.iterations)
         axes = [[(name, value) for value in _values(setting)] for name, setting in sorted(settings.items())]
         for chosen in itertools.product(*axes):
             try:
@@ -91,6 +93,23 @@ def engines(sweep: Sweep) -> Iterator[EngineSpec]:
                 yield spec  # type: ignore[misc]
 
 
+def prompts_for(engine: EngineSpec, sweep: Sweep) -> Iterator[Prompt]:
+    """The sweep's prompts as an engine takes them, each once. Raises SweepFileError where it can do nothing with one."""
+    if isinstance(engine, InterpolationSpec):
+        for prompt in prompts(sweep):
+            if not prompt.to:
+                told = prompt.text[:40]
+                raise SweepFileError(f"prompts: {told!r} has no 'to', which the engine interpolation needs; write {{text: {told}, to: …}}.")
+            yield prompt
+        return
+    seen: set[int] = set()
+    for prompt in prompts(sweep):
+        plain = prompt.model_copy(update={"to": ()}) if prompt.to else prompt
+        if (digest := hash(plain)) not in seen:
+            seen.add(digest)
+            yield plain
+
+
 def trials(sweep: Sweep) -> Iterator[Trial]:
     """Every trial of the sweep: engine by engine, prompt by prompt, seed by seed. Memory does not grow with their number."""
     shared = (sweep.guide, sweep.judge, sweep.weights, sweep.snapshot_every, sweep.judge_every)
@@ -99,7 +118,7 @@ def trials(sweep: Sweep) -> Iterator[Trial]:
     told = [canonical_json(value) for value in shared]
     for engine in engines(sweep):
         engine_told = canonical_json(engine)
-        for prompt in prompts(sweep):
+        for prompt in prompts_for(engine, sweep):
             prompt_told = canonical_json(prompt)
             for seed in _seeds(sweep):
                 trial = Trial.model_construct(prompt=prompt, engine=engine, seed=seed, **fixed)
@@ -126,14 +145,14 @@ def plan(sweep: Sweep) -> Plan:
     if prompt_count == 0:
         raise SweepFileError("prompts: there are none; name at least one, such as 'a red heart'.")
     seed_count = sum(1 for _ in _seeds(sweep))
-    each = prompt_count * seed_count
     totals = dict.fromkeys(("trials", "shards", "iterations", "pictures", "bytes"), 0)
     by_engine: dict[str, int] = {}
     iterations_by_engine: dict[str, int] = {}
     for engine in engines(sweep):
+        each = sum(1 for _ in prompts_for(engine, sweep)) * seed_count
         iterations = engine.num_iter or sweep.iterations
-        pictures = 2 + (iterations // sweep.snapshot_every if sweep.snapshot_every else 0)
-        side = int(getattr(engine, "canvas", 0) or getattr(engine, "image_size", 256))
+        pictures = 2 + (iterations // every if (every := snapshots_every(engine, sweep.snapshot_every)) else 0)
+        side = int(getattr(engine, "canvas", 0) or getattr(engine, "image_size", None) or 512)
         totals["trials"] += each
         totals["shards"] += -(-each // sweep.shard_size)
         totals["iterations"] += each * iterations
@@ -142,6 +161,11 @@ def plan(sweep: Sweep) -> Plan:
         by_engine[engine.engine] = by_engine.get(engine.engine, 0) + each
         iterations_by_engine[engine.engine] = iterations_by_engine.get(engine.engine, 0) + each * iterations
     return Plan(trials_by_engine=by_engine, iterations_by_engine=iterations_by_engine, **totals)
+
+
+def snapshots_every(engine: EngineSpec, asked: int) -> int:
+    """Iterations between snapshots, 0 for none: every frame of an interpolation is one, where any are kept."""
+    return min(asked, 1) if isinstance(engine, InterpolationSpec) else asked
 
 
 def _seeds(sweep: Sweep) -> Iterator[int]:
@@ -164,7 +188,8 @@ def _values(setting: Any) -> list[Any]:
 
 
 def _from_template(entry: PromptTemplate, where: str) -> Iterator[Prompt]:
-    named = {field for _, field, _, _ in string.Formatter().parse(entry.template) if field is not None}
+    texts = (entry.template, *entry.to)
+    named = {field for text in texts for _, field, _, _ in string.Formatter().parse(text) if field is not None}
     if named != set(entry.lists):
         raise SweepFileError(
             f"{where}.template: {entry.template!r} names {_listed(named)}, but the lists given are {_listed(set(entry.lists))}; "
@@ -174,8 +199,8 @@ def _from_template(entry: PromptTemplate, where: str) -> Iterator[Prompt]:
     if empty:
         raise SweepFileError(f"{where}.{empty[0]}: the list is empty; give it at least one value.")
     for values in itertools.product(*entry.lists.values()):
-        text = entry.template.format(**dict(zip(entry.lists, values, strict=True)))
-        yield _checked({"text": text, "negatives": entry.negatives}, where)
+        text, *to = (text.format(**dict(zip(entry.lists, values, strict=True))) for text in texts)
+        yield _checked({"text": text, "negatives": entry.negatives, "to": to}, where)
 
 
 def _from_file(path: Path, where: str) -> Iterator[Prompt]:
@@ -203,10 +228,10 @@ def _from_lines(handle: Any, path: Path, where: str) -> Iterator[Prompt]:
 def _from_csv(handle: Any, path: Path, where: str) -> Iterator[Prompt]:
     rows = csv.DictReader(handle)
     columns = rows.fieldnames or []
-    strange = set(columns) - {"text", "weight", "negatives"}
+    strange = set(columns) - {"text", "weight", "negatives", "to"}
     if "text" not in columns or strange:
         raise SweepFileError(
-            f"{where}: {str(path)!r} has the columns {_listed(set(columns))}; it needs 'text', and may have 'weight', 'negatives'."
+            f"{where}: {str(path)!r} has the columns {_listed(set(columns))}; it needs 'text', and may have 'weight', 'negatives', 'to'."
         )
     found = False
     for row in rows:
@@ -216,6 +241,8 @@ def _from_csv(handle: Any, path: Path, where: str) -> Iterator[Prompt]:
             entry["weight"] = row["weight"]
         if row.get("negatives"):
             entry["negatives"] = tuple(Phrase(text=text) for text in row["negatives"].split("|") if text.strip())
+        if row.get("to"):
+            entry["to"] = tuple(text for text in row["to"].split("|") if text.strip())
         yield _checked(entry, f"{where} ({path.name}, line {rows.line_num})")
     if not found:
         raise SweepFileError(f"{where}: {str(path)!r} holds no prompts below its header.")

@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.engines import Guidance
+from dreamsweep.engines import Guidance, Guide
+from dreamsweep.engines.interpolation import place
 from dreamsweep.perceptors import Perceptor
 from dreamsweep.randomness import generator
-from dreamsweep.spec import DalleSpec, EngineSpec, Prompt, StrokesSpec, Trial
+from dreamsweep.spec import DalleSpec, GuidedEngineSpec, GuidedSpec, InterpolationSpec, Prompt, StrokesSpec, Trial
 
 NEGATIVE_STRENGTH = 0.3
 """A negative of weight 1 pushes with this share of a prompt's pull (CLIPDraw, 2021, §3)."""
@@ -70,7 +71,9 @@ class ClipGuide:
     def __init__(self, perceptor: Perceptor, trials: Sequence[Trial], bank: Sequence[str] = ()) -> None:
         self.perceptor = perceptor
         self.seeds = [trial.seed for trial in trials]
-        self.spec: EngineSpec = trials[0].engine
+        spec = trials[0].engine
+        assert isinstance(spec, GuidedSpec)
+        self.spec = spec
         self.targets = embed_prompts(perceptor, [trial.prompt for trial in trials])
         self.spherical = isinstance(self.spec, DalleSpec) and self.spec.loss == "spherical"
         self.bank = perceptor.embed_texts(list(bank)) if bank and self.spec.contrast else None
@@ -105,23 +108,82 @@ def spherical_distance(cosine: Tensor) -> Tensor:
     return chord.clamp(max=1 - 1e-6).asin().pow(2) * 2
 
 
+@dataclass(frozen=True)
+class Keys:
+    """The prompts that each trial of an interpolation passes, and how far it is from one to the next."""
+
+    embedded: Float[Tensor, "b m d"]
+    """Unit vectors; zeros beyond a trial's last."""
+    counts: tuple[int, ...]
+    spec: InterpolationSpec
+
+    @classmethod
+    def of(cls, perceptor: Perceptor, trials: Sequence[Trial], spec: InterpolationSpec) -> "Keys":
+        texts = [perceptor.embed_texts([trial.prompt.text, *trial.prompt.to]) for trial in trials]
+        return cls(torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), tuple(map(len, texts)), spec)
+
+    def similarity(self, embedded: Float[Tensor, "b d"]) -> Float[Tensor, "b m"]:
+        """Cosine to each key; NaN beyond a trial's last."""
+        there = torch.arange(self.embedded.shape[1]) < torch.tensor(self.counts)[:, None]
+        return torch.einsum("bd,bmd->bm", embedded, self.embedded).masked_fill(~there.to(embedded.device), torch.nan)
+
+    def mark(self, embedded: Float[Tensor, "b d"], frame: int | None) -> Float[Tensor, "b"]:
+        """Similarity to the two prompts that a frame stands between, by how near it is to each; the last frame where none is told."""
+        each, marks = self.similarity(embedded), []
+        for row, count in zip(each, self.counts, strict=True):
+            before, share = place(frame or self.spec.num_iter, self.spec.num_iter, count, self.spec.easing)
+            after = min(before + 1, count - 1)
+            marks.append((1 - share) * row[before] + share * row[after])
+        return torch.stack(marks)
+
+
 class Judge:
     """Marks whole pictures; never guides."""
 
     def __init__(self, perceptor: Perceptor, trials: Sequence[Trial]) -> None:
         self.perceptor = perceptor
         self.targets = embed_prompts(perceptor, [trial.prompt for trial in trials])
+        spec = trials[0].engine
+        self.keys = Keys.of(perceptor, trials, spec) if isinstance(spec, InterpolationSpec) else None
 
     @torch.no_grad()
-    def mark(self, pictures: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b"], Float[Tensor, "b d"]]:
-        """Similarity of each whole picture to its prompt, and the pictures' embeddings."""
+    def embed(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+        """Unit embeddings of whole pictures."""
         r = self.perceptor.resolution
         seen = F.interpolate(pictures, size=(r, r), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-        embedded = self.perceptor.embed_pictures(seen)
+        return self.perceptor.embed_pictures(seen)
+
+    @torch.no_grad()
+    def mark(self, pictures: Float[Tensor, "b 3 h w"], iteration: int | None = None) -> tuple[Float[Tensor, "b"], Float[Tensor, "b d"]]:
+        """Similarity of each whole picture to its prompt (in this frame, of an interpolation), and the pictures' embeddings."""
+        embedded = self.embed(pictures)
+        if self.keys:
+            return self.keys.mark(embedded, iteration), embedded
         return self.targets.similarity(embedded[:, None])[:, 0], embedded
 
 
-def make_cutouts(pictures: Tensor, spec: EngineSpec, seeds: Sequence[int], iteration: int, side: int) -> Float[Tensor, "b k 3 r r"]:
+class Onlooker:
+    """The guide of engines that are not steered: says how near whole pictures are to the prompts that they pass."""
+
+    def __init__(self, perceptor: Perceptor, trials: Sequence[Trial]) -> None:
+        self.judge = Judge(perceptor, trials)
+
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
+        similarity, embedded = self.judge.mark(pictures, iteration)
+        return Guidance(1 - similarity, similarity, self.judge.keys.similarity(embedded) if self.judge.keys else None)
+
+
+def make_guide(perceptor: Perceptor, trials: Sequence[Trial]) -> Guide:
+    """What guides a batch of trials, or looks on, as their engine wants it."""
+    spec = trials[0].engine
+    if not isinstance(spec, GuidedSpec):
+        return Onlooker(perceptor, trials)
+    from dreamsweep.starter.files import thing_names
+
+    return ClipGuide(perceptor, trials, thing_names() if spec.contrast else ())
+
+
+def make_cutouts(pictures: Tensor, spec: GuidedEngineSpec, seeds: Sequence[int], iteration: int, side: int) -> Float[Tensor, "b k 3 r r"]:
     """Seeded views of each picture as the perceptor sees them: one sampling for the whole batch, white outside."""
     homographies, noise = zip(*(_draw_views(spec, seed, iteration, side) for seed in seeds), strict=True)
     b, _, h, w = pictures.shape
@@ -133,7 +195,7 @@ def make_cutouts(pictures: Tensor, spec: EngineSpec, seeds: Sequence[int], itera
     return (views.unflatten(0, (b, k)) + torch.stack(noise).to(pictures)).clamp(0, 1)  # type: ignore[no-any-return]
 
 
-def _draw_views(spec: EngineSpec, seed: int, iteration: int, side: int) -> tuple[Tensor, Tensor]:
+def _draw_views(spec: GuidedEngineSpec, seed: int, iteration: int, side: int) -> tuple[Tensor, Tensor]:
     """One trial's views in one iteration: homographies `k 3 3` from view to picture, and noise `k 3 r r` (or zeros `k 1 1 1`)."""
     rng = generator(seed, "cutouts", iteration)
     match spec:

@@ -42,6 +42,13 @@ def film_bytes(frames: Sequence[UInt8[Tensor, "3 h w"]]) -> bytes:
     return out.getvalue()
 
 
+def strip(frames: Sequence[UInt8[Tensor, "3 h w"]], most: int = 10) -> UInt8[Tensor, "3 h n"]:
+    """Frames side by side, at most so many, evenly spaced from the first to the last."""
+    count = min(most, len(frames))
+    chosen = [round(i * (len(frames) - 1) / max(1, count - 1)) for i in range(count)]
+    return torch.cat([frames[at] for at in chosen], 2)
+
+
 def decode_png(data: bytes) -> UInt8[Tensor, "3 h w"]:
     """The pixels of a PNG that `png_bytes` made."""
     return torch.from_numpy(np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).copy()).permute(2, 0, 1)

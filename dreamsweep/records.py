@@ -7,11 +7,13 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dreamsweep import __version__
 from dreamsweep.batch import BatchLog
 from dreamsweep.expand import Shard
 from dreamsweep.pictures import pixels_sha256
+from dreamsweep.spec import GuidedSpec, InterpolationSpec
 from dreamsweep.store import Store
 from dreamsweep.tables import ScoreRows, TrialRecord
 
@@ -33,6 +35,7 @@ def trial_records(
         done = int(log.stopped_at[index])
         loss, guide, judge = (_curve(curve[index], done) for curve in (log.loss, log.guide, log.judge))
         marked = judge[~np.isnan(judge)]
+        each = _each_curve(log.each[index], done, 1 + len(trial.prompt.to)) if len(log.each) else None
         diverged = bool(log.diverged[index])
         share = seconds / len(shard.trials)
         records.append(
@@ -64,6 +67,8 @@ def trial_records(
                 status="diverged" if diverged else "done",
                 error=_reason(shard, index, done) if diverged else None,
                 finished_at=datetime.now(UTC),
+                strip_uri=store.uri_of(f"{folder}/strip.png") if isinstance(trial.engine, InterpolationSpec) else None,
+                switches=switches(each) if each is not None else (),
             )
         )
         kept = log.snapshot[index, :done].nonzero().flatten().tolist()
@@ -80,9 +85,20 @@ def trial_records(
                 learning_rate=_curve(log.learning_rate, done),
                 elapsed=_curve(log.elapsed, done),
                 snapshot_uri=uris,
+                guide_each=each,
             )
         )
     return records, scores
+
+
+def switches(each: NDArray[np.float32]) -> tuple[int, ...]:
+    """The frames, from 1, at which another prompt than in the frame before is the nearest (`n m` similarities)."""
+    nearest = np.nan_to_num(each, nan=-1.0).argmax(1)
+    return tuple(int(at) + 2 for at in np.flatnonzero(nearest[1:] != nearest[:-1]))
+
+
+def _each_curve(values: torch.Tensor, done: int, prompts: int) -> NDArray[np.float32]:
+    return values[:done, :prompts].numpy().astype(np.float32)
 
 
 def _curve(values: torch.Tensor, done: int) -> np.ndarray:
@@ -95,6 +111,8 @@ def _number(value: np.float32) -> float | None:
 
 def _reason(shard: Shard, index: int, iteration: int) -> str:
     trial = shard.trials[index]
+    if not isinstance(trial.engine, GuidedSpec):
+        return f"trial {trial.id} ({trial.engine.engine}, seed {trial.seed}): frame {iteration} holds no numbers; try another scheduler."
     return (
         f"trial {trial.id} ({trial.engine.engine}, seed {trial.seed}): loss is not a number at iteration {iteration}/{trial.num_iter}. "
         f"Lower learning_rate (it is {trial.engine.optimizer.learning_rate:g})."

@@ -14,13 +14,13 @@ from torch import Tensor
 from dreamsweep.batch import BatchLog, is_due
 from dreamsweep.devices import resolve_device
 from dreamsweep.engines import Engine, State, Step, make_engine, weights_used
-from dreamsweep.expand import Shard
-from dreamsweep.guidance import ClipGuide, Judge
+from dreamsweep.expand import Shard, snapshots_every
+from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.pictures import decode_png, film_bytes, png_bytes
+from dreamsweep.pictures import decode_png, film_bytes, png_bytes, strip
 from dreamsweep.records import trial_records
-from dreamsweep.spec import Trial
+from dreamsweep.spec import GuidedSpec, InterpolationSpec, Trial
 from dreamsweep.store import Store
 from dreamsweep.tables import scores_table, trials_table
 
@@ -75,7 +75,7 @@ class _Run:
         self.iterations = first.num_iter
         self.engine: Engine = make_engine(first.engine, first.weights, device)
         guide, judge = load_perceptor(first.guide, device), load_perceptor(first.judge, device)
-        self.guide = ClipGuide(guide, self.trials, contrast_names() if first.engine.contrast else ())
+        self.guide = make_guide(guide, self.trials)
         self.judge = Judge(judge, self.trials)
         self.sha256 = {guide.name: guide.sha256, judge.name: judge.sha256, **weights_used(first.engine, first.weights, device)}
         self.warnings = [_warnings_for(trial, (guide, judge)) for trial in self.trials]
@@ -99,12 +99,13 @@ class _Run:
         """Logs one step: marks, snapshots and checkpoints where they are due."""
         first, self.iteration = self.trials[0], step.iteration
         self.log.add(step, self.elapsed)
-        snapshot = is_due(step.iteration, first.snapshot_every, self.iterations)
+        snapshot = is_due(step.iteration, snapshots_every(first.engine, first.snapshot_every), self.iterations)
         last = step.iteration == self.iterations
         if last or snapshot or step.iteration == 1 or is_due(step.iteration, first.judge_every, self.iterations):
             pictures = step.draw()
-            marks, embeddings = self.judge.mark(pictures)
-            self.log.mark(step.iteration, pictures, marks, embeddings, first.engine.early_stop)
+            marks, embeddings = self.judge.mark(pictures, step.iteration)
+            early_stop = first.engine.early_stop if isinstance(first.engine, GuidedSpec) else None
+            self.log.mark(step.iteration, pictures, marks, embeddings, early_stop)
             if snapshot:
                 self._keep_snapshots(step.iteration)
         if step.svg and (last or not self.log.running(step.iteration + 1).any()):
@@ -118,7 +119,10 @@ class _Run:
             told = spec_json(trial)
             self.store.write(self._picture_key(trial, "final.png"), png_bytes(self.log.final[index], told), "image/png")
             self.store.write(self._picture_key(trial, "best.png"), png_bytes(self.log.best[index], told), "image/png")
-            self.store.write(self._picture_key(trial, "film.webp"), film_bytes(self._film(index)), "image/webp")
+            frames = self._film(index)
+            self.store.write(self._picture_key(trial, "film.webp"), film_bytes(frames), "image/webp")
+            if isinstance(trial.engine, InterpolationSpec):
+                self.store.write(self._picture_key(trial, "strip.png"), png_bytes(strip(frames), told), "image/png")
             if self.svg:
                 self.store.write(self._picture_key(trial, "strokes.svg"), self.svg[index].encode(), "image/svg+xml")
         records, scores = trial_records(
@@ -188,13 +192,6 @@ def spec_json(trial: Trial) -> str:
     return json.dumps({"trial_id": trial.id, **trial.model_dump(mode="json")}, sort_keys=True)
 
 
-def contrast_names() -> list[str]:
-    """Names of other things, for the contrast of a guide."""
-    from dreamsweep.starter.files import thing_names
-
-    return thing_names()
-
-
 def _warnings_for(trial: Trial, perceptors: Sequence[object]) -> list[str]:
-    texts = [trial.prompt.text, *(p.text for p in trial.prompt.also), *(p.text for p in trial.prompt.negatives)]
+    texts = [trial.prompt.text, *trial.prompt.to, *(p.text for p in trial.prompt.also), *(p.text for p in trial.prompt.negatives)]
     return [w for p in perceptors for text in texts for w in p.warnings_for(text)]  # type: ignore[attr-defined]

@@ -34,6 +34,7 @@ PerceptorName = Literal[
     "starter-guide", "starter-judge", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px"
 ]
 WeightsName = Literal["starter", "published"]
+SchedulerName = Literal["ddim", "ddpm", "pndm", "euler", "euler-ancestral", "heun", "dpm++", "unipc"]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """A sweep's name: part of every key in the store."""
@@ -62,6 +63,13 @@ class Prompt(Phrase):
 
     also: tuple[Phrase, ...] = ()
     negatives: tuple[Phrase, ...] = ()
+    to: tuple[PromptText, ...] = ()
+    """Texts that an interpolation goes on to, one after the other; other engines draw the text alone."""
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_text(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
 
 class OptimizerSpec(Spec):
@@ -89,12 +97,17 @@ class ImageFile(Spec):
         return {"path": value} if isinstance(value, str) else value
 
 
-class GuidedSpec(Spec):
+class AnySpec(Spec):
+    """What every engine has in common."""
+
+    num_iter: PositiveInt | None = None
+    """Iterations of this engine; without it, the sweep's `iterations`."""
+
+
+class GuidedSpec(AnySpec):
     """What every engine that descends a guide has in common."""
 
     optimizer: OptimizerSpec = OptimizerSpec()
-    num_iter: PositiveInt | None = None
-    """Iterations of this engine; without it, the sweep's `iterations`."""
     cutouts: PositiveInt = 16
     """Random views of the picture that the guide sees in each iteration."""
     contrast: NonNegativeFloat = 1.0
@@ -167,8 +180,32 @@ class StrokesSpec(GuidedSpec):
         return {"adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0}
 
 
-EngineSpec = Annotated[DalleSpec | StrokesSpec, Field(discriminator="engine")]
-ENGINES: dict[str, type[GuidedSpec]] = {spec.model_fields["engine"].default: spec for spec in get_args(get_args(EngineSpec)[0])}
+class InterpolationSpec(AnySpec):
+    """Stable Diffusion from one prompt to the next: the same noise in every frame, the text's embedding moved between the two."""
+
+    engine: Literal["interpolation"] = "interpolation"
+    num_iter: PositiveInt = 50
+    """Frames, the first and last of which are the prompts' own pictures."""
+    image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
+    """Pixels on a side; without it, what the model was trained on."""
+    steps: PositiveInt = 25
+    """Denoising steps of a frame."""
+    guidance_scale: NonNegativeFloat = 7.5
+    """Classifier-free guidance (Ho & Salimans, 2022); 1 and less is none."""
+    scheduler: SchedulerName = "ddim"
+    path: Literal["lerp", "slerp"] = "lerp"
+    """Move along a straight line, or along the sphere that the embeddings lie near."""
+    easing: Literal["linear", "smooth"] = "linear"
+    """`smooth` goes slowly near each prompt and fast between them."""
+    frames_at_once: PositiveInt = 4
+    """Frames of each trial that are denoised together; fewer need less memory."""
+    model: str = "stable-diffusion-1.5"
+    """With published weights: a name of `dreamsweep weights list`, a folder in the format of diffusers, or a hub's `owner/name`."""
+
+
+GuidedEngineSpec = DalleSpec | StrokesSpec
+EngineSpec = Annotated[GuidedEngineSpec | InterpolationSpec, Field(discriminator="engine")]
+ENGINES: dict[str, type[AnySpec]] = {spec.model_fields["engine"].default: spec for spec in get_args(get_args(EngineSpec)[0])}
 """Each engine's name and its spec, read off the union."""
 
 
@@ -179,7 +216,7 @@ def _listable(annotation: Any) -> bool:
     return any(_listable(part) for part in get_args(annotation)) and str not in get_args(annotation)
 
 
-def _grid_of(spec: type[GuidedSpec]) -> type[Spec]:
+def _grid_of(spec: type[AnySpec]) -> type[Spec]:
     """The same spec, with lists allowed where a sweep may multiply out."""
     fields: dict[str, Any] = {}
     for name, info in spec.model_fields.items():
@@ -212,7 +249,7 @@ EngineGrid = Annotated[Union[*(_grid_of(spec) for spec in ENGINES.values())], Fi
 
 
 class PromptFile(Spec):
-    """Prompts from a file beside the sweep: `.txt`, one a line; `.csv`, columns `text`, and maybe `weight`, `negatives` (`|` between)."""
+    """Prompts from a file: `.txt`, one a line; `.csv`, columns `text`, and maybe `weight`, `negatives` and `to` (`|` between)."""
 
     file: str
 
@@ -223,6 +260,8 @@ class PromptTemplate(Spec):
     template: PromptText
     lists: dict[str, tuple[str, ...]]
     negatives: tuple[Phrase, ...] = ()
+    to: tuple[PromptText, ...] = ()
+    """As in a prompt; the lists' names may stand in these as well."""
 
     @model_validator(mode="before")
     @classmethod

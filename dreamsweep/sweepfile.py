@@ -145,7 +145,7 @@ def _with_real_paths(sweep: Sweep, folder: Path) -> Sweep:
     engines = []
     grids: tuple[Any, ...] = sweep.engines  # models made at run time, one an engine
     for number, grid in enumerate(grids):
-        image = grid.init_image
+        image = getattr(grid, "init_image", None)
         if image is not None:
             path = folder / image.path
             try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from dreamsweep.spec import ENGINES, Trial
+from dreamsweep.spec import ENGINES, GuidedSpec, Trial
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class TrialRecord:
     status: Literal["done", "diverged", "failed"]
     error: str | None
     finished_at: datetime
+    strip_uri: str | None = None
+    switches: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class ScoreRows:
     learning_rate: NDArray[np.float32]
     elapsed: NDArray[np.float32]
     snapshot_uri: Sequence[str | None]
+    guide_each: NDArray[np.float32] | None = None
+    """`n m`, where there is more than one prompt to be near to."""
 
 
 def arrow_type(annotation: Any) -> pa.DataType:
@@ -97,9 +101,10 @@ TRIALS = pa.schema(
         _column("weight", _F64, "how strongly the text steers"),
         _column("also", _PHRASES, "further texts that steer along"),
         _column("negatives", _PHRASES, "texts that it is kept away from"),
+        _column("prompts_to", pa.list_(_TEXT), "texts that an interpolation goes on to"),
         _column("engine", _TEXT, "the engine's name; its settings are in the column of that name"),
         *(_column(name, arrow_type(spec), f"settings of the {name} engine; null for others") for name, spec in ENGINES.items()),
-        _column("optimizer", _TEXT, "the optimizer's name"),
+        _column("optimizer", _TEXT, "the optimizer's name; null for engines without"),
         _column("learning_rate", _F64, "the learning rate that it started with"),
         _column("seed", pa.int64(), "the seed"),
         _column("iterations", _I32, "iterations asked for"),
@@ -116,10 +121,12 @@ TRIALS = pa.schema(
         _column("judge_best", _F32, "the judge's best mark"),
         _column("judge_last", _F32, "the judge's last mark"),
         _column("best_iteration", _I32, "the iteration with the judge's best mark"),
+        _column("switches", pa.list_(_I32), "of an interpolation: the frames at which the guide finds another prompt the nearest"),
         _column("final_uri", _TEXT, "the last picture, PNG"),
         _column("best_uri", _TEXT, "the picture with the best mark, PNG"),
         _column("film_uri", _TEXT, "the snapshots as a film, WebP"),
         _column("svg_uri", _TEXT, "the strokes, SVG; null for other engines"),
+        _column("strip_uri", _TEXT, "up to ten frames of an interpolation side by side, PNG; null for other engines"),
         _column("embedding", pa.list_(_F32), "the judge's unit embedding of the best picture"),
         _column("picture_sha256", _TEXT, "SHA-256 of the last picture's pixels"),
         _column("seconds", _F64, "its even share of its shard's time, seconds"),
@@ -141,7 +148,8 @@ SCORES = pa.schema(
         _column("loss", _F32, "what the optimizer descended; NaN where it diverged"),
         _column("guide", _F32, "similarity by the guide: mean cosine of its cutouts to the prompt"),
         _column("judge", _F32, "similarity by the judge of the whole picture; null where it was not marked"),
-        _column("learning_rate", _F32, "the optimizer's learning rate"),
+        _column("guide_each", pa.list_(_F32), "similarity by the guide to each prompt that an interpolation passes, in order; else null"),
+        _column("learning_rate", _F32, "the optimizer's learning rate; null for engines without"),
         _column("elapsed", _F32, "seconds since the shard started, pauses left out"),
         _column("snapshot_uri", _TEXT, "the picture kept of this iteration, PNG; null where none was"),
     ]
@@ -165,6 +173,7 @@ def _trial_row(sweep: str, record: TrialRecord) -> dict[str, Any]:
     trial = record.trial
     made = {f.name: getattr(record, f.name) for f in fields(record) if f.name != "trial"}
     settings = trial.engine.model_dump(mode="json")
+    optimizer = trial.engine.optimizer if isinstance(trial.engine, GuidedSpec) else None
     return {
         **made,
         "weights_sha256": sorted(record.weights_sha256.items()),
@@ -174,10 +183,11 @@ def _trial_row(sweep: str, record: TrialRecord) -> dict[str, Any]:
         "weight": trial.prompt.weight,
         "also": [p.model_dump() for p in trial.prompt.also],
         "negatives": [p.model_dump() for p in trial.prompt.negatives],
+        "prompts_to": list(trial.prompt.to),
         "engine": trial.engine.engine,
         trial.engine.engine: settings,
-        "optimizer": trial.engine.optimizer.name,
-        "learning_rate": trial.engine.optimizer.learning_rate,
+        "optimizer": optimizer.name if optimizer else None,
+        "learning_rate": optimizer.learning_rate if optimizer else None,
         "seed": trial.seed,
         "iterations": trial.num_iter,
         "guide_name": trial.guide,
@@ -198,7 +208,8 @@ def scores_table(sweep: str, rows: Sequence[ScoreRows]) -> pa.Table:
             "loss": pa.array(one.loss, _F32),
             "guide": pa.array(one.guide, _F32),
             "judge": pa.array(one.judge, _F32, mask=np.isnan(one.judge)),
-            "learning_rate": pa.array(one.learning_rate, _F32),
+            "guide_each": pa.nulls(count, pa.list_(_F32)) if one.guide_each is None else pa.array(list(one.guide_each), pa.list_(_F32)),
+            "learning_rate": pa.array(one.learning_rate, _F32, mask=np.isnan(one.learning_rate)),
             "elapsed": pa.array(one.elapsed, _F32),
             "snapshot_uri": pa.array(one.snapshot_uri, _TEXT),
         }

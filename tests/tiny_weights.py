@@ -7,6 +7,8 @@ import torch
 from dreamsweep.codes import DvaeShape, build_decoder, build_encoder, save_dvae
 from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
+from dreamsweep.starter.files import list_folder
+from tests.tiny_diffusion import write_tiny_diffusion
 
 CLIP = ClipShape(
     embed=16, resolution=32, vision_layers=(1, 1, 1, 1), vision_width=8, context=12, text_width=32, text_heads=2, text_layers=1
@@ -15,7 +17,7 @@ DVAE = DvaeShape(n_hid=8, n_init=8, codes=16)
 
 
 def write_tiny_weights(folder: Path) -> None:
-    """A guide, a judge and a dVAE that load and run like the real ones, and know nothing."""
+    """A guide, a judge, a dVAE and a diffusion that load and run like the real ones, and know nothing."""
     vocabulary = Vocabulary.of(["a red heart", "a green apple", "a rocket"], CLIP.context)
     with torch.random.fork_rng():
         for seed, name in enumerate(("starter-guide", "starter-judge")):
@@ -24,3 +26,5 @@ def write_tiny_weights(folder: Path) -> None:
         torch.manual_seed(2)
         frequency, shapes = torch.zeros(DVAE.codes, 16, 16), torch.randint(255, (16, 3, 128, 128), dtype=torch.uint8)
         save_dvae(folder / "starter-dvae.safetensors", DVAE, build_encoder(DVAE), build_decoder(DVAE), frequency, shapes)
+        write_tiny_diffusion(folder / "starter-diffusion")
+        list_folder(folder / "starter-diffusion")

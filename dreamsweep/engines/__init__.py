@@ -13,7 +13,7 @@ from typing import Protocol, assert_never, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.spec import DalleSpec, EngineSpec, StrokesSpec, Trial, WeightsName
+from dreamsweep.spec import DalleSpec, EngineSpec, InterpolationSpec, StrokesSpec, Trial, WeightsName
 
 State = dict[str, Tensor]
 """All that a batch needs to go on, under flat names, so that it can be kept as safetensors."""
@@ -25,6 +25,8 @@ class Guidance:
 
     loss: Float[Tensor, "b"]
     similarity: Float[Tensor, "b"]
+    each: Float[Tensor, "b m"] | None = None
+    """Similarity to each of several prompts that a trial passes; NaN beyond a trial's last."""
 
 
 @runtime_checkable
@@ -43,9 +45,12 @@ class Step:
     """Detached; NaN marks a trial that has diverged."""
     similarity: Float[Tensor, "b"]
     learning_rate: float
+    """NaN for engines without an optimizer."""
     draw: Callable[[], Float[Tensor, "b 3 h w"]]
     """The pictures after this iteration, in [0, 1], without gradient."""
     state: Callable[[], State]
+    each: Float[Tensor, "b m"] | None = None
+    """As in `Guidance`."""
     svg: Callable[[], list[str]] | None = None
     """The pictures as SVG, for engines that draw strokes."""
 
@@ -74,6 +79,11 @@ def make_engine(spec: EngineSpec, weights: WeightsName, device: str) -> Engine:
             from dreamsweep.engines.strokes import StrokesEngine
 
             return StrokesEngine(spec, device)
+        case InterpolationSpec():
+            from dreamsweep.diffusion import load_stable_diffusion
+            from dreamsweep.engines.interpolation import InterpolationEngine
+
+            return InterpolationEngine(spec, load_stable_diffusion(weights, spec.model, device))
         case _:
             assert_never(spec)
 
@@ -87,5 +97,10 @@ def weights_used(spec: EngineSpec, weights: WeightsName, device: str) -> dict[st
             return {f"{weights}-dvae": load_dvae(weights, device).sha256}
         case StrokesSpec():
             return {}
+        case InterpolationSpec():
+            from dreamsweep.diffusion import load_stable_diffusion
+
+            model = load_stable_diffusion(weights, spec.model, device)
+            return {model.name: model.sha256}
         case _:
             assert_never(spec)

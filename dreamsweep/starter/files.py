@@ -41,10 +41,7 @@ def write_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata)
     path.chmod(0o644)  # safetensors writes for the owner alone
-    index = path.parent / "weights.json"
-    record = json.loads(index.read_text()) if index.exists() else {}
-    record[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
-    index.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+    _list(path.parent / "weights.json", path.stem, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def expected_sha256(name: str) -> str:
@@ -62,6 +59,25 @@ def file_sha256(path: Path, name: str) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise WeightsError(f"weights {name!r}: {path} cannot be read ({error.strerror}); restore it with git, or install again.") from None
+
+
+def folder_sha256(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files in a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            digest.update(f"{path.relative_to(folder).as_posix()}:{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def list_folder(folder: Path) -> None:
+    """Writes the SHA-256 of a starter folder into `weights.json` beside it."""
+    _list(folder.parent / "weights.json", folder.name, folder_sha256(folder))
+
+
+def _list(index: Path, name: str, sha256: str) -> None:
+    record = json.loads(index.read_text()) if index.exists() else {}
+    index.write_text(json.dumps({**record, name: sha256}, indent=2, sort_keys=True) + "\n")
 
 
 def thing_names() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dreamsweep.manifest import Manifest, gather, publish, stage_shard
-from dreamsweep.spec import Trial
+from dreamsweep.spec import GuidedSpec, Trial
 from dreamsweep.store import Store
 from dreamsweep.tables import ScoreRows, TrialRecord, scores_table, trials_table
 
@@ -27,6 +27,7 @@ def made_rows(store: Store, sweep: str, shard: str, trial: Trial, diverged_at: i
     """What a run of it might have left: the judge marks every second iteration; the curves depend on the optimizer and the seed."""
     done = diverged_at or trial.num_iter
     iteration = np.arange(1, done + 1, dtype=np.int32)
+    assert isinstance(trial.engine, GuidedSpec)
     lift = {"adam": 0.5, "sgd": 0.3, "adagrad": 0.4}[trial.engine.optimizer.name] + 0.01 * trial.seed
     guide = (lift * (1 - np.exp(-iteration / 3))).astype(np.float32)
     loss = (-10 * guide).astype(np.float32)

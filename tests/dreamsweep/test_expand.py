@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dreamsweep import expand
 from dreamsweep.errors import SweepFileError
-from dreamsweep.spec import Sweep, Trial
+from dreamsweep.spec import GuidedSpec, Sweep, Trial
 from dreamsweep.sweepfile import parse_sweep
 
 GOLDEN = Path(__file__).parent / "golden_ids.txt"
@@ -31,7 +31,8 @@ def test_lists_multiply_out() -> None:
     )
     trials = list(expand.trials(sweep))
     assert len(trials) == len({t.id for t in trials}) == (2 * 4 + 3) * 2 * 3
-    assert {t.engine.optimizer.learning_rate for t in trials if t.engine.optimizer.name == "sgd"} == {1, 2, 3}
+    optimizers = [t.engine.optimizer for t in trials if isinstance(t.engine, GuidedSpec)]
+    assert {optimizer.learning_rate for optimizer in optimizers if optimizer.name == "sgd"} == {1, 2, 3}
 
 
 def test_ids_are_golden() -> None:
@@ -127,3 +128,25 @@ def test_a_prompt_file_that_will_not_do_is_named_with_its_line(tmp_path: Path, n
     sweep = parse_sweep({"name": "t", "engines": ["dalle"], "prompts": name}, tmp_path, "test")
     with pytest.raises(SweepFileError, match=told):
         list(expand.trials(sweep))
+
+
+def test_only_an_interpolation_goes_on_to_other_prompts() -> None:
+    prompts = [{"text": "a cat", "to": "a dog"}, {"text": "a cat", "to": ["a bird", "a fish"]}]
+    found = list(expand.trials(a_sweep(prompts=prompts, engines=["strokes", "interpolation"])))
+    assert [(t.engine.engine, t.prompt.to, t.num_iter) for t in found] == [
+        ("strokes", (), 200), ("interpolation", ("a dog",), 50), ("interpolation", ("a bird", "a fish"), 50)
+    ]  # fmt: skip
+    plan = expand.plan(a_sweep(prompts=prompts, engines=["strokes", "interpolation"]))
+    assert plan.trials_by_engine == {"strokes": 1, "interpolation": 2}
+    for made in (expand.plan, lambda sweep: list(expand.trials(sweep))):
+        with pytest.raises(SweepFileError, match="'a cat' has no 'to', which the engine interpolation needs"):
+            made(a_sweep(prompts=["a cat"], engines=["interpolation"]))
+
+
+def test_templates_and_tables_say_what_an_interpolation_goes_on_to(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("text,to\na cat,a dog|a bird\na pear,\n")
+    template = {"template": "a {one}", "to": ["a {other}"], "one": ["cat"], "other": ["dog", "bird"]}
+    found = list(expand.prompts(a_sweep(prompts=[template, {"file": str(tmp_path / "p.csv")}])))
+    assert [(p.text, p.to) for p in found] == [
+        ("a cat", ("a dog",)), ("a cat", ("a bird",)), ("a cat", ("a dog", "a bird")), ("a pear", ())
+    ]  # fmt: skip

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from dreamsweep.guidance import ClipGuide, Judge, crops, homography, homography_grid, make_cutouts, perspectives, spherical_distance
 from dreamsweep.randomness import generator
-from dreamsweep.spec import DalleSpec, EngineSpec, Prompt, StrokesSpec, Trial
+from dreamsweep.spec import DalleSpec, GuidedEngineSpec, Prompt, StrokesSpec, Trial
 from tests.dreamsweep.fakes import ColourPerceptor
 
-ENGINES: list[EngineSpec] = [DalleSpec(num_iter=5, cutouts=6), StrokesSpec(num_iter=5, cutouts=6)]
+ENGINES: list[GuidedEngineSpec] = [DalleSpec(num_iter=5, cutouts=6), StrokesSpec(num_iter=5, cutouts=6)]
 
 
-def a_trial(prompt: Prompt, engine: EngineSpec = ENGINES[0], seed: int = 0) -> Trial:
+def a_trial(prompt: Prompt, engine: GuidedEngineSpec = ENGINES[0], seed: int = 0) -> Trial:
     return Trial(
         prompt=prompt, engine=engine, seed=seed, guide="starter-guide", judge="starter-judge", weights="starter",
         snapshot_every=0, judge_every=5,
@@ -27,7 +27,7 @@ def plain(colour: tuple[float, float, float], side: int = 32) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.engine)
-def test_cutouts_come_from_the_seed_and_the_iteration_alone(engine: EngineSpec) -> None:
+def test_cutouts_come_from_the_seed_and_the_iteration_alone(engine: GuidedEngineSpec) -> None:
     pictures = torch.rand(3, 3, 40, 40, generator=generator(0, "test"))
     views = make_cutouts(pictures, engine, [4, 5, 4], 7, 16)
     assert views.shape == (3, 6, 3, 16, 16)
@@ -38,7 +38,7 @@ def test_cutouts_come_from_the_seed_and_the_iteration_alone(engine: EngineSpec) 
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.engine)
-def test_cutouts_of_a_white_picture_are_white(engine: EngineSpec) -> None:
+def test_cutouts_of_a_white_picture_are_white(engine: GuidedEngineSpec) -> None:
     engine = engine.model_copy(update={"noise": 0.0}) if isinstance(engine, DalleSpec) else engine
     views = make_cutouts(torch.ones(1, 3, 40, 40), engine, [0], 1, 16)
     torch.testing.assert_close(views, torch.ones_like(views))

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from dreamsweep.errors import SweepFileError
-from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, pixels_sha256, png_bytes, read_picture, to_bytes
+from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, pixels_sha256, png_bytes, read_picture, strip, to_bytes
 from dreamsweep.spec import ImageFile
 
 
@@ -61,3 +61,11 @@ def test_a_picture_that_cannot_be_read_or_has_changed(tmp_path: Path) -> None:
     old = hashlib.sha256(b"another").hexdigest()
     with pytest.raises(SweepFileError, match="has changed since the sweep was read"):
         read_picture(ImageFile(path=str(path), sha256=old), 8)
+
+
+def test_a_strip_has_the_first_and_the_last_frame() -> None:
+    frames = [picture(seed) for seed in range(23)]
+    side_by_side = strip(frames, most=5)
+    assert side_by_side.shape == (3, 24, 5 * 16)
+    assert torch.equal(side_by_side[:, :, :16], frames[0]) and torch.equal(side_by_side[:, :, -16:], frames[-1])
+    assert torch.equal(strip(frames[:1]), frames[0])

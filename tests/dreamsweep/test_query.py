@@ -12,6 +12,7 @@ from dreamsweep import query as query_module
 from dreamsweep.errors import QueryError, StoreError
 from dreamsweep.manifest import Manifest, gather, publish
 from dreamsweep.query import httpfs_extension, query
+from dreamsweep.spec import ENGINES
 from dreamsweep.store import Store, open_store
 from dreamsweep.store.local import LocalStore
 from dreamsweep.tables import SCORES, TRIALS
@@ -176,7 +177,7 @@ def test_the_documented_columns_are_the_real_ones(store: LocalStore, name: str, 
     section = DOC.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
     told = {field.name: field.metadata[b"description"].decode() for field in schema}
-    engines = {"dalle", "strokes"}
+    engines = set(ENGINES)
     described = query(store, f"DESCRIBE {name}").to_pylist()
     real = [(r["column_name"], "STRUCT" if r["column_name"] in engines else r["column_type"], told[r["column_name"]]) for r in described]
     assert documented == real

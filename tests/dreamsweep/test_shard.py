@@ -114,7 +114,7 @@ def test_a_diverged_trial_is_a_row_with_its_reason(store: Store, monkeypatch: py
 def test_early_stop_ends_the_shard_when_nothing_runs_any_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     marks = iter([0.9] + [0.1] * 50)
 
-    def mark(self: object, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def mark(self: object, pictures: torch.Tensor, iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.full((len(pictures),), next(marks)), torch.zeros(len(pictures), 3)
 
     monkeypatch.setattr("dreamsweep.guidance.Judge.mark", mark)
@@ -136,3 +136,28 @@ def test_what_a_perceptor_cannot_read_is_recorded(store: Store) -> None:
     list(run_shard(shard, store, "cpu"))
     rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
     assert rows[0]["warnings"] == ["colours reads one colour"] * 2
+
+
+@pytest.mark.usefixtures("tiny_weights")
+def test_an_interpolation_leaves_every_frame_and_says_where_it_switches(store: Store) -> None:
+    content = {
+        "name": "t",
+        "prompts": [{"text": "red", "to": "blue"}, {"text": "blue", "to": ["red", "green"]}],
+        "engines": [{"engine": "interpolation", "num_iter": 7, "steps": 2}],
+    }
+    (shard,) = shards(parse_sweep(content, Path("/"), "test"))
+    list(run_shard(shard, store, "cpu"))
+    folder = f"t/staging/{shard.shard_id}"
+    trials, scores = (pq.read_table(io.BytesIO(store.read(f"{folder}/{name}.parquet"))).to_pylist() for name in ("trials", "scores"))
+    assert [row["prompts_to"] for row in trials] == [["blue"], ["red", "green"]]
+    assert [row["optimizer"] for row in trials] == [None, None]
+    for row, keys in zip(trials, (2, 3), strict=True):
+        curve = [score for score in scores if score["trial_id"] == row["trial_id"]]
+        assert [score["iteration"] for score in curve] == list(range(1, 8))
+        assert all(len(score["guide_each"]) == keys and score["snapshot_uri"] for score in curve)
+        assert all(score["learning_rate"] is None for score in curve)
+        nearest = [max(range(keys), key=score["guide_each"].__getitem__) for score in curve]
+        assert row["switches"] == [at + 1 for at in range(1, 7) if nearest[at] != nearest[at - 1]]
+        strip = Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/strip.png")))
+        assert strip.size == (7 * 16, 16) and row["strip_uri"].endswith("strip.png")
+        assert Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/film.webp"))).n_frames > 1  # type: ignore[attr-defined]

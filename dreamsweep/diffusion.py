@@ -1,0 +1,183 @@
+"""Stable Diffusion 1, 2 and XL in the stock classes of diffusers: texts to conditions, conditions and noise to pictures."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from torch import Tensor
+
+from dreamsweep.errors import WeightsError
+from dreamsweep.spec import Prompt, SchedulerName, WeightsName
+from dreamsweep.starter.files import expected_sha256, folder_sha256, weights_folder
+from dreamsweep.torchvision_ops import declare_missing_ops
+
+STARTER = "starter-diffusion"
+SCHEDULERS: dict[SchedulerName, str] = {
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+    "pndm": "PNDMScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler-ancestral": "EulerAncestralDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a text tells the network."""
+
+    tokens: Float[Tensor, "t d"]
+    pooled: Float[Tensor, "p"] | None
+    """Of the whole text, where the model reads it (XL)."""
+
+
+class StableDiffusion:
+    """A frozen pipeline on a device."""
+
+    def __init__(self, pipeline: Any, name: str, sha256: str, device: str) -> None:
+        self.name, self.sha256, self.device = name, sha256, device
+        self.pipeline = pipeline.to(device)
+        self.pipeline.set_progress_bar_config(disable=True)
+        self.trained_with = pipeline.scheduler.config
+        self.is_xl = hasattr(pipeline, "text_encoder_2")
+        for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+            if getattr(pipeline, part, None) is not None:
+                getattr(pipeline, part).requires_grad_(False).eval()
+
+    @property
+    def image_size(self) -> int:
+        """Pixels on a side of what it was trained on."""
+        return int(self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor)
+
+    def latent_shape(self, side: int) -> tuple[int, int, int]:
+        """`c h w` of the latents of a picture of so many pixels on a side."""
+        channels, factor = self.pipeline.unet.config.in_channels, self.pipeline.vae_scale_factor
+        return channels, side // factor, side // factor
+
+    def condition(self, text: str, prompt: Prompt) -> Condition:
+        """A text's condition, mixed with those of the prompt's further texts by weight."""
+        parts = [(self._embed(text), prompt.weight), *((self._embed(p.text), p.weight) for p in prompt.also)]
+        total = sum(weight for _, weight in parts)
+        tokens = torch.stack([c.tokens * (weight / total) for c, weight in parts]).sum(0)
+        pooled = [c.pooled * (weight / total) for c, weight in parts if c.pooled is not None]
+        return Condition(tokens, torch.stack(pooled).sum(0) if pooled else None)
+
+    def against(self, prompt: Prompt) -> Condition:
+        """The condition that guidance moves away from: the prompt's negatives, or nothing."""
+        return self._embed(", ".join(phrase.text for phrase in prompt.negatives))
+
+    @torch.no_grad()
+    def _embed(self, text: str) -> Condition:
+        with _no_warnings():
+            found = self.pipeline.encode_prompt(prompt=text, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False)
+        return Condition(found[0][0].float(), found[2][0].float() if self.is_xl else None)
+
+    @torch.no_grad()
+    def denoise(
+        self,
+        conditions: Sequence[Condition],
+        against: Sequence[Condition],
+        noise: Float[Tensor, "n c y x"],
+        randomness: list[torch.Generator],
+        steps: int,
+        guidance_scale: float,
+        scheduler: SchedulerName,
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Pictures in [0, 1], one a condition, each from its own noise (and generator, for schedulers that add more)."""
+        import diffusers
+
+        dtype, factor = self.pipeline.unet.dtype, self.pipeline.vae_scale_factor
+        texts = {
+            "prompt_embeds": torch.stack([c.tokens for c in conditions]).to(dtype),
+            "negative_prompt_embeds": torch.stack([c.tokens for c in against]).to(dtype),
+        }
+        if self.is_xl:
+            texts["pooled_prompt_embeds"] = torch.stack([c.pooled for c in conditions if c.pooled is not None]).to(dtype)
+            texts["negative_pooled_prompt_embeds"] = torch.stack([c.pooled for c in against if c.pooled is not None]).to(dtype)
+        kind = getattr(diffusers, SCHEDULERS[scheduler])
+        with _no_warnings():
+            extra = {"skip_prk_steps": True} if scheduler == "pndm" else {}  # as Stable Diffusion's own configuration has it
+            self.pipeline.scheduler = kind.from_config(self.trained_with, **extra)
+            found = self.pipeline(
+                **texts,
+                latents=noise.to(self.device, dtype),
+                generator=randomness,
+                height=noise.shape[2] * factor,
+                width=noise.shape[3] * factor,
+                num_inference_steps=steps,
+                guidance_scale=guidance_scale,
+                output_type="pt",
+            )
+        pictures: Tensor = found.images
+        return pictures.float()
+
+
+@cache
+def load_stable_diffusion(weights: WeightsName, model: str, device: str) -> StableDiffusion:
+    """The starter pipeline, or a published one by its name or folder, from safetensors alone.
+
+    Raises WeightsError when there is none, or a file of it is missing or damaged.
+    """
+    folder, name = (_starter_folder(), STARTER) if weights == "starter" else (_published_folder(model), model)
+    with _no_warnings():
+        import diffusers
+
+        try:
+            pipeline = diffusers.DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
+                folder,
+                local_files_only=True,
+                use_safetensors=True,
+                torch_dtype=torch.float16 if device.startswith("cuda") else torch.float32,
+                safety_checker=None,
+                requires_safety_checker=False,
+            )
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            told = str(error).split("\n")[0].rstrip(".")
+            raise WeightsError(f"weights {name!r}: {str(folder)!r} holds no Stable Diffusion to be read ({told}); restore it.") from None
+    return StableDiffusion(pipeline, name, folder_sha256(folder), device)
+
+
+def _starter_folder() -> Path:
+    folder = weights_folder() / STARTER
+    if not folder.is_dir():
+        raise WeightsError(
+            "weights 'starter': there are none for the engine interpolation yet; say weights: published, and name a folder with a Stable "
+            "Diffusion as the engine's model."
+        )
+    if folder_sha256(folder) != expected_sha256(STARTER):
+        raise WeightsError(f"weights {STARTER!r}: a file in {folder} is damaged or missing; restore it with git or install again.")
+    return folder
+
+
+def _published_folder(model: str) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    from dreamsweep import weights
+
+    return weights.folder(model)
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """diffusers and transformers log and warn of what their users do not choose; a person's terminal stays clean."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    declare_missing_ops()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from diffusers.utils import logging as of_diffusers
+        from transformers.utils import logging as of_transformers
+
+        for logging in (of_diffusers, of_transformers):
+            logging.set_verbosity_error()
+            logging.disable_progress_bar()
+        yield

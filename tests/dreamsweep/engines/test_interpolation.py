@@ -1,0 +1,162 @@
+"""Interpolation: frames between prompts, from the stock pipeline, the same alone, in any batch and after a resume."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dreamsweep.diffusion import SCHEDULERS, Condition, load_stable_diffusion
+from dreamsweep.engines import Guidance, Step, make_engine
+from dreamsweep.engines.interpolation import between, place, slerp
+from dreamsweep.errors import WeightsError
+from dreamsweep.guidance import Judge, make_guide
+from dreamsweep.perceptors import load_perceptor
+from dreamsweep.spec import InterpolationSpec, Prompt, Trial
+
+TOLERANCE = 2 / 255
+pytestmark = pytest.mark.usefixtures("tiny_weights", "fresh")
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """No pipeline of other weights is remembered."""
+    load_stable_diffusion.cache_clear()
+    yield
+    load_stable_diffusion.cache_clear()
+
+
+def spec(**changes: Any) -> InterpolationSpec:
+    return InterpolationSpec(**{"num_iter": 6, "steps": 3, "frames_at_once": 4, **changes})
+
+
+def trials_of(spec: InterpolationSpec, seeds: tuple[int, ...] = (0,), prompt: Prompt | None = None) -> list[Trial]:
+    prompt = prompt or Prompt(text="a red heart", to=("a green apple",))
+    perceptors: dict[str, Any] = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
+    return [Trial(prompt=prompt, engine=spec, seed=seed, snapshot_every=1, judge_every=1, **perceptors) for seed in seeds]
+
+
+def blind(pictures: torch.Tensor, iteration: int) -> Guidance:
+    return Guidance(pictures.mean((1, 2, 3)), pictures.mean((1, 2, 3)))
+
+
+def steps_of(trials: list[Trial], **told: Any) -> list[Step]:
+    engine = make_engine(trials[0].engine, "starter", "cpu")
+    return list(engine.generate(trials, told.pop("guide", blind), **told))
+
+
+def pictures_of(trials: list[Trial], **told: Any) -> torch.Tensor:
+    return torch.stack([step.draw() for step in steps_of(trials, **told)])
+
+
+def test_a_frame_is_an_iteration_and_its_ends_are_the_prompts_own_pictures() -> None:
+    drawn = pictures_of(trials_of(spec()))
+    assert drawn.shape == (6, 1, 3, 16, 16) and drawn.min() >= 0 and drawn.max() <= 1
+    for at, text in ((0, "a red heart"), (-1, "a green apple")):
+        alone = pictures_of(trials_of(spec(num_iter=2), prompt=Prompt(text=text, to=(text,))))
+        assert (alone[0] - drawn[at]).abs().max() <= TOLERANCE
+    assert (drawn[0] - drawn[-1]).abs().mean() > 0.01
+    middle = (drawn[2] - drawn[0]).abs().mean(), (drawn[2] - drawn[-1]).abs().mean()
+    assert min(middle) > 0.001
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_every_scheduler_draws_and_the_seed_decides(scheduler: str) -> None:
+    one, again, other = (pictures_of(trials_of(spec(scheduler=scheduler, num_iter=2), (seed,))) for seed in (1, 1, 2))
+    assert torch.isfinite(one).all() and torch.equal(one, again) and (one - other).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "euler-ancestral"])
+def test_alone_or_in_a_batch_and_however_many_frames_at_once(scheduler: str) -> None:
+    batch = pictures_of(trials_of(spec(scheduler=scheduler), (5, 6, 7)))
+    alone = pictures_of(trials_of(spec(scheduler=scheduler), (6,)))
+    by_one = pictures_of(trials_of(spec(scheduler=scheduler, frames_at_once=1), (6,)))
+    assert (batch[:, 1] - alone[:, 0]).abs().max() <= TOLERANCE
+    assert (by_one - alone).abs().max() <= TOLERANCE
+
+
+def test_it_goes_on_from_any_frame() -> None:
+    steps = steps_of(trials_of(spec(), (0, 1)))
+    for cut in (1, 3, 5):
+        resumed = steps_of(trials_of(spec(), (0, 1)), state=steps[cut - 1].state())
+        assert [step.iteration for step in resumed] == list(range(cut + 1, 7))
+        for before, after in zip(steps[cut:], resumed, strict=True):
+            assert torch.equal(before.draw(), after.draw())
+
+
+def test_a_trial_that_breaks_leaves_its_mates_alone() -> None:
+    def breaks(pictures: torch.Tensor, iteration: int) -> Guidance:
+        loss = pictures.mean((1, 2, 3)).clone()
+        loss[0] = torch.nan if iteration == 3 else loss[0]
+        return Guidance(loss, loss)
+
+    whole, broken = steps_of(trials_of(spec(), (0, 1))), steps_of(trials_of(spec(), (0, 1)), guide=breaks)
+    assert [bool(step.loss[0].isnan()) for step in broken] == [False, False, True, True, True, True]
+    for a, b in zip(whole, broken, strict=True):
+        assert torch.equal(a.loss[1], b.loss[1]) and torch.equal(a.draw()[1], b.draw()[1])
+
+
+def test_guidance_negatives_further_texts_and_the_path_all_matter() -> None:
+    plain = pictures_of(trials_of(spec()))
+    steered = [{"text": "a red heart", "to": "a green apple", **more} for more in ({"negatives": ["blur"]}, {"also": ["a rocket"]})]
+    for changed in (
+        trials_of(spec(guidance_scale=1.0)),
+        trials_of(spec(path="slerp")),
+        trials_of(spec(easing="smooth")),
+        *(trials_of(spec(), prompt=Prompt.model_validate(prompt)) for prompt in steered),
+    ):
+        assert not torch.equal(plain, pictures_of(changed))
+    assert pictures_of(trials_of(spec(image_size=32, num_iter=2))).shape[-1] == 32
+
+
+def test_rows_tell_how_near_each_prompt_is() -> None:
+    prompt = Prompt(text="a red heart", to=("a green apple", "a rocket"))
+    trials = trials_of(spec(num_iter=5), (0,), prompt) + trials_of(spec(num_iter=5), (1,))
+    guide = make_guide(load_perceptor("starter-guide", "cpu"), trials)
+    steps = steps_of(trials, guide=guide)
+    judge = Judge(load_perceptor("starter-guide", "cpu"), trials)
+    for step in steps:
+        assert step.each is not None and step.each.shape == (2, 3) and step.each[1, 2].isnan()
+        marks, _ = judge.mark(step.draw(), step.iteration)
+        assert torch.allclose(marks, step.similarity, atol=1e-5)
+    assert torch.allclose(steps[2].similarity[0], steps[2].each[0, 1], atol=1e-5)  # type: ignore[index]  # the middle frame is the second prompt's
+    assert torch.allclose(steps[2].similarity[1], steps[2].each[1, :2].mean(), atol=1e-5)  # type: ignore[index]  # half way between two
+
+
+def test_places_between_keys() -> None:
+    assert [place(f, 5, 2, "linear") for f in range(1, 6)] == [(0, 0.0), (0, 0.25), (0, 0.5), (0, 0.75), (1, 0.0)]
+    assert [place(f, 5, 3, "linear") for f in (1, 2, 3, 5)] == [(0, 0.0), (0, 0.5), (1, 0.0), (2, 0.0)]
+    assert place(2, 5, 2, "smooth")[1] == pytest.approx(0.15625)
+    assert place(1, 1, 2, "linear") == (0, 0.0)
+
+
+def test_slerp_keeps_to_the_sphere() -> None:
+    one, other = torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    half = slerp(one, other, 0.5)
+    assert torch.allclose(half, torch.tensor([[0.5**0.5, 0.5**0.5], [2.0, 0.0]]), atol=1e-6)
+    assert torch.equal(slerp(one, other, 0.0), one)
+    far = between(Condition(one, None), Condition(other, None), 1.0, "slerp")
+    assert torch.allclose(far.tokens, other, atol=1e-6) and far.pooled is None
+
+
+def test_a_damaged_or_missing_pipeline_is_one_sentence(tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    copy = tmp_path / "weights"
+    shutil.copytree(tiny_weights, copy)
+    monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(copy))
+    weights = copy / "starter-diffusion" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match=r"'starter-diffusion'.*is damaged or missing"):
+        load_stable_diffusion("starter", "", "cpu")
+    with pytest.raises(WeightsError, match="holds no Stable Diffusion"):
+        load_stable_diffusion("published", str(copy / "starter-diffusion"), "cpu")
+    shutil.rmtree(copy / "starter-diffusion")
+    with pytest.raises(WeightsError, match="there are none for the engine interpolation yet"):
+        load_stable_diffusion("starter", "", "cpu")
+
+
+def test_a_folder_of_the_user_s_is_a_model(tiny_weights: Path) -> None:
+    model = load_stable_diffusion("published", str(tiny_weights / "starter-diffusion"), "cpu")
+    assert model.image_size == 16 and len(model.sha256) == 64
