@@ -118,7 +118,14 @@ class ArtOnWhite:
         if rng is None:
             return _on_white(self.rgba)
         index = torch.randint(len(self.rgba), (count or len(self.rgba),), generator=rng)
-        pictures = _on_white(self.rgba[index])
+        return self._moved(_on_white(self.rgba[index]), rng)
+
+    def moved(self, rng: torch.Generator) -> Tensor:
+        """All of them in order, moved as `pictures` moves them."""
+        return self._moved(_on_white(self.rgba), rng)
+
+    @staticmethod
+    def _moved(pictures: Tensor, rng: torch.Generator) -> Tensor:
         n = len(pictures)
         zoom = torch.exp(torch.rand(n, generator=rng) * 0.5 - 0.15)
         mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)

@@ -1,0 +1,177 @@
+"""Trains the starter diffusion: the stock `UNet2DConditionModel`, small, over the autoencoder's latents and the guide's text tower.
+
+Latent diffusion (Rombach et al., 2022) with v-prediction (Salimans & Ho, 2022), losses weighted by min-SNR (Hang et al., 2023) and
+captions dropped for classifier-free guidance (Ho & Salimans, 2022).
+"""
+
+import math
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dreamsweep.perceptors.starter import StarterPerceptor
+from dreamsweep.starter.art import Art
+from dreamsweep.starter.captions import Captions, name_weights
+from dreamsweep.starter.text_encoder import text_encoder_of
+from dreamsweep.starter.train_dvae import ArtOnWhite
+from dreamsweep.starter.train_vae import build_vae
+
+CHANNELS = (64, 128, 128)
+EVERY = 250
+"""Steps between checkpoints."""
+SIDE = 16
+"""Latents on a side."""
+NOISE: dict[str, Any] = {
+    "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "prediction_type": "v_prediction", "clip_sample": False,
+    "set_alpha_to_one": False, "steps_offset": 1, "timestep_spacing": "trailing",
+}  # fmt: skip
+"""Stable Diffusion's own schedule."""
+
+
+@dataclass(frozen=True)
+class DiffusionRun:
+    """How the diffusion is trained."""
+
+    seed: int = 0
+    steps: int = 12_000
+    batch: int = 64
+    learning_rate: float = 6e-4
+    dropped: float = 0.1
+    """Share of captions left out."""
+    views: int = 2
+    """Of each picture: plain, and moved, resized and sometimes mirrored."""
+
+
+def build_unet(text_width: int) -> Any:
+    """The stock network with random weights: noised latents `n 4 16 16`, time `n`, text `n t d`, to `n 4 16 16`."""
+    import diffusers
+
+    kind: Any = diffusers.UNet2DConditionModel  # untyped
+    return kind(
+        sample_size=SIDE, in_channels=4, out_channels=4, block_out_channels=CHANNELS, layers_per_block=1, cross_attention_dim=text_width,
+        attention_head_dim=4, norm_num_groups=16,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def latents_of(art: Art, run: DiffusionRun, folder: Path, device: str = "cpu") -> tuple[Tensor, Tensor, float]:
+    """(latents of the training pictures `v n 4 16 16`, the name of each `n`, what they are multiplied by); kept in `folder`."""
+    cache = folder / "latents.pt"
+    if cache.exists():
+        record = torch.load(cache, weights_only=True)
+        return record["latents"], record["name_of"], record["scale"]
+    vae = build_vae().to(device).eval()
+    vae.load_state_dict(torch.load(folder / "vae.pt", weights_only=True, map_location=device)["vae"])
+    chosen = art.of_styles("train")
+    found = []
+    for view in range(run.views):
+        for number, part in enumerate(torch.arange(len(chosen)).split(64)):
+            data = ArtOnWhite(art, chosen[part])
+            pictures = data.pictures(None) if view == 0 else data.moved(torch.Generator().manual_seed(view * 100_003 + number))
+            with torch.autocast(device.split(":")[0], torch.bfloat16):
+                found.append(vae.encode(pictures.to(device) * 2 - 1).latent_dist.mean.float().cpu())
+    latents = torch.cat(found).unflatten(0, (run.views, len(chosen)))
+    scale = float(1 / latents.std())
+    record = {"latents": (latents * scale).half(), "name_of": torch.from_numpy(art.name_of[chosen]), "scale": scale}
+    torch.save(record, cache)
+    return record["latents"], record["name_of"], scale
+
+
+def train_diffusion(art: Art, guide: StarterPerceptor, run: DiffusionRun, folder: Path, device: str = "cpu") -> Path:
+    """Trains the network, going on from `folder`'s checkpoint where there is one; returns its path. The autoencoder comes first."""
+    latents, name_of, scale = latents_of(art, run, folder, device)
+    captions = Captions(art)
+    text_encoder, tokenizer = text_encoder_of(guide, captions.every_text())
+    text_encoder.to(device)
+    torch.manual_seed(run.seed)  # here, for what comes before draws numbers only where it is not kept already
+    unet = build_unet(text_encoder.config.hidden_size).to(device)
+    average = {key: value.detach().clone() for key, value in unet.state_dict().items()}
+    optimizer = torch.optim.AdamW(unet.parameters(), lr=run.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
+    checkpoint, begun = folder / "diffusion.pt", 0
+    if checkpoint.exists():
+        record = torch.load(checkpoint, weights_only=True, map_location=device)
+        begun, average = record["step"], record["average"]
+        unet.load_state_dict(record["unet"])
+        optimizer.load_state_dict(record["optimizer"])
+    weights = torch.from_numpy(name_weights(art.groups))[name_of]
+    alphas = alphas_cumprod().to(device)
+    started, losses = time.monotonic(), []
+    for step in range(begun, run.steps):
+        rng = torch.Generator().manual_seed(run.seed * 1_000_003 + step)
+        py_rng = random.Random(run.seed * 1_000_003 + step)
+        index = torch.multinomial(weights, run.batch, replacement=True, generator=rng)
+        view = torch.randint(run.views, (run.batch,), generator=rng)
+        texts = ["" if py_rng.random() < run.dropped else captions.draw(int(name_of[i]), py_rng).text for i in index]
+        time_of = torch.randint(len(alphas), (run.batch,), generator=rng).to(device)
+        noise = torch.randn(run.batch, 4, SIDE, SIDE, generator=rng).to(device)
+        optimizer.param_groups[0]["lr"] = run.learning_rate * min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / run.steps))
+        with torch.no_grad():
+            tokens = tokenizer(texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")
+            told = text_encoder(tokens.input_ids.to(device)).last_hidden_state
+        loss = diffusion_loss(unet, latents[view, index].float().to(device), told, time_of, noise, alphas)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimizer.step()
+        decay = min(0.999, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for key, value in unet.state_dict().items():
+                average[key].lerp_(value, 1 - decay)
+        losses.append(float(loss.detach()))
+        done = step + 1
+        if done % EVERY == 0 or done == run.steps:
+            pace = (time.monotonic() - started) / (done - begun)
+            print(f"step {done}/{run.steps} loss {sum(losses) / len(losses):.4f} {pace:.2f} s/step", flush=True)  # noqa: T201
+            losses.clear()
+            partial = checkpoint.with_suffix(".partial")
+            record = {"step": done, "unet": unet.state_dict(), "average": average, "optimizer": optimizer.state_dict(), "scale": scale}
+            torch.save(record, partial)
+            partial.replace(checkpoint)
+    return checkpoint
+
+
+def alphas_cumprod() -> Tensor:
+    """How much of the signal is left (squared) at each time of the schedule, `1000`."""
+    import diffusers
+
+    kind: Any = diffusers.DDPMScheduler  # untyped
+    alphas: Tensor = kind(beta_start=NOISE["beta_start"], beta_end=NOISE["beta_end"], beta_schedule=NOISE["beta_schedule"]).alphas_cumprod
+    return alphas
+
+
+def diffusion_loss(unet: Any, latents: Tensor, told: Tensor, time_of: Tensor, noise: Tensor, alphas: Tensor) -> Tensor:
+    """Squared error of v, weighted by min(SNR, 5) / (SNR + 1)."""
+    kept = alphas[time_of][:, None, None, None]
+    signal, spread = kept.sqrt(), (1 - kept).sqrt()
+    noised = signal * latents + spread * noise
+    with torch.autocast(latents.device.type, torch.bfloat16):
+        found = unet(noised, time_of, encoder_hidden_states=told).sample
+    error = (found.float() - (signal * noise - spread * latents)).pow(2).mean((1, 2, 3))
+    snr = (kept / (1 - kept)).flatten()
+    loss: Tensor = (error * snr.clamp(max=5) / (snr + 1)).mean()
+    return loss
+
+
+def diffusion_pipeline(art: Art, guide: StarterPerceptor, folder: Path) -> Any:
+    """The stock pipeline from the checkpoints in `folder`, in half precision."""
+    import diffusers
+
+    untyped: Any = diffusers
+    record = torch.load(folder / "diffusion.pt", weights_only=True, map_location="cpu")
+    text_encoder, tokenizer = text_encoder_of(guide, Captions(art).every_text())
+    unet, vae = build_unet(text_encoder.config.hidden_size), build_vae()
+    unet.load_state_dict(record["average"])
+    vae.load_state_dict(torch.load(folder / "vae.pt", weights_only=True, map_location="cpu")["vae"])
+    vae.register_to_config(scaling_factor=record["scale"])
+    pipeline = untyped.StableDiffusionPipeline(
+        vae, text_encoder, tokenizer, unet, untyped.DDIMScheduler(**NOISE), safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+    return pipeline.to(torch.float16)
