@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dreamsweep.errors import DreamsweepError
+from dreamsweep.weights.command import app as weights
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(weights, name="weights")
 
 
 class Device(StrEnum):

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from dreamsweep.errors import WeightsError
 from dreamsweep.spec import WeightsName
 from dreamsweep.starter.files import read_weights, write_weights
+from dreamsweep.weights import digest
+from dreamsweep.weights import paths as weights_of
+from dreamsweep.weights.safe import load_dalle_tensors
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Dvae:
 def load_dvae(weights: WeightsName, device: str) -> Dvae:
     """The dVAE by the name of its weights, frozen. Raises WeightsError when they are missing or damaged."""
     if weights == "published":
-        raise WeightsError("weights 'published': the published dVAE cannot be loaded yet; use 'starter', which ships with dreamsweep.")
+        return _load_published(device)
     tensors, metadata, sha256 = read_weights("starter-dvae")
     shape = DvaeShape(**json.loads(metadata["shape"]))
     networks = []
@@ -94,6 +97,25 @@ def load_dvae(weights: WeightsName, device: str) -> Dvae:
         sha256,
         device,
     )
+
+
+def _load_published(device: str) -> Dvae:
+    """OpenAI's: 8192 codes, 256 hidden channels. What their pictures usually look like is not known."""
+    paths = weights_of("dall-e")
+    encoder, decoder = (load_dalle_tensors(paths[f"{part}.pkl"]) for part in ("encoder", "decoder"))
+    try:
+        (n_init, codes), n_hid = decoder["blocks.input.w"].shape[:2], encoder["blocks.input.w"].shape[0]
+        networks = [build(DvaeShape(n_hid, n_init, codes)) for build in (build_encoder, build_decoder)]
+        for network, tensors in zip(networks, (encoder, decoder), strict=True):
+            network.load_state_dict(tensors)
+            network.eval().requires_grad_(False).to(device)
+    except (KeyError, RuntimeError, ValueError) as error:
+        told = str(error).split("\n")[0].rstrip(":.")
+        raise WeightsError(
+            f"weights 'dall-e': the files in {paths['encoder.pkl'].parent} are not an encoder and a decoder that belong together ({told}); "
+            "delete them and fetch them again."
+        ) from None
+    return Dvae(networks[0], networks[1], codes, None, None, digest("dall-e"), device)
 
 
 def save_dvae(path: Path, shape: DvaeShape, encoder: nn.Module, decoder: nn.Module, log_frequency: Tensor, shapes: Tensor) -> None:

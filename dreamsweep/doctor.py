@@ -75,11 +75,12 @@ def _starter_weights() -> Iterator[Finding]:
 
 
 def _published_weights() -> Iterator[Finding]:
-    from dreamsweep.perceptors.published import weights_cache
+    from dreamsweep.weights.cache import cache_folder
+    from dreamsweep.weights.registry import registry
 
-    folder = weights_cache() / "clip"
-    found = sorted(path.name for path in folder.glob("*.pt"))
-    told = ", ".join(found) if found else f"none yet in {folder}; fetched when a sweep first names one"
+    folder = cache_folder()
+    found = [name for name, model in registry().items() if all((folder / model.folder / file).is_file() for file in model.files)]
+    told = ", ".join(found) if found else f"none yet in {folder}; fetched when a sweep first names one, or by dreamsweep weights pull"
     yield Finding("published weights", told, ok=bool(found), needed=False)
 
 

@@ -1,20 +1,20 @@
-"""OpenAI's published CLIP models by name, through the `clip` package, which checks their SHA-256."""
+"""OpenAI's published CLIP models by name, in the `clip` package's own classes."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import URLError
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dreamsweep import weights
 from dreamsweep.errors import WeightsError
 from dreamsweep.perceptors.starter import embed_pictures
 from dreamsweep.perceptors.vocabulary import bpe
 from dreamsweep.torchvision_ops import declare_missing_ops
+from dreamsweep.weights.safe import load_clip_tensors
 
 if TYPE_CHECKING:
     from clip.model import CLIP
@@ -46,28 +46,25 @@ class PublishedPerceptor:
         return []
 
 
-def weights_cache() -> Path:
-    """Where published weights are kept: DREAMSWEEP_WEIGHTS, or ~/.cache/dreamsweep."""
-    return Path(os.environ.get("DREAMSWEEP_WEIGHTS", Path.home() / ".cache" / "dreamsweep"))
-
-
 def load_published(name: str, device: str) -> PublishedPerceptor:
-    """A published model, downloaded on first use. Raises WeightsError when it cannot be fetched or its SHA-256 is wrong."""
+    """A published model, downloaded on first use. Raises WeightsError when it cannot be fetched or is not what was published."""
+    (path,) = weights.paths(name).values()
+    return PublishedPerceptor(name, read_clip(path, device), weights.digest(name), device)
+
+
+def read_clip(path: Path, device: str) -> "CLIP":
+    """A CLIP from OpenAI's TorchScript archive or from a state dict; float32 on the CPU, else mostly float16, as `clip.load` has it.
+
+    Raises WeightsError when the file holds none.
+    """
+    tensors = load_clip_tensors(path)
     declare_missing_ops()
-    folder = weights_cache() / "clip"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import clip
-
-        url: str = clip.clip._MODELS[name]
-        path = folder / url.rsplit("/", 1)[1]
-        try:
-            model, _ = clip.load(name, device=device, jit=False, download_root=str(folder))
-        except (URLError, TimeoutError, ConnectionError) as error:
-            raise WeightsError(
-                f"weights {name!r}: {url} cannot be fetched ({getattr(error, 'reason', error)}); put the file at {path}, "
-                "or use 'starter-guide' and 'starter-judge', which ship with dreamsweep."
-            ) from None
-        except RuntimeError as error:
-            raise WeightsError(f"weights {name!r}: {path} is not what was published ({error}); delete it and try again.") from None
-    return PublishedPerceptor(name, model, url.split("/")[-2], device)
+        from clip.model import build_model
+    try:
+        model = build_model(tensors).to(device)
+    except (KeyError, RuntimeError, AssertionError) as error:
+        told = str(error).split("\n")[0].rstrip(":.")
+        raise WeightsError(f"weights {path}: it holds no CLIP ({told}); delete it and fetch what was published.") from None
+    return model.float() if device == "cpu" else model

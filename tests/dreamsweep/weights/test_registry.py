@@ -1,0 +1,85 @@
+"""The registry says what others say, and nothing that it cannot know."""
+
+import ast
+import importlib.util
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from dreamsweep.errors import WeightsError
+from dreamsweep.spec import InterpolationSpec
+from dreamsweep.weights.registry import HUB_SUFFIXES, find, registry
+
+
+def _constant(package: str, module: str, name: str) -> dict[str, str]:
+    """A dict that stands in a package's source, read without importing it (which takes seconds)."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip(f"{package} is not installed")
+    tree = ast.parse((Path(spec.submodule_search_locations[0]) / module).read_text(encoding="utf-8"))
+    found = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name]
+    return dict(ast.literal_eval(found[0]))
+
+
+@pytest.mark.usefixtures("cache")
+def test_clip_is_as_the_clip_package_has_it() -> None:
+    theirs = _constant("clip", "clip.py", "_MODELS")
+    ours = {name: model for name, model in registry().items() if model.folder == "clip"}
+    assert ours.keys() == theirs.keys()
+    for name, url in theirs.items():
+        ((file, told),) = ours[name].files.items()
+        assert told.url == url and told.sha256 == url.split("/")[-2] and file == url.split("/")[-1]
+
+
+@pytest.mark.usefixtures("cache")
+def test_biggan_is_as_its_package_has_it() -> None:
+    models, settings = (
+        _constant("pytorch_pretrained_biggan", "model.py", f"PRETRAINED_{kind}_ARCHIVE_MAP") for kind in ("MODEL", "CONFIG")
+    )
+    for name, url in models.items():
+        files = registry()[name].files
+        assert files["pytorch_model.bin"].url == url and files["config.json"].url == settings[name]
+
+
+@pytest.mark.usefixtures("cache")
+def test_from_hubs_nothing_that_could_be_a_pickle_is_taken() -> None:
+    hubs = [model for model in registry().values() if model.hub]
+    assert len(hubs) == 5
+    assert all(PurePosixPath(file.origin or name).suffix in HUB_SUFFIXES for model in hubs for name, file in model.files.items())
+    assert {InterpolationSpec().model} <= registry().keys()
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_wrong_name_is_told_what_it_may_have_meant() -> None:
+    with pytest.raises(WeightsError, match=r"weights 'ViT-B/33'.*'ViT-B/32'"):
+        find("ViT-B/33")
+    with pytest.raises(WeightsError, match=r"weights 'nonsense'.*RN50, RN101.*owner/name"):
+        find("nonsense")
+    assert find("someone/something") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "not YAML"),
+        ("a: {folder: a, files: {x.bin: {}}}", "x.bin needs a url"),
+        ("a: {folder: a, hub: b/c, files: {x.bin: {}}}", "from a hub only .safetensors"),
+        ("a: {folder: a, files: {../x.bin: {url: 'https://b.invalid/x'}}}", "should match pattern"),
+        ("a: {folder: /etc, files: {x.bin: {url: 'https://b.invalid/x'}}}", "a.folder"),
+        ("a: {folder: a, files: {x.bin: {url: 'https://b.invalid/x', sha256: beef}}}", "sha256"),
+    ],
+)
+@pytest.mark.usefixtures("cache")
+def test_a_registry_of_ones_own_is_checked(text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    monkeypatch.setenv("DREAMSWEEP_WEIGHTS_REGISTRY", str(path))
+    with pytest.raises(WeightsError, match=rf"weights registry .*own.yaml: .*{told}"):
+        registry()
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_registry_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMSWEEP_WEIGHTS_REGISTRY", "/nowhere/own.yaml")
+    with pytest.raises(WeightsError, match=r"own.yaml: it cannot be read"):
+        registry()
