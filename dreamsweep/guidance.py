@@ -23,6 +23,9 @@ NEGATIVE_STRENGTH = 0.3
 LOSS_SCALE = 10.0
 """Cosines are multiplied by this (the Aleph notebooks); it sets how the guide weighs against other losses."""
 
+WEIGHED_AT_ONCE = 16
+"""Pictures that a guide looks at together when it weighs many."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -83,16 +86,31 @@ class ClipGuide:
             """Names that mean about what the prompt means: no contrast."""
 
     def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
-        views = make_cutouts(pictures, self.spec, self.seeds, iteration, self.perceptor.resolution)
-        b, k = views.shape[:2]
-        embedded = self.perceptor.embed_pictures(views.flatten(0, 1)).unflatten(0, (b, k))
+        embedded = self._embed_views(pictures, self.seeds, iteration)
+        loss, similarity = self._loss(embedded)
+        return Guidance(loss, similarity.detach())
+
+    @torch.no_grad()
+    def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
+        """The loss that each of several pictures would have in each trial; all trials look through the same views."""
+        losses = []
+        for part in pictures.split(WEIGHED_AT_ONCE):
+            embedded = self._embed_views(part, [0] * len(part), 0)
+            losses += [self._loss(one.expand(len(self.seeds), *one.shape))[0] for one in embedded]
+        return torch.stack(losses)
+
+    def _embed_views(self, pictures: Tensor, seeds: Sequence[int], iteration: int) -> Float[Tensor, "b k d"]:
+        views = make_cutouts(pictures, self.spec, seeds, iteration, self.perceptor.resolution)
+        return self.perceptor.embed_pictures(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+
+    def _loss(self, embedded: Float[Tensor, "b k d"]) -> tuple[Float[Tensor, "b"], Float[Tensor, "b"]]:
+        """Loss and similarity of each trial."""
         similarity = self.targets.similarity(embedded)
         distance = spherical_distance(similarity) if self.spherical else -similarity
-        loss = distance.mean(1) + NEGATIVE_STRENGTH * self.targets.nearness_to_negatives(embedded).mean(1)
-        loss = LOSS_SCALE * loss
+        loss = LOSS_SCALE * (distance.mean(1) + NEGATIVE_STRENGTH * self.targets.nearness_to_negatives(embedded).mean(1))
         if self.bank is not None:
             loss = loss + self.spec.contrast * self._contrast(embedded, similarity)
-        return Guidance(loss, similarity.mean(1).detach())
+        return loss, similarity.mean(1)
 
     def _contrast(self, embedded: Tensor, similarity: Tensor, temperature: float = 20.0) -> Tensor:
         """Cross-entropy of the prompt against a bank of other things' names, `b`."""

@@ -36,6 +36,15 @@ class Guide(Protocol):
     def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance: ...
 
 
+@runtime_checkable
+class Chooser(Guide, Protocol):
+    """A guide that can also say, quickly, which of many pictures to start from."""
+
+    def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
+        """The loss that each picture would have in each trial of the batch."""
+        ...
+
+
 @dataclass(frozen=True)
 class Step:
     """A batch after one iteration, counted from 1."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamsweep.codes import Dvae, decode, encode_logits
 from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
-from dreamsweep.engines import Guide, State, Step
+from dreamsweep.engines import Chooser, Guide, State, Step
 from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
 from dreamsweep.spec import DalleSpec, Trial
@@ -71,7 +71,7 @@ class DalleEngine:
         noise = torch.stack([torch.randn((self.dvae.codes, side, side), generator=generator(t.seed, "codes")) for t in trials])
         if spec.init_image is not None:
             return self._near(read_picture(spec.init_image, spec.image_size)[None], noise)
-        if spec.start == "shape" and self.dvae.shapes is not None:
+        if spec.start == "shape" and self.dvae.shapes is not None and isinstance(guide, Chooser):
             return self._near(self._likeliest_shapes(trials, guide, self.dvae.shapes), noise)
         if spec.start == "mean" and self.dvae.log_frequency is not None:
             return noise * START_NOISE + self._prior_at(side).cpu()
@@ -82,12 +82,11 @@ class DalleEngine:
         named = encode_logits(self.dvae.encoder, pictures.to(self.dvae.device)).log_softmax(1).cpu()
         return noise * START_NOISE + named.clamp(min=LEAST_LOGIT)
 
-    def _likeliest_shapes(self, trials: Sequence[Trial], guide: Guide, shapes: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "b 3 h w"]:
+    def _likeliest_shapes(self, trials: Sequence[Trial], guide: Chooser, shapes: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "b 3 h w"]:
         """For each trial one of the three shapes that its guide finds nearest to the prompt; the seed says which."""
         size = (self.spec.image_size, self.spec.image_size)
         pictures = F.interpolate(shapes, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
-        losses = torch.stack([guide(p.expand(len(trials), *p.shape), 0).loss for p in pictures])  # n b
-        best = losses.topk(3, dim=0, largest=False).indices
+        best = guide.weigh(pictures).topk(3, dim=0, largest=False).indices  # 3 b
         picked = [int(torch.randint(3, (), generator=generator(t.seed, "shape"))) if t.seed else 0 for t in trials]
         return torch.stack([pictures[best[rank, i]] for i, rank in enumerate(picked)])
 

@@ -116,3 +116,14 @@ def test_a_judge_marks_the_whole_picture() -> None:
     judge = Judge(ColourPerceptor(), [a_trial(Prompt(text="red")), a_trial(Prompt(text="blue"))])
     marks, embedded = judge.mark(torch.cat([plain((0.9, 0.1, 0.1)), plain((0.9, 0.1, 0.1))]))
     assert marks[0] > 0.99 and marks[1] < 0 and embedded.shape == (2, 3)
+
+
+def test_weighing_many_pictures_is_looking_at_each() -> None:
+    trials = [a_trial(Prompt.model_validate(p), seed=0) for p in ("red", "blue", {"text": "green", "negatives": ["red"]})]
+    guide = ClipGuide(ColourPerceptor(), trials, ["grey", "white"])
+    pictures = torch.cat([plain(c) for c in ((1, 0, 0), (0, 0, 1), (0.2, 0.8, 0.1), (0.5, 0.5, 0.5))])
+    weighed = guide.weigh(pictures)
+    assert weighed.shape == (4, 3)
+    for picture, losses in zip(pictures, weighed, strict=True):
+        assert torch.allclose(guide(picture.expand(3, *picture.shape), 0).loss, losses, atol=1e-4)
+    assert weighed.argmin(0).tolist() == [0, 1, 2]
