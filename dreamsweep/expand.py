@@ -112,8 +112,8 @@ def prompts_for(engine: EngineSpec, sweep: Sweep) -> Iterator[Prompt]:
 
 def trials(sweep: Sweep) -> Iterator[Trial]:
     """Every trial of the sweep: engine by engine, prompt by prompt, seed by seed. Memory does not grow with their number."""
-    shared = (sweep.guide, sweep.judge, sweep.weights, sweep.snapshot_every, sweep.judge_every)
-    names = ("guide", "judge", "weights", "snapshot_every", "judge_every")
+    names = ("guide", "judge", "weights", "snapshot_every", "judge_every", "films")
+    shared = tuple(getattr(sweep, name) for name in names)
     fixed: dict[str, Any] = dict(zip(names, shared, strict=True))
     told = [canonical_json(value) for value in shared]
     for engine in engines(sweep):

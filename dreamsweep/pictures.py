@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -12,11 +13,12 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from dreamsweep.errors import SweepFileError
-from dreamsweep.spec import ImageFile
+from dreamsweep.spec import FilmFormat, ImageFile
 
 METADATA_KEY = "dreamsweep"
 """The text chunk of every PNG that holds its trial's spec as JSON."""
-FRAME_MILLISECONDS = 80
+FRAME_MILLISECONDS, LAST_MILLISECONDS = 80, 1000
+FILM_TYPES: dict[FilmFormat, str] = {"webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4"}
 
 
 def to_bytes(pictures: Float[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:
@@ -33,12 +35,31 @@ def png_bytes(picture: UInt8[Tensor, "3 h w"], spec_json: str) -> bytes:
     return out.getvalue()
 
 
-def film_bytes(frames: Sequence[UInt8[Tensor, "3 h w"]]) -> bytes:
-    """An endless animated WebP of the frames; the last one stays a second."""
+def film_bytes(frames: Sequence[UInt8[Tensor, "3 h w"]], kind: FilmFormat = "webp") -> bytes:
+    """The frames as a film that starts again for ever (MP4: plays once); the last one stays a second."""
     images = [_image(frame) for frame in frames]
-    durations = [FRAME_MILLISECONDS] * (len(images) - 1) + [1000]
+    if kind == "mp4":
+        return _mp4_bytes([*images, *images[-1:] * (LAST_MILLISECONDS // FRAME_MILLISECONDS)])
+    durations = [FRAME_MILLISECONDS] * (len(images) - 1) + [LAST_MILLISECONDS]
+    options = {"quality": 85, "method": 2} if kind == "webp" else {"disposal": 2}
     out = io.BytesIO()
-    images[0].save(out, "WEBP", save_all=True, append_images=images[1:], duration=durations, loop=0, quality=85, method=2)
+    images[0].save(out, kind, save_all=True, append_images=images[1:], duration=durations, loop=0, **options)
+    return out.getvalue()
+
+
+def _mp4_bytes(images: Sequence[Image.Image]) -> bytes:
+    """H.264 as every browser plays it: sides are made even by repeating the last row or column."""
+    import av
+
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as film:
+        stream = film.add_stream("libx264", rate=Fraction(1000, FRAME_MILLISECONDS), options={"crf": "18", "threads": "1"})
+        stream.width, stream.height = (side + side % 2 for side in images[0].size)
+        stream.pix_fmt = "yuv420p"
+        for image in images:
+            array = np.pad(np.asarray(image), ((0, image.height % 2), (0, image.width % 2), (0, 0)), mode="edge")
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
+        film.mux(stream.encode())
     return out.getvalue()
 
 

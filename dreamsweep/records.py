@@ -54,7 +54,7 @@ def trial_records(
                 best_iteration=int(log.best_iteration[index]) if len(marked) else None,
                 final_uri=store.uri_of(f"{folder}/final.png"),
                 best_uri=store.uri_of(f"{folder}/best.png"),
-                film_uri=store.uri_of(f"{folder}/film.webp"),
+                film_uri=store.uri_of(f"{folder}/film.{trial.films[0]}"),
                 svg_uri=store.uri_of(f"{folder}/strokes.svg") if with_svg else None,
                 embedding=log.embedding[index].tolist(),
                 picture_sha256=pixels_sha256(log.final[index]),

@@ -18,7 +18,7 @@ from dreamsweep.expand import Shard, snapshots_every
 from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.pictures import decode_png, film_bytes, png_bytes, strip
+from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, png_bytes, strip
 from dreamsweep.records import trial_records
 from dreamsweep.spec import GuidedSpec, InterpolationSpec, Trial
 from dreamsweep.store import Store
@@ -120,7 +120,8 @@ class _Run:
             self.store.write(self._picture_key(trial, "final.png"), png_bytes(self.log.final[index], told), "image/png")
             self.store.write(self._picture_key(trial, "best.png"), png_bytes(self.log.best[index], told), "image/png")
             frames = self._film(index)
-            self.store.write(self._picture_key(trial, "film.webp"), film_bytes(frames), "image/webp")
+            for kind in trial.films:
+                self.store.write(self._picture_key(trial, f"film.{kind}"), film_bytes(frames, kind), FILM_TYPES[kind])
             if isinstance(trial.engine, InterpolationSpec):
                 self.store.write(self._picture_key(trial, "strip.png"), png_bytes(strip(frames), told), "image/png")
             if self.svg:

@@ -5,13 +5,14 @@ import io
 import json
 from pathlib import Path
 
+import av
 import pytest
 import torch
 from PIL import Image
 
 from dreamsweep.errors import SweepFileError
 from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, pixels_sha256, png_bytes, read_picture, strip, to_bytes
-from dreamsweep.spec import ImageFile
+from dreamsweep.spec import FilmFormat, ImageFile
 
 
 def picture(seed: int = 0) -> torch.Tensor:
@@ -30,9 +31,18 @@ def test_bytes_are_rounded_and_what_is_no_number_is_black() -> None:
     assert to_bytes(values)[0, 0, 0].tolist() == [0, 255, 128, 255, 0, 0]
 
 
-def test_a_film_has_every_frame() -> None:
-    film = Image.open(io.BytesIO(film_bytes([picture(seed) for seed in range(5)])))
-    assert film.n_frames == 5 and film.size == (16, 24)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("kind", ["webp", "gif"])
+def test_a_film_has_every_frame(kind: FilmFormat) -> None:
+    film = Image.open(io.BytesIO(film_bytes([picture(seed) for seed in range(5)], kind)))
+    assert film.n_frames == 5 and film.size == (16, 24) and film.info["loop"] == 0  # type: ignore[attr-defined]
+
+
+def test_an_mp4_has_every_frame_and_stays_a_second_on_the_last() -> None:
+    plain = [torch.full((3, 25, 17), value, dtype=torch.uint8) for value in (0, 128, 255)]  # odd sides
+    with av.open(io.BytesIO(film_bytes(plain, "mp4"))) as film:
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(frames) == 3 + 12 and frames[0].shape == (26, 18, 3)
+    assert [round(float(frame.mean())) for frame in frames[:3]] == pytest.approx([0, 128, 255], abs=3)
 
 
 def test_the_digest_is_of_size_and_pixels() -> None:
