@@ -35,7 +35,9 @@ class ClipRun:
     """How one perceptor is trained; everything that decides its weights, given the art and torch's version."""
 
     seed: int
-    steps: int = 2600
+    steps: int = 9000
+    restart: tuple[int, float] | None = None
+    """A step, and the share of the learning rate that a second cosine falls from: how a run that has ended is gone on with."""
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     bank_from: float = 0.25
@@ -151,7 +153,7 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
     forgotten = (torch.rand(tokens.shape, generator=rng) < 0.03) & (tokens > 0) & (tokens < len(vocabulary) - 2)
     tokens = tokens.masked_fill(forgotten, UNKNOWN)
     for group in state.optimizer.param_groups:
-        group["lr"] = run.learning_rate * _schedule(state.step, run.steps)
+        group["lr"] = run.learning_rate * learning_rate_share(state.step, run)
     state.model.train()
     with torch.autocast("cpu", torch.bfloat16):
         texts = F.normalize(state.model.encode_text(tokens).float(), dim=1)
@@ -242,8 +244,12 @@ def _own(log_share: Tensor) -> Tensor:
     return torch.stack([log_share[index, index + k * BATCH_NAMES] for k in range(PICTURES_A_NAME)])
 
 
-def _schedule(step: int, steps: int) -> float:
-    return min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / steps))
+def learning_rate_share(step: int, run: ClipRun) -> float:
+    """A cosine with warm-up, or the second one (Loshchilov & Hutter, SGDR, 2017)."""
+    if run.restart and step >= run.restart[0]:
+        begun, peak = run.restart
+        return peak * 0.5 * (1 + math.cos(math.pi * (step - begun) / (run.steps - begun)))
+    return min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / run.steps))
 
 
 class HeldOut:

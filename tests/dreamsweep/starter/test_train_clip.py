@@ -9,7 +9,7 @@ import torch
 from dreamsweep.perceptors.vocabulary import Vocabulary
 from dreamsweep.starter import train_clip
 from dreamsweep.starter.captions import Captions
-from dreamsweep.starter.train_clip import ClipRun, HeldOut, TrainState, retrieval_among
+from dreamsweep.starter.train_clip import ClipRun, HeldOut, TrainState, learning_rate_share, retrieval_among
 from tests.dreamsweep.starter.made_art import CLIP, made_art, small_clip
 
 __all__ = ["small_clip"]
@@ -85,3 +85,9 @@ def test_held_out_styles_are_never_trained_on() -> None:
     trained = {ART.styles[i] for i in ART.style_of[ART.of_styles("train")]}
     assert trained.isdisjoint({"twemoji", "openmoji"}) and len(trained) == 8
     assert len(HeldOut(ART, "twemoji", 32).names) == len(ART.names)
+
+
+def test_the_learning_rate_falls_and_can_start_again() -> None:
+    run = ClipRun(seed=0, steps=9000, restart=(7000, 0.4))
+    assert learning_rate_share(0, run) < 0.01 and learning_rate_share(4500, run) == pytest.approx(0.5)
+    assert learning_rate_share(7000, run) == pytest.approx(0.4) and learning_rate_share(8999, run) < 1e-5
