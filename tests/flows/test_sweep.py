@@ -52,6 +52,18 @@ def test_a_sweep_is_made_published_and_summed_up(store: Store) -> None:
     assert parse_sweep(yaml.safe_load(store.read("t/sweep.yaml")), Path("/"), "again") == asked(store).sweep
 
 
+def test_an_s3_server_and_a_folder_hold_the_same_manifest_and_pictures(store: Store, s3_bucket: str) -> None:
+    remote = open_store(f"s3://{s3_bucket}/nightly")
+    assert sweep(asked(store)) == sweep(asked(remote))
+    assert store.read("t/manifest.json") == remote.read("t/manifest.json")
+    pictures = [key for key in store.keys("t/pictures/") if key.endswith((".png", ".svg"))]
+    assert pictures == [key for key in remote.keys("t/pictures/") if key.endswith((".png", ".svg"))] and len(pictures) > 8
+    for key in pictures:
+        assert store.read(key) == remote.read(key), key
+    counted = "SELECT count(*) AS n, count(DISTINCT trial_id) AS t, max(iteration) AS i FROM scores"
+    assert query(store, counted).to_pylist() == query(remote, counted).to_pylist() == [{"n": 16, "t": 4, "i": 4}]
+
+
 def test_a_rerun_makes_only_what_is_missing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     first = sweep(asked(store, prompts=["a red heart"]))
     made: list[int] = []
