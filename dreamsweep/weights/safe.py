@@ -1,24 +1,31 @@
 """Weights without the code that may come with them: every reader here gives tensors, and runs nothing that a file says.
 
-A pickle is a program. `torch.load(weights_only=True)` reads one with an allow-list instead: tensors and plain containers, and, for
-DALL-E's pickled modules, the classes of `_dalle_classes`. Even those modules are only looked at: their tensors go into modules built
-afresh, so that what old pickles lack (`Upsample.recompute_scale_factor`) or might bring along does not matter.
+A pickle is a program. `torch.load(weights_only=True)` reads one with an allow-list instead: tensors and plain containers. DALL-E's
+files are whole modules; of those the classes of `DALLE_CLASSES` may be named, and each is read as an empty `bag` in place of the class.
+So nothing of an old pickle runs, and what it lacks (`Upsample.recompute_scale_factor`) does not matter: only its tensors are taken.
 """
 
 import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from dreamsweep.errors import WeightsError
+
+DALLE_CLASSES = (
+    *("dall_e.encoder.Encoder", "dall_e.encoder.EncoderBlock", "dall_e.decoder.Decoder", "dall_e.decoder.DecoderBlock"),
+    *("dall_e.utils.Conv2d", "torch.nn.modules.container.Sequential", "torch.nn.modules.linear.Identity"),
+    *("torch.nn.modules.activation.ReLU", "torch.nn.modules.pooling.MaxPool2d", "torch.nn.modules.upsampling.Upsample"),
+)
+"""All that the published encoder and decoder are made of, tensors and containers aside."""
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -28,7 +35,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"weights {path}: it cannot be read as safetensors ({error}); delete it and fetch it again.") from None
-    found = _load(path, ())
+    found = _load(path, [])
     if isinstance(found, dict) and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()):
         return dict(found)
     raise WeightsError(f"weights {path}: it holds {_kind(found)}, not a state dict of tensors; delete it and fetch what was published.")
@@ -50,41 +57,53 @@ def load_clip_tensors(path: Path) -> dict[str, Tensor]:
 
 def load_dalle_tensors(path: Path) -> dict[str, Tensor]:
     """The state dict of a pickled `dall_e.Encoder` or `dall_e.Decoder`."""
-    found = _load(path, _dalle_classes())
-    if not isinstance(found, nn.Module):
+    bag = type("bag", (), {})
+    found = _load(path, [(bag, name) for name in DALLE_CLASSES])
+    if not isinstance(found, bag):
         raise WeightsError(f"weights {path}: it holds {_kind(found)}, not a pickled module; delete it and fetch what was published.")
     try:
-        return dict(found.state_dict())
-    except (AttributeError, TypeError) as error:
-        raise WeightsError(f"weights {path}: the module in it is not whole ({error}); delete it and fetch it again.") from None
+        return dict(_tensors_of(found, ""))
+    except (AttributeError, TypeError, RecursionError):
+        raise WeightsError(f"weights {path}: the module in it is not whole; delete it and fetch it again.") from None
 
 
-def _dalle_classes() -> tuple[type, ...]:
-    """All that the published encoder and decoder are made of, tensors and containers aside."""
-    from dall_e import Decoder, Encoder
-    from dall_e.decoder import DecoderBlock
-    from dall_e.encoder import EncoderBlock
-    from dall_e.utils import Conv2d
+def _tensors_of(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """What `state_dict` would give of a module, read off its attributes."""
+    for name, value in {**module._parameters, **module._buffers}.items():
+        if isinstance(value, Tensor):
+            yield prefix + name, value.detach()
+    for name, inner in module._modules.items():
+        yield from _tensors_of(inner, f"{prefix}{name}.")
 
-    return (Encoder, EncoderBlock, Decoder, DecoderBlock, Conv2d, nn.Sequential, nn.Identity, nn.ReLU, nn.MaxPool2d, nn.Upsample)
 
-
-def _load(path: Path, classes: Sequence[type | Callable[..., Any]]) -> Any:
-    """Unpickles with torch's restricted reader: tensors, plain containers, and these classes."""
+def _load(path: Path, allowed: list[tuple[type, str]]) -> Any:
+    """Unpickles with torch's restricted reader: tensors, plain containers, and a class of ours in place of each name."""
     try:
-        with torch.serialization.safe_globals(list(classes)), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old files: typed storages, sources that have changed
+        with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old files have typed storages
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if wanted:
-            raise WeightsError(
-                f"weights {path}: it wants to run {wanted[1]} when it is read, which nothing that was published does, and was stopped; "
-                "delete it, and fetch it again from a place that you trust."
-            ) from None
-        raise WeightsError(f"weights {path}: it is no pickle of tensors ({_first_line(error)}); delete it and fetch it again.") from None
+        raise _refusal(path, str(error)) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise WeightsError(f"weights {path}: it is damaged ({_first_line(error)}); delete it and fetch it again.") from None
+
+
+def _refusal(path: Path, told: str) -> WeightsError:
+    """Why torch's restricted reader stopped, in a sentence."""
+    wanted = re.search(r"GLOBAL ([\w.]+)", told)
+    if wanted:
+        return WeightsError(
+            f"weights {path}: it wants to run {wanted[1]} when it is read, which nothing that was published does, and was stopped; "
+            "delete it, and fetch it again from a place that you trust."
+        )
+    if "Only persistent_load of storage" in told:
+        return WeightsError(
+            f"weights {path}: it is a whole module as torch saved it before 1.6, with its source, which cannot be read safely; "
+            "where nothing can come to harm, load it and save it again with a newer torch."
+        )
+    inner = re.search(r"WeightsUnpickler error: ([^\n]+)", told)
+    reason = inner[1].rstrip(". ") if inner else "torch refuses it"
+    return WeightsError(f"weights {path}: it is no pickle of tensors ({reason}); delete it and fetch it again.")
 
 
 def _is_archive(path: Path) -> bool:

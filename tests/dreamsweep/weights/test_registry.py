@@ -13,12 +13,16 @@ from dreamsweep.weights.registry import HUB_SUFFIXES, find, registry
 
 def _constant(package: str, module: str, name: str) -> dict[str, str]:
     """A dict that stands in a package's source, read without importing it (which takes seconds)."""
+    tree = ast.parse((_folder_of(package) / module).read_text(encoding="utf-8"))
+    found = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name]
+    return dict(ast.literal_eval(found[0]))
+
+
+def _folder_of(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         pytest.skip(f"{package} is not installed")
-    tree = ast.parse((Path(spec.submodule_search_locations[0]) / module).read_text(encoding="utf-8"))
-    found = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name]
-    return dict(ast.literal_eval(found[0]))
+    return Path(spec.submodule_search_locations[0])
 
 
 @pytest.mark.usefixtures("cache")
@@ -47,6 +51,46 @@ def test_from_hubs_nothing_that_could_be_a_pickle_is_taken() -> None:
     assert len(hubs) == 5
     assert all(PurePosixPath(file.origin or name).suffix in HUB_SUFFIXES for model in hubs for name, file in model.files.items())
     assert {InterpolationSpec().model} <= registry().keys()
+
+
+PIPELINES = {
+    "stable-diffusion-1.5": "pipelines/stable_diffusion/pipeline_stable_diffusion.py",
+    "stable-diffusion-2.1": "pipelines/stable_diffusion/pipeline_stable_diffusion.py",
+    "stable-diffusion-xl": "pipelines/stable_diffusion_xl/pipeline_stable_diffusion_xl.py",
+    "karlo": "pipelines/deprecated/unclip/pipeline_unclip.py",
+}
+NOT_NEEDED = (
+    "self",
+    "safety_checker",
+    "feature_extractor",
+    "image_encoder",
+    "requires_safety_checker",
+    "force_zeros_for_empty_prompt",
+    "add_watermarker",
+)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.usefixtures("cache")
+def test_hub_files_are_those_that_the_pipeline_of_diffusers_is_made_of(name: str) -> None:
+    tree = ast.parse((_folder_of("diffusers") / PIPELINES[name]).read_text(encoding="utf-8"))
+    pipeline = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Pipeline"))
+    made_of = next(node for node in pipeline.body if isinstance(node, ast.FunctionDef) and node.name == "__init__").args.args
+    wanted = {"model_index.json"}
+    for part in made_of:
+        kind = ast.unparse(part.annotation) if part.annotation else ""
+        if part.arg not in NOT_NEEDED:
+            wanted |= {f"{part.arg}/{file}" for file in _files_of(kind)}
+    assert registry()[name].files.keys() == wanted
+
+
+def _files_of(kind: str) -> tuple[str, ...]:
+    """What diffusers and transformers keep of a part of this class."""
+    if "Tokenizer" in kind:
+        return ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json")
+    if "Scheduler" in kind:
+        return ("scheduler_config.json",)
+    return ("config.json", "model.safetensors" if kind.startswith("CLIP") else "diffusion_pytorch_model.safetensors")
 
 
 @pytest.mark.usefixtures("cache")

@@ -1,0 +1,106 @@
+"""Weights are read, and nothing that comes with them is run."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from dreamsweep import weights
+from dreamsweep.errors import WeightsError
+from dreamsweep.weights.safe import load_clip_tensors, load_dalle_tensors
+from tests.dreamsweep.weights.made_models import Trap, a_state, clip_archive, old_dalle, saved, tiny_clip, trapped_module
+
+
+def written(folder: Path, content: bytes, name: str = "a.bin") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_state_dict_of_either_age(legacy: bool, tmp_path: Path) -> None:
+    found = weights.load_tensors(written(tmp_path, saved(a_state(), legacy)))
+    assert found.keys() == a_state().keys() and all(torch.equal(found[key], value) for key, value in a_state().items())
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    save_file(a_state(), tmp_path / "a.safetensors")
+    assert weights.load_tensors(tmp_path / "a.safetensors").keys() == a_state().keys()
+    with pytest.raises(WeightsError, match=r"a.safetensors: it cannot be read as safetensors"):
+        weights.load_tensors(written(tmp_path, b"no such thing", "a.safetensors"))
+
+
+@pytest.mark.parametrize("vision", ["vit", "resnet"])
+def test_a_clip_archive_and_a_clip_state_dict_hold_the_same(vision: str, tmp_path: Path) -> None:
+    model = tiny_clip(vision, vocabulary=8)
+    state = {key: value.half() for key, value in model.state_dict().items()}
+    plain = load_clip_tensors(written(tmp_path, saved(state), "plain.pt"))
+    archive = load_clip_tensors(written(tmp_path, clip_archive(model), "archive.pt"))
+    assert archive.keys() - plain.keys() == {"input_resolution", "context_length", "vocab_size"}
+    assert all(torch.equal(archive[key], value) for key, value in plain.items() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_pickled_module_gives_its_tensors(part: str, tmp_path: Path) -> None:
+    module = old_dalle(part)
+    found = load_dalle_tensors(written(tmp_path, saved(module)))
+    assert list(found) == list(module.state_dict()) and len(found) > 30
+    assert all(torch.equal(found[key], value) for key, value in module.named_parameters())
+
+
+def test_a_module_with_its_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"a.bin: it is a whole module as torch saved it before 1.6"):
+        load_dalle_tensors(written(tmp_path, saved(old_dalle("encoder"), legacy=True)))
+
+
+def test_a_module_of_other_classes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"wants to run torch.nn.modules.linear.Linear"):
+        load_dalle_tensors(written(tmp_path, saved(torch.nn.Linear(2, 2))))
+
+
+@pytest.mark.parametrize("read", [weights.load_tensors, load_clip_tensors, load_dalle_tensors])
+@pytest.mark.parametrize("kind", ["plain pickle", "torch, new", "torch, old", "a module", "a state dict"])
+def test_a_malicious_pickle_does_not_run(kind: str, read: Callable[[Path], object], tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    content = {
+        "plain pickle": lambda: pickle.dumps(Trap(mark), protocol=2),
+        "torch, new": lambda: saved(Trap(mark)),
+        "torch, old": lambda: saved(Trap(mark), legacy=True),
+        "a module": lambda: saved(trapped_module(mark)),
+        "a state dict": lambda: saved({**a_state(), "trap": Trap(mark)}),
+    }[kind]()
+    with pytest.raises(WeightsError) as caught:
+        read(written(tmp_path, content))
+    assert not mark.exists()
+    told = str(caught.value)
+    stopped = {"plain pickle": ": it", "a module": "wants to run "}.get(kind, "wants to run posix.system")
+    assert stopped in told
+    assert told.count("\n") == 0 and str(tmp_path / "a.bin") in told
+
+
+def test_the_trap_would_have_run(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Trap(tmp_path / "it-ran")))
+    assert (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no such thing", b"PK\x03\x04 half a zip"])
+@pytest.mark.parametrize("read", [weights.load_tensors, load_clip_tensors, load_dalle_tensors])
+def test_what_is_no_weights_at_all(read: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"a.bin: it (is|holds|cannot).*fetch"):
+        read(written(tmp_path, content))
+
+
+def test_a_cut_archive(tmp_path: Path) -> None:
+    path = written(tmp_path, clip_archive(tiny_clip(vocabulary=8))[:-2000])
+    with pytest.raises(WeightsError, match=r"a.bin: it"):
+        load_clip_tensors(path)
+
+
+def test_what_is_something_else(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="it holds a list, not a state dict"):
+        weights.load_tensors(written(tmp_path, saved([1, 2])))
+    with pytest.raises(WeightsError, match="it holds a dict, not a pickled module"):
+        load_dalle_tensors(written(tmp_path, saved(a_state())))
