@@ -12,6 +12,7 @@ from dreamsweep.errors import StoreError
 from dreamsweep.query import query
 from dreamsweep.spec import ENGINES
 from dreamsweep.store import Store
+from dreamsweep.tables import engine_column
 
 MAX_COLUMNS = 12
 MAX_TILES = 160
@@ -47,7 +48,7 @@ def contact_sheet(store: Store, sweep: str) -> bytes:
     return out.getvalue()
 
 
-_COLUMNS = ("trial_id", "prompt", "engine", *ENGINES, "seed", "judge_best", "guide_best", "status", "best_uri")
+_COLUMNS = ("trial_id", "prompt", "engine", *map(engine_column, ENGINES), "seed", "judge_best", "guide_best", "status", "best_uri")
 
 
 def _choose(sweep: str, rows: Sequence[dict[str, Any]]) -> Sheet:
@@ -86,7 +87,7 @@ def _mark(row: dict[str, Any]) -> float:
 
 
 def _variant(row: dict[str, Any]) -> Variant:
-    settings = row[row["engine"]] or {}
+    settings = row[engine_column(row["engine"])] or {}
     return row["engine"], " ".join(f"{name}={_plain(value)}" for name, value in sorted(settings.items())), row["seed"]
 
 
@@ -98,7 +99,7 @@ def _plain(value: Any) -> str:
 
 def _labels(variants: Sequence[Variant], rows: Sequence[dict[str, Any]]) -> list[str]:
     """A column's heading: the engine, and only those settings in which columns differ."""
-    settings = {_variant(row): {k: _plain(v) for k, v in (row[row["engine"]] or {}).items()} for row in rows}
+    settings = {_variant(row): {k: _plain(v) for k, v in (row[engine_column(row["engine"])] or {}).items()} for row in rows}
     seeds = {seed for _, _, seed in settings}
     values: dict[tuple[str, str], set[str]] = {}
     for (engine, _, _), found in settings.items():

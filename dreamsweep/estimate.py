@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from dreamsweep.expand import Plan, engines
-from dreamsweep.spec import DalleSpec, EngineSpec, InterpolationSpec, StrokesSpec, Sweep
+from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, InterpolationSpec, StrokesSpec, Sweep
 
 CUTOUT_SECONDS = 0.0022
 """One cutout, seen by the starter guide, forward and backward."""
@@ -16,8 +16,12 @@ def seconds_an_iteration(spec: EngineSpec) -> float:
             return 0.05 * (spec.image_size / 128) ** 2 + CUTOUT_SECONDS * spec.cutouts
         case StrokesSpec():
             return 0.12 * (spec.canvas / 224) ** 2 * (spec.num_paths / 256) + CUTOUT_SECONDS * spec.cutouts
+        case BigSleepSpec():
+            return 0.03 * (spec.image_size / 128) ** 2 + CUTOUT_SECONDS * spec.cutouts * spec.accumulate
         case InterpolationSpec():
             return 0.012 * spec.steps * ((spec.image_size or 128) / 128) ** 2
+        case GuidedDiffusionSpec():
+            return 0.08 * ((spec.image_size or 128) / 128) ** 2 + CUTOUT_SECONDS * spec.cutouts
         case _:
             assert_never(spec)
 

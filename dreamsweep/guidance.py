@@ -3,26 +3,27 @@
 One letter, one meaning: b trials, k cutouts, d embedding, r what a perceptor sees.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.cutouts import draw_views, make_cutouts
 from dreamsweep.engines import Guidance, Guide
 from dreamsweep.engines.interpolation import place
 from dreamsweep.perceptors import Perceptor
-from dreamsweep.randomness import generator
-from dreamsweep.spec import DalleSpec, GuidedEngineSpec, GuidedSpec, InterpolationSpec, Prompt, StrokesSpec, Trial
+from dreamsweep.spec import DalleSpec, InterpolationSpec, Prompt, SteeredSpec, Trial
 
 NEGATIVE_STRENGTH = 0.3
 """A negative of weight 1 pushes with this share of a prompt's pull (CLIPDraw, 2021, §3)."""
 LOSS_SCALE = 10.0
 """Cosines are multiplied by this (the Aleph notebooks); it sets how the guide weighs against other losses."""
-
+VIEW_PIXELS = {"cpu": 16 * 224 * 224, "cuda": 256 * 224 * 224}
+"""Pixels of cutouts that a perceptor sees at once, by kind of device: more are seen a part at a time, which bounds the memory."""
 WEIGHED_AT_ONCE = 16
 """Pictures that a guide looks at together when it weighs many."""
 
@@ -75,7 +76,7 @@ class ClipGuide:
         self.perceptor = perceptor
         self.seeds = [trial.seed for trial in trials]
         spec = trials[0].engine
-        assert isinstance(spec, GuidedSpec)
+        assert isinstance(spec, SteeredSpec)
         self.spec = spec
         self.targets = embed_prompts(perceptor, [trial.prompt for trial in trials])
         self.spherical = isinstance(self.spec, DalleSpec) and self.spec.loss == "spherical"
@@ -86,22 +87,25 @@ class ClipGuide:
             """Names that mean about what the prompt means: no contrast."""
 
     def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
-        embedded = self._embed_views(pictures, self.seeds, iteration)
-        loss, similarity = self._loss(embedded)
-        return Guidance(loss, similarity.detach())
+        r = self.perceptor.resolution
+        views = draw_views(self.spec, self.seeds, iteration, r, pictures.shape[-1])
+        budget = VIEW_PIXELS.get(pictures.device.type, VIEW_PIXELS["cpu"]) // (r * r * len(pictures))
+        return by_parts(
+            lambda seen, some: self._loss(self._embed(views.of(seen, some))), pictures, len(views), max(1, min(self.spec.cutouts, budget))
+        )
 
     @torch.no_grad()
     def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
         """The loss that each of several pictures would have in each trial; all trials look through the same views."""
         losses = []
         for part in pictures.split(WEIGHED_AT_ONCE):
-            embedded = self._embed_views(part, [0] * len(part), 0)
+            embedded = self._embed(make_cutouts(part, self.spec, [0] * len(part), 0, self.perceptor.resolution))
             losses += [self._loss(one.expand(len(self.seeds), *one.shape))[0] for one in embedded]
         return torch.stack(losses)
 
-    def _embed_views(self, pictures: Tensor, seeds: Sequence[int], iteration: int) -> Float[Tensor, "b k d"]:
-        views = make_cutouts(pictures, self.spec, seeds, iteration, self.perceptor.resolution)
-        return self.perceptor.embed_pictures(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+    def _embed(self, views: Float[Tensor, "b k 3 r r"]) -> Float[Tensor, "b k d"]:
+        embedded: Tensor = self.perceptor.embed_pictures(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+        return embedded
 
     def _loss(self, embedded: Float[Tensor, "b k d"]) -> tuple[Float[Tensor, "b"], Float[Tensor, "b"]]:
         """Loss and similarity of each trial."""
@@ -118,6 +122,49 @@ class ClipGuide:
         others = torch.einsum("bkd,nd->bkn", embedded, self.bank).masked_fill(self.too_like[:, None], -1.0)
         logits = temperature * torch.cat([similarity[..., None], others], 2)
         return -logits.log_softmax(2)[..., 0].mean(1)
+
+
+def by_parts(
+    look: Callable[[Tensor, slice], tuple[Tensor, Tensor]], pictures: Float[Tensor, "b 3 h w"], count: int, at_once: int
+) -> Guidance:
+    """The mean of the loss and the similarity, `b` each, of `count` views, `at_once` of them seen at a time.
+
+    Each part goes back to the pictures before the next one is looked at: no more than one part's activations are ever held. The
+    loss's gradient is the same as if all had been seen at once.
+    """
+    wanted = torch.is_grad_enabled() and pictures.requires_grad
+    seen = pictures.detach().requires_grad_(wanted)
+    loss = similarity = pictures.new_zeros(len(pictures))
+    gradient = torch.zeros_like(seen)
+    for start in range(0, count, at_once):
+        some = slice(start, min(start + at_once, count))
+        share = (some.stop - start) / count
+        part, near = look(seen, some)
+        if wanted:
+            gradient += share * torch.autograd.grad(part.sum(), seen)[0]  # a picture's loss looks at no other picture
+        loss, similarity = loss + share * part.detach(), similarity + share * near.detach()
+    if wanted:
+        loss = _WithGradient.apply(pictures, loss, gradient)  # type: ignore[no-untyped-call]
+    return Guidance(loss, similarity)
+
+
+class _WithGradient(torch.autograd.Function):
+    """A loss `b` of pictures whose gradient, `b 3 h w`, is known already."""
+
+    @staticmethod
+    def forward(ctx: Any, pictures: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, weight: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * weight[:, None, None, None], None, None
+
+
+def shrink(pictures: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 r r"]:
+    """Whole pictures as a perceptor sees them."""
+    return F.interpolate(pictures, size=(side, side), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
 
 
 def spherical_distance(cosine: Tensor) -> Tensor:
@@ -167,9 +214,7 @@ class Judge:
     @torch.no_grad()
     def embed(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
         """Unit embeddings of whole pictures."""
-        r = self.perceptor.resolution
-        seen = F.interpolate(pictures, size=(r, r), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-        return self.perceptor.embed_pictures(seen)
+        return self.perceptor.embed_pictures(shrink(pictures, self.perceptor.resolution))
 
     @torch.no_grad()
     def mark(self, pictures: Float[Tensor, "b 3 h w"], iteration: int | None = None) -> tuple[Float[Tensor, "b"], Float[Tensor, "b d"]]:
@@ -194,73 +239,8 @@ class Onlooker:
 def make_guide(perceptor: Perceptor, trials: Sequence[Trial]) -> Guide:
     """What guides a batch of trials, or looks on, as their engine wants it."""
     spec = trials[0].engine
-    if not isinstance(spec, GuidedSpec):
+    if not isinstance(spec, SteeredSpec):
         return Onlooker(perceptor, trials)
     from dreamsweep.starter.files import thing_names
 
     return ClipGuide(perceptor, trials, thing_names() if spec.contrast else ())
-
-
-def make_cutouts(pictures: Tensor, spec: GuidedEngineSpec, seeds: Sequence[int], iteration: int, side: int) -> Float[Tensor, "b k 3 r r"]:
-    """Seeded views of each picture as the perceptor sees them: one sampling for the whole batch, white outside."""
-    homographies, noise = zip(*(_draw_views(spec, seed, iteration, side) for seed in seeds), strict=True)
-    b, _, h, w = pictures.shape
-    k = spec.cutouts
-    finer = max(1, min(4, round(max(h, w) / side)))  # sample finer and average: a bare bilinear sample would alias
-    grid = homography_grid(torch.stack(homographies).flatten(0, 1), side * finer).to(pictures)  # b·k r r 2
-    ink = (1 - pictures)[:, None].expand(b, k, *pictures.shape[1:]).flatten(0, 1)
-    views = 1 - F.avg_pool2d(F.grid_sample(ink, grid, align_corners=False), finer)
-    return (views.unflatten(0, (b, k)) + torch.stack(noise).to(pictures)).clamp(0, 1)  # type: ignore[no-any-return]
-
-
-def _draw_views(spec: GuidedEngineSpec, seed: int, iteration: int, side: int) -> tuple[Tensor, Tensor]:
-    """One trial's views in one iteration: homographies `k 3 3` from view to picture, and noise `k 3 r r` (or zeros `k 1 1 1`)."""
-    rng = generator(seed, "cutouts", iteration)
-    match spec:
-        case DalleSpec():
-            share = (torch.randn(spec.cutouts, generator=rng) * spec.cutout_std + spec.cutout_mean).clamp(spec.cutout_min, spec.cutout_max)
-            angle = (torch.rand(spec.cutouts, generator=rng) * 2 - 1) * math.radians(spec.rotation)
-            matrices = crops(share, angle, rng)
-            return matrices, torch.randn(spec.cutouts, 3, side, side, generator=rng) * spec.noise
-        case StrokesSpec():
-            share = torch.rand(spec.cutouts, generator=rng).mul(0.2).add(0.7).sqrt()  # RandomResizedCrop(.7, .9) is of the area
-            matrices = perspectives(spec.cutouts, 0.5, rng) @ crops(share, torch.zeros(spec.cutouts), rng)
-            return matrices, torch.zeros(spec.cutouts, 1, 1, 1)
-
-
-def crops(share: Tensor, angle: Tensor, rng: torch.Generator) -> Float[Tensor, "k 3 3"]:
-    """Square crops of side `share` (`k`), turned by `angle` (`k`, radians), placed uniformly inside the picture."""
-    k = len(share)
-    offset = (torch.rand(k, 2, generator=rng) * 2 - 1) * (1 - share)[:, None]
-    cos, sin = torch.cos(angle) * share, torch.sin(angle) * share
-    matrix = torch.zeros(k, 3, 3)
-    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = cos, -sin, sin, cos
-    matrix[:, :2, 2], matrix[:, 2, 2] = offset, 1.0
-    return matrix
-
-
-def perspectives(k: int, distortion: float, rng: torch.Generator) -> Float[Tensor, "k 3 3"]:
-    """Random perspectives: each corner of the picture moves inwards by up to `distortion` of half its side."""
-    corners = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    seen_at = corners * (1 - torch.rand(k, 4, 2, generator=rng) * distortion)
-    return homography(seen_at, corners.expand(k, 4, 2))
-
-
-def homography(source: Float[Tensor, "k 4 2"], target: Float[Tensor, "k 4 2"]) -> Float[Tensor, "k 3 3"]:
-    """The projective maps that take four points to four others."""
-    x, y = source.unbind(-1)
-    u, v = target.unbind(-1)
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-    rows_u = torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1)
-    rows_v = torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)
-    solved = torch.linalg.solve(torch.cat([rows_u, rows_v], 1), torch.cat([u, v], 1))
-    return torch.cat([solved, torch.ones(len(solved), 1)], 1).reshape(-1, 3, 3)
-
-
-def homography_grid(matrices: Float[Tensor, "n 3 3"], side: int) -> Float[Tensor, "n r r 2"]:
-    """Where each pixel of an `r r` view looks in the picture, in `grid_sample`'s coordinates."""
-    line = (torch.arange(side) + 0.5) * 2 / side - 1
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    points = torch.stack([x, y, torch.ones_like(x)], -1)  # r r 3
-    mapped = torch.einsum("nij,hwj->nhwi", matrices, points)
-    return mapped[..., :2] / mapped[..., 2:]

@@ -35,6 +35,7 @@ PerceptorName = Literal[
 ]
 WeightsName = Literal["starter", "published"]
 SchedulerName = Literal["ddim", "ddpm", "pndm", "euler", "euler-ancestral", "heun", "dpm++", "unipc"]
+FilmFormat = Literal["webp", "gif", "mp4"]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """A sweep's name: part of every key in the store."""
@@ -104,16 +105,21 @@ class AnySpec(Spec):
     """Iterations of this engine; without it, the sweep's `iterations`."""
 
 
-class GuidedSpec(AnySpec):
-    """What every engine that descends a guide has in common."""
+class SteeredSpec(AnySpec):
+    """What every engine that a guide steers has in common."""
 
-    optimizer: OptimizerSpec = OptimizerSpec()
     cutouts: PositiveInt = 16
     """Random views of the picture that the guide sees in each iteration."""
     contrast: NonNegativeFloat = 1.0
     """How strongly the picture is kept from resembling about a thousand other things (0: not at all, as in the papers)."""
     init_image: ImageFile | None = None
     """A picture to start from: a path, relative to the sweep file."""
+
+
+class GuidedSpec(SteeredSpec):
+    """What every engine that descends a guide has in common."""
+
+    optimizer: OptimizerSpec = OptimizerSpec()
     early_stop: PositiveInt | None = None
     """Stop a trial whose judge's mark has not risen for this many iterations."""
 
@@ -180,6 +186,43 @@ class StrokesSpec(GuidedSpec):
         return {"adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0}
 
 
+class BigSleepSpec(GuidedSpec):
+    """Noise and class vectors of a BigGAN, one of each a layer, descended (Brock et al., 2019; Big Sleep, Murdock, 2021).
+
+    The published system's own settings are `cutouts: 128`, `contrast: 0`, `start: noise`, `image_size: 512` and the guide ViT-B/32.
+    """
+
+    engine: Literal["big-sleep"] = "big-sleep"
+    image_size: Literal[128, 256, 512] = 128
+    """Pixels on a side, as the BigGAN draws them; the starter weights draw 128."""
+    start: Literal["noise", "classes"] = "classes"
+    """Start from random class vectors, or from the class that the guide likes best."""
+    max_classes: PositiveInt | None = None
+    """Mix at most so many classes in each layer; without it, any number."""
+    class_temperature: PositiveFloat = 2.0
+    """Of the softmax over the classes, with `max_classes`."""
+    truncation: Share = 1.0
+    """The truncation that the BigGAN's layers are told; the noise itself is free."""
+    guide_weight: PositiveFloat = 10.0
+    """Weight of the guide's loss; 10 makes it the published 100 times the cosine."""
+    latent_weight: NonNegativeFloat = 1.0
+    """Weight of what keeps the noise vectors normally distributed."""
+    class_weight: NonNegativeFloat = 1.0
+    """Weight of what keeps all classes but one low."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Pictures are drawn from a running average of the vectors with this decay; 0 draws the vectors as they are."""
+    cutout_mean: Share = 0.8
+    cutout_std: NonNegativeFloat = 0.3
+    cutout_min: Share = 0.5
+    cutout_max: Share = 0.95
+    """Side of a cutout as a share of the picture: normal, clipped."""
+    accumulate: PositiveInt = 1
+    """See this many times `cutouts` in an iteration, `cutouts` at a time."""
+
+    def default_learning_rates(self) -> dict[OptimizerName, float]:
+        return {"adam": 0.07, "adamw": 0.03, "sgd": 15.0, "rmsprop": 0.05, "adagrad": 0.3, "adadelta": 50.0}
+
+
 class InterpolationSpec(AnySpec):
     """Stable Diffusion from one prompt to the next: the same noise in every frame, the text's embedding moved between the two."""
 
@@ -203,8 +246,38 @@ class InterpolationSpec(AnySpec):
     """With published weights: a name of `dreamsweep weights list`, a folder in the format of diffusers, or a hub's `owner/name`."""
 
 
-GuidedEngineSpec = DalleSpec | StrokesSpec
-EngineSpec = Annotated[GuidedEngineSpec | InterpolationSpec, Field(discriminator="engine")]
+class GuidedDiffusionSpec(SteeredSpec):
+    """Stable Diffusion steered by a guide's gradient on the picture that it foresees (Nichol et al., GLIDE, 2022, §2.3), or by itself."""
+
+    engine: Literal["guided-diffusion"] = "guided-diffusion"
+    num_iter: PositiveInt = 50
+    """Denoising steps; an iteration is a step."""
+    image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
+    """Pixels on a side; without it, what the model was trained on."""
+    guide_strength: NonNegativeFloat = 0.3
+    """How far the guide moves the predicted noise in each step, as a share of the noise's own size; 0 leaves all to the model."""
+    guidance_scale: NonNegativeFloat = 1.0
+    """Classifier-free guidance (Ho & Salimans, 2022) beside it; 1 and less is none."""
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Noise added in each step: 0 is DDIM (Song et al., 2021), 1 is DDPM."""
+    init_strength: Share = 0.7
+    """How much of an initial picture is given up to noise; 1 keeps nothing of it."""
+    cutout_mean: Share = 0.9
+    cutout_std: NonNegativeFloat = 0.2
+    cutout_min: Share = 0.6
+    cutout_max: Share = 1.0
+    """Side of a cutout as a share of the picture: normal, clipped."""
+    noise: NonNegativeFloat = 0.05
+    """Standard deviation of the noise on each cutout, pixels in [0, 1]."""
+    rotation: NonNegativeFloat = 5.0
+    """Largest turn of a cutout, degrees."""
+    model: str = "stable-diffusion-1.5"
+    """As for interpolation."""
+
+
+GuidedEngineSpec = DalleSpec | StrokesSpec | BigSleepSpec
+SteeredEngineSpec = GuidedEngineSpec | GuidedDiffusionSpec
+EngineSpec = Annotated[SteeredEngineSpec | InterpolationSpec, Field(discriminator="engine")]
 ENGINES: dict[str, type[AnySpec]] = {spec.model_fields["engine"].default: spec for spec in get_args(get_args(EngineSpec)[0])}
 """Each engine's name and its spec, read off the union."""
 
@@ -304,6 +377,8 @@ class Sweep(Spec):
     """Iterations between the pictures kept along the way; 0 keeps none."""
     judge_every: PositiveInt = 10
     """Iterations between the judge's marks; the picture with the best mark is kept."""
+    films: Annotated[tuple[FilmFormat, ...], Field(min_length=1)] = ("webp",)
+    """The formats in which each trial's snapshots are kept as a film."""
     guide: PerceptorName = "starter-guide"
     judge: PerceptorName = "starter-judge"
     weights: WeightsName = "starter"
@@ -322,6 +397,11 @@ class Sweep(Spec):
         entries = [value] if isinstance(value, str | dict) else value
         return [{"engine": e} if isinstance(e, str) else e for e in entries] if isinstance(entries, list | tuple) else value
 
+    @field_validator("films", mode="before")
+    @classmethod
+    def _one_film(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
     @field_validator("seeds", mode="before")
     @classmethod
     def _one_seed(cls, value: Any) -> Any:
@@ -339,6 +419,7 @@ class Trial(Spec):
     weights: WeightsName
     snapshot_every: NonNegativeInt
     judge_every: PositiveInt
+    films: tuple[FilmFormat, ...] = ("webp",)
 
     @cached_property
     def id(self) -> str:

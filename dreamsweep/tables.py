@@ -71,7 +71,7 @@ def arrow_type(annotation: Any) -> pa.DataType:
     if origin is Annotated:
         return arrow_type(parts[0])
     if origin is Literal:
-        return pa.string()
+        return arrow_type(type(parts[0]))
     if origin in (Union, types.UnionType):
         (only,) = (part for part in parts if part is not type(None))
         return arrow_type(only)
@@ -83,6 +83,11 @@ def arrow_type(annotation: Any) -> pa.DataType:
     if annotation not in plain:
         raise TypeError(f"no column can hold a setting of type {annotation}; name its Arrow type here")
     return plain[annotation]
+
+
+def engine_column(engine: str) -> str:
+    """The column of an engine's settings: its name, spelled so that SQL needs no quotes."""
+    return engine.replace("-", "_")
 
 
 def _column(name: str, kind: pa.DataType, told: str) -> pa.Field:
@@ -102,8 +107,11 @@ TRIALS = pa.schema(
         _column("also", _PHRASES, "further texts that steer along"),
         _column("negatives", _PHRASES, "texts that it is kept away from"),
         _column("prompts_to", pa.list_(_TEXT), "texts that an interpolation goes on to"),
-        _column("engine", _TEXT, "the engine's name; its settings are in the column of that name"),
-        *(_column(name, arrow_type(spec), f"settings of the {name} engine; null for others") for name, spec in ENGINES.items()),
+        _column("engine", _TEXT, "the engine's name; its settings are in the column of that name (`_` for `-`)"),
+        *(
+            _column(engine_column(name), arrow_type(spec), f"settings of the {name} engine; null for others")
+            for name, spec in ENGINES.items()
+        ),
         _column("optimizer", _TEXT, "the optimizer's name; null for engines without"),
         _column("learning_rate", _F64, "the learning rate that it started with"),
         _column("seed", pa.int64(), "the seed"),
@@ -124,7 +132,7 @@ TRIALS = pa.schema(
         _column("switches", pa.list_(_I32), "of an interpolation: the frames at which the guide finds another prompt the nearest"),
         _column("final_uri", _TEXT, "the last picture, PNG"),
         _column("best_uri", _TEXT, "the picture with the best mark, PNG"),
-        _column("film_uri", _TEXT, "the snapshots as a film, WebP"),
+        _column("film_uri", _TEXT, "the snapshots as a film, in the first of the formats asked for"),
         _column("svg_uri", _TEXT, "the strokes, SVG; null for other engines"),
         _column("strip_uri", _TEXT, "up to ten frames of an interpolation side by side, PNG; null for other engines"),
         _column("embedding", pa.list_(_F32), "the judge's unit embedding of the best picture"),
@@ -185,7 +193,7 @@ def _trial_row(sweep: str, record: TrialRecord) -> dict[str, Any]:
         "negatives": [p.model_dump() for p in trial.prompt.negatives],
         "prompts_to": list(trial.prompt.to),
         "engine": trial.engine.engine,
-        trial.engine.engine: settings,
+        engine_column(trial.engine.engine): settings,
         "optimizer": optimizer.name if optimizer else None,
         "learning_rate": optimizer.learning_rate if optimizer else None,
         "seed": trial.seed,

@@ -134,12 +134,13 @@ def _tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_weights(_tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Random weights of a few kilobytes in place of the starter ones, here and in commands that a test starts."""
+    from dreamsweep.biggan import load_biggan
     from dreamsweep.codes import load_dvae
     from dreamsweep.perceptors import load_perceptor
 
-    for load in (load_dvae, load_perceptor):
+    for load in (load_biggan, load_dvae, load_perceptor):
         load.cache_clear()
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(_tiny_weights))
     yield _tiny_weights
-    for load in (load_dvae, load_perceptor):
+    for load in (load_biggan, load_dvae, load_perceptor):
         load.cache_clear()

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import torch
+from pytorch_pretrained_biggan import BigGANConfig
 
+from dreamsweep.biggan import plain, save_biggan
 from dreamsweep.codes import DvaeShape, build_decoder, build_encoder, save_dvae
 from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
@@ -14,10 +16,14 @@ CLIP = ClipShape(
     embed=16, resolution=32, vision_layers=(1, 1, 1, 1), vision_width=8, context=12, text_width=32, text_heads=2, text_layers=1
 )
 DVAE = DvaeShape(n_hid=8, n_init=8, codes=16)
+BLOCKS = [(True, 16, 8), (True, 8, 4), (True, 4, 2), (True, 2, 2), (True, 2, 1)]
+BIGGAN = BigGANConfig(
+    output_dim=128, z_dim=8, class_embed_dim=8, channel_width=4, num_classes=6, layers=BLOCKS, attention_layer_position=3, n_stats=3
+)
 
 
 def write_tiny_weights(folder: Path) -> None:
-    """A guide, a judge, a dVAE and a diffusion that load and run like the real ones, and know nothing."""
+    """A guide, a judge, a dVAE, a BigGAN and a diffusion that load and run like the real ones, and know nothing."""
     vocabulary = Vocabulary.of(["a red heart", "a green apple", "a rocket"], CLIP.context)
     with torch.random.fork_rng():
         for seed, name in enumerate(("starter-guide", "starter-judge")):
@@ -26,5 +32,6 @@ def write_tiny_weights(folder: Path) -> None:
         torch.manual_seed(2)
         frequency, shapes = torch.zeros(DVAE.codes, 16, 16), torch.randint(255, (16, 3, 128, 128), dtype=torch.uint8)
         save_dvae(folder / "starter-dvae.safetensors", DVAE, build_encoder(DVAE), build_decoder(DVAE), frequency, shapes)
+        save_biggan(folder / "starter-biggan.safetensors", plain(BIGGAN, seed=4), [f"thing {number}" for number in range(6)])
         write_tiny_diffusion(folder / "starter-diffusion")
         list_folder(folder / "starter-diffusion")

@@ -13,7 +13,7 @@ from typing import Protocol, assert_never, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.spec import DalleSpec, EngineSpec, InterpolationSpec, StrokesSpec, Trial, WeightsName
+from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, InterpolationSpec, StrokesSpec, Trial, WeightsName
 
 State = dict[str, Tensor]
 """All that a batch needs to go on, under flat names, so that it can be kept as safetensors."""
@@ -88,6 +88,16 @@ def make_engine(spec: EngineSpec, weights: WeightsName, device: str) -> Engine:
             from dreamsweep.engines.strokes import StrokesEngine
 
             return StrokesEngine(spec, device)
+        case BigSleepSpec():
+            from dreamsweep.biggan import load_biggan
+            from dreamsweep.engines.big_sleep import BigSleepEngine
+
+            return BigSleepEngine(spec, load_biggan(weights, spec.image_size, device))
+        case GuidedDiffusionSpec():
+            from dreamsweep.diffusion import load_stable_diffusion
+            from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
+
+            return GuidedDiffusionEngine(spec, load_stable_diffusion(weights, spec.model, device))
         case InterpolationSpec():
             from dreamsweep.diffusion import load_stable_diffusion
             from dreamsweep.engines.interpolation import InterpolationEngine
@@ -106,7 +116,12 @@ def weights_used(spec: EngineSpec, weights: WeightsName, device: str) -> dict[st
             return {f"{weights}-dvae": load_dvae(weights, device).sha256}
         case StrokesSpec():
             return {}
-        case InterpolationSpec():
+        case BigSleepSpec():
+            from dreamsweep.biggan import load_biggan
+
+            biggan = load_biggan(weights, spec.image_size, device)
+            return {biggan.name: biggan.sha256}
+        case InterpolationSpec() | GuidedDiffusionSpec():
             from dreamsweep.diffusion import load_stable_diffusion
 
             model = load_stable_diffusion(weights, spec.model, device)

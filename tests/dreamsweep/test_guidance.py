@@ -1,21 +1,19 @@
 """Guides compose phrases, cutouts are seeded and lie where they should, judges only mark."""
 
-import math
-
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from dreamsweep.guidance import ClipGuide, Judge, crops, homography, homography_grid, make_cutouts, perspectives, spherical_distance
+from dreamsweep import guidance
+from dreamsweep.engines import Guidance
+from dreamsweep.guidance import ClipGuide, Judge, spherical_distance
 from dreamsweep.randomness import generator
-from dreamsweep.spec import DalleSpec, GuidedEngineSpec, Prompt, StrokesSpec, Trial
+from dreamsweep.spec import BigSleepSpec, DalleSpec, GuidedEngineSpec, Prompt, Trial
 from tests.dreamsweep.fakes import ColourPerceptor
 
-ENGINES: list[GuidedEngineSpec] = [DalleSpec(num_iter=5, cutouts=6), StrokesSpec(num_iter=5, cutouts=6)]
+DALLE, BIG_SLEEP = DalleSpec(num_iter=5, cutouts=6), BigSleepSpec(num_iter=5, cutouts=6)
 
 
-def a_trial(prompt: Prompt, engine: GuidedEngineSpec = ENGINES[0], seed: int = 0) -> Trial:
+def a_trial(prompt: Prompt, engine: GuidedEngineSpec = DALLE, seed: int = 0) -> Trial:
     return Trial(
         prompt=prompt, engine=engine, seed=seed, guide="starter-guide", judge="starter-judge", weights="starter",
         snapshot_every=0, judge_every=5,
@@ -26,47 +24,6 @@ def plain(colour: tuple[float, float, float], side: int = 32) -> torch.Tensor:
     return torch.tensor(colour)[None, :, None, None].expand(1, 3, side, side).clone()
 
 
-@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.engine)
-def test_cutouts_come_from_the_seed_and_the_iteration_alone(engine: GuidedEngineSpec) -> None:
-    pictures = torch.rand(3, 3, 40, 40, generator=generator(0, "test"))
-    views = make_cutouts(pictures, engine, [4, 5, 4], 7, 16)
-    assert views.shape == (3, 6, 3, 16, 16)
-    assert views.min() >= 0 and views.max() <= 1
-    torch.testing.assert_close(views[1], make_cutouts(pictures[1:2], engine, [5], 7, 16)[0], atol=1e-5, rtol=0)
-    other = make_cutouts(pictures, engine, [4, 5, 4], 8, 16)
-    assert (views - other).abs().mean() > 0.01
-
-
-@pytest.mark.parametrize("engine", ENGINES, ids=lambda e: e.engine)
-def test_cutouts_of_a_white_picture_are_white(engine: GuidedEngineSpec) -> None:
-    engine = engine.model_copy(update={"noise": 0.0}) if isinstance(engine, DalleSpec) else engine
-    views = make_cutouts(torch.ones(1, 3, 40, 40), engine, [0], 1, 16)
-    torch.testing.assert_close(views, torch.ones_like(views))
-
-
-@settings(max_examples=25, deadline=None)
-@given(share=st.floats(0.2, 1.0), seed=st.integers(0, 1000))
-def test_an_unturned_crop_stays_inside_the_picture(share: float, seed: int) -> None:
-    matrix = crops(torch.tensor([share]), torch.zeros(1), generator(seed, "crop"))
-    grid = homography_grid(matrix, 8)
-    assert grid.abs().max() <= 1 + 1e-5
-    width = float(grid[0, 0, -1, 0] - grid[0, 0, 0, 0]) / (2 - 2 / 8)
-    assert math.isclose(width, share, rel_tol=1e-4)
-
-
-def test_a_homography_takes_four_points_where_it_should() -> None:
-    source = torch.tensor([[[-1.0, -1], [1, -1], [1, 1], [-1, 1]]])
-    target = source + torch.rand(1, 4, 2, generator=generator(1, "corners")) * 0.4
-    matrix = homography(source, target)[0]
-    mapped = torch.cat([source[0], torch.ones(4, 1)], 1) @ matrix.T
-    torch.testing.assert_close(mapped[:, :2] / mapped[:, 2:], target[0], atol=1e-5, rtol=0)
-
-
-def test_perspectives_shrink_the_picture_within_the_view() -> None:
-    grid = homography_grid(perspectives(5, 0.5, generator(3, "p")), 16)
-    assert (grid[:, 0, 0].abs().max(1).values >= 1 - 0.1).all()  # the view's corner looks at or past the picture's
-
-
 def test_the_gradient_reaches_the_picture() -> None:
     pictures = plain((0.5, 0.5, 0.5)).requires_grad_()
     guide = ClipGuide(ColourPerceptor(), [a_trial(Prompt(text="red"))])
@@ -74,6 +31,42 @@ def test_the_gradient_reaches_the_picture() -> None:
     gradient = pictures.grad
     assert gradient is not None
     assert gradient[0, 0].sum() < 0 < gradient[0, 1].sum()  # more red, less green
+
+
+@pytest.mark.parametrize("engine", [DALLE, BIG_SLEEP.model_copy(update={"accumulate": 3})], ids=lambda e: e.engine)
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_views_seen_by_parts_are_seen_as_at_once(monkeypatch: pytest.MonkeyPatch, engine: GuidedEngineSpec, at_once: int) -> None:
+    trials = [a_trial(Prompt.model_validate({"text": "red", "negatives": ["blue"]}), engine, seed) for seed in (0, 1)]
+    guide = ClipGuide(ColourPerceptor(), trials, ["green", "white"])
+    weight = torch.tensor([2.0, -3.0])
+
+    def told() -> tuple[Guidance, torch.Tensor]:
+        pictures = torch.rand(2, 3, 40, 40, generator=generator(0, "test")).requires_grad_()
+        said = guide(pictures * 0.9, 3)
+        (gradient,) = torch.autograd.grad((said.loss * weight).sum(), pictures)
+        return said, gradient
+
+    monkeypatch.setitem(guidance.VIEW_PIXELS, "cpu", 1 << 30)
+    whole, gradient = told()
+    monkeypatch.setitem(guidance.VIEW_PIXELS, "cpu", at_once * 2 * 16 * 16)
+    parts, gradient_by_parts = told()
+    torch.testing.assert_close(parts.loss, whole.loss, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(parts.similarity, whole.similarity, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(gradient_by_parts, gradient, rtol=1e-5, atol=1e-7)
+
+
+def test_only_a_part_of_the_views_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counting(ColourPerceptor):
+        held = 0
+
+        def embed_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
+            self.held = max(self.held, len(pictures))
+            return super().embed_pictures(pictures)
+
+    perceptor = Counting()
+    monkeypatch.setitem(guidance.VIEW_PIXELS, "cpu", 4 * 16 * 16)
+    ClipGuide(perceptor, [a_trial(Prompt(text="red"), BIG_SLEEP)] * 2)(torch.rand(2, 3, 40, 40), 1)
+    assert perceptor.held == 4
 
 
 def test_weights_and_negatives_steer() -> None:

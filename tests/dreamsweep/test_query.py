@@ -15,7 +15,7 @@ from dreamsweep.query import httpfs_extension, query
 from dreamsweep.spec import ENGINES
 from dreamsweep.store import Store, open_store
 from dreamsweep.store.local import LocalStore
-from dreamsweep.tables import SCORES, TRIALS
+from dreamsweep.tables import SCORES, TRIALS, engine_column
 from tests.conftest import StrictServer
 from tests.dreamsweep.made import PROMPTS, made_shard, made_sweep, made_trial
 
@@ -177,7 +177,7 @@ def test_the_documented_columns_are_the_real_ones(store: LocalStore, name: str, 
     section = DOC.split(f"\n## `{name}`\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", section, re.MULTILINE)
     told = {field.name: field.metadata[b"description"].decode() for field in schema}
-    engines = set(ENGINES)
+    engines = set(map(engine_column, ENGINES))
     described = query(store, f"DESCRIBE {name}").to_pylist()
     real = [(r["column_name"], "STRUCT" if r["column_name"] in engines else r["column_type"], told[r["column_name"]]) for r in described]
     assert documented == real

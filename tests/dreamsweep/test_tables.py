@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 
 from dreamsweep.spec import ENGINES, GuidedSpec, OptimizerSpec
 from dreamsweep.store import open_store
-from dreamsweep.tables import SCORES, TRIALS, ScoreRows, arrow_type, conform, scores_table, trials_table
+from dreamsweep.tables import SCORES, TRIALS, ScoreRows, arrow_type, conform, engine_column, scores_table, trials_table
 from tests.dreamsweep.made import PROMPTS, made_rows, made_trial
 
 
@@ -23,7 +24,7 @@ def test_every_column_says_what_it_is(schema: pa.Schema) -> None:
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_engine_s_settings_are_a_typed_struct(name: str) -> None:
-    settings = TRIALS.field(name).type
+    settings = TRIALS.field(engine_column(name)).type
     assert [field.name for field in settings] == list(ENGINES[name].model_fields)
     assert settings.field("num_iter").type == pa.int64()
     if issubclass(ENGINES[name], GuidedSpec):
@@ -34,6 +35,7 @@ def test_an_engine_s_settings_are_a_typed_struct(name: str) -> None:
 
 def test_types_of_fields() -> None:
     assert arrow_type(int | None) == pa.int64()
+    assert (arrow_type(Literal["a", "b"]), arrow_type(Literal[1, 2])) == (pa.string(), pa.int64())
     assert arrow_type(tuple[str, ...]) == pa.list_(pa.string())
     assert arrow_type(OptimizerSpec).num_fields == len(OptimizerSpec.model_fields)
     with pytest.raises(TypeError, match="complex"):
@@ -49,8 +51,8 @@ def test_a_trial_comes_back_with_its_whole_spec(tmp_path: Path, engine: str) -> 
     assert table.schema.equals(TRIALS)
     assert [f.metadata[b"description"] for f in table.schema] == [f.metadata[b"description"] for f in TRIALS]
     (row,) = table.to_pylist()
-    assert type(trial.engine).model_validate(row[engine]) == trial.engine
-    assert [row[other] for other in ENGINES if other != engine] == [None] * (len(ENGINES) - 1)
+    assert type(trial.engine).model_validate(row[engine_column(engine)]) == trial.engine
+    assert [row[engine_column(other)] for other in ENGINES if other != engine] == [None] * (len(ENGINES) - 1)
     assert (row["trial_id"], row["prompt"], row["seed"], row["optimizer"]) == (trial.id, PROMPTS[2], 7, "sgd")
     assert row["weights_sha256"] == [("starter-guide", "a" * 64), ("starter-judge", "b" * 64)]
     assert row["finished_at"] == record.finished_at

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from dreamsweep.engines import Engine, Guidance, Step, make_engine
-from dreamsweep.spec import DalleSpec, EngineSpec, OptimizerSpec, Prompt, StrokesSpec, Trial
+from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, OptimizerSpec, Prompt, StrokesSpec, Trial
 
 SPECS: dict[str, EngineSpec] = {
     "dalle": DalleSpec(image_size=64, num_iter=12, start="noise", code_prior=0.0),
     "strokes": StrokesSpec(canvas=48, num_paths=48, num_iter=12, width_rate=1.0, color_rate=0.05),
+    "big-sleep": BigSleepSpec(num_iter=12, start="noise", ema_decay=0.5, guide_weight=0.2, latent_weight=0.01, class_weight=0.01),
 }
+TINY = ("big-sleep",)
+"""Engines that are tested with next to nothing in their weights: what ships takes too long."""
 BATCH_TOLERANCE = 2 / 255
 """How far a pixel may differ between a trial alone and the same trial in a batch: sums are ordered otherwise, no more."""
 
@@ -50,6 +53,12 @@ def all_steps(engine: Engine, spec: EngineSpec, seeds: Sequence[int], guide=towa
 @pytest.fixture(params=SPECS)
 def spec(request: pytest.FixtureRequest) -> EngineSpec:
     return SPECS[request.param]
+
+
+@pytest.fixture(autouse=True)
+def _weights(spec: EngineSpec, request: pytest.FixtureRequest) -> None:
+    if spec.engine in TINY:
+        request.getfixturevalue("tiny_weights")
 
 
 @pytest.fixture

@@ -1,0 +1,140 @@
+"""Big Sleep: a BigGAN's noise and class vectors, descended (Murdock, 2021; after the package `big-sleep` of P. Wang).
+
+Every layer has vectors of its own. A batch of trials is drawn and taken back in one pass. Pictures that are kept come from a running
+average of the vectors, as in the package; similarity and loss speak of the vectors themselves.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamsweep.biggan import Biggan, draw
+from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
+from dreamsweep.engines import Chooser, Guidance, Guide, State, Step
+from dreamsweep.randomness import generator
+from dreamsweep.spec import BigSleepSpec, Trial
+
+CLASS_MEAN, CLASS_STD = -3.9, 0.3
+"""Class logits at the start, before a sigmoid (big-sleep 0.9.1)."""
+CHOSEN = 4.0
+"""The logit of a class to start from."""
+DRAWN_AT_ONCE = 16
+
+
+class BigSleepEngine:
+    """Descends noise vectors `b n z` and class logits `b n c` (see `Engine`)."""
+
+    def __init__(self, spec: BigSleepSpec, biggan: Biggan) -> None:
+        self.spec, self.biggan = spec, biggan
+
+    def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
+        state = {key: value.to(self.biggan.device, copy=True) for key, value in (state or self.begin(trials, guide)).items()}
+        latents, logits = (state[name].requires_grad_() for name in ("latents", "classes"))
+        average = (state["average.latents"], state["average.classes"])
+        optimizer = make_optimizer(self.spec.optimizer, [latents, logits])
+        unpack_optimizer(optimizer, state)
+        alive, done = state["alive"], int(state["iteration"])
+        for iteration in range(done + 1, trials[0].num_iter + 1):
+            loss, guidance = self.loss(latents, logits, guide, iteration)
+            alive = take_step(optimizer, [latents, logits], loss, alive)
+            average = (
+                running_average(average[0], latents.detach(), self.spec.ema_decay, iteration, alive),
+                running_average(average[1], logits.detach(), self.spec.ema_decay, iteration, alive),
+            )
+            yield Step(
+                iteration=iteration,
+                loss=torch.where(alive, loss.detach(), torch.nan),
+                similarity=torch.where(alive, guidance.similarity, torch.nan),
+                learning_rate=float(optimizer.param_groups[0]["lr"]),
+                draw=torch.no_grad()(lambda average=average: self.draw(*average)),
+                state=lambda iteration=iteration, alive=alive, average=average: {  # type: ignore[misc]
+                    **_packed(latents, logits, average, iteration, alive),
+                    **pack_optimizer(optimizer),
+                },
+            )
+
+    def loss(
+        self, latents: Float[Tensor, "b n z"], logits: Float[Tensor, "b n c"], guide: Guide, iteration: int
+    ) -> tuple[Float[Tensor, "b"], Guidance]:
+        """What is descended, and what the guide says of the pictures."""
+        spec = self.spec
+        guidance = guide(self.draw(latents, logits), iteration)
+        loss = spec.guide_weight * guidance.loss
+        loss = loss + spec.latent_weight * latent_loss(latents) + spec.class_weight * class_loss(self.soft_classes(logits))
+        return loss, guidance
+
+    def draw(self, latents: Float[Tensor, "b n z"], logits: Float[Tensor, "b n c"]) -> Float[Tensor, "b 3 h w"]:
+        """The pictures of vectors; differentiable where they ask for a gradient."""
+        return draw(self.biggan.model, latents, self.soft_classes(logits), self.spec.truncation)
+
+    def soft_classes(self, logits: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+        """How much there is of each class: a sigmoid of each, or the softmax of a few and nothing of the others."""
+        if self.spec.max_classes is None:
+            return logits.sigmoid()
+        return softmax_of_highest(logits / self.spec.class_temperature, min(self.spec.max_classes, logits.shape[2]))
+
+    @torch.no_grad()
+    def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
+        """The state before the first iteration, each trial's from its own seed."""
+        n, biggan = self.biggan.vectors, self.biggan
+        latents = torch.stack([torch.randn(n, biggan.z_dim, generator=generator(t.seed, "latents")) for t in trials])
+        logits = torch.stack([torch.randn(n, biggan.classes, generator=generator(t.seed, "classes")) for t in trials])
+        logits = logits * CLASS_STD + CLASS_MEAN
+        if self.spec.start == "classes" and isinstance(guide, Chooser):
+            chosen = self._likeliest_classes(trials, guide)
+            logits[torch.arange(len(trials)), :, chosen] = CHOSEN
+        return _packed(latents, logits, (latents, logits), 0, torch.ones(len(trials), dtype=torch.bool))
+
+    def _likeliest_classes(self, trials: Sequence[Trial], guide: Chooser) -> Tensor:
+        """For each trial one of the three classes whose pictures its guide finds nearest to the prompt; the seed says which."""
+        losses = torch.cat([guide.weigh(self._class_pictures(part)) for part in torch.arange(self.biggan.classes).split(DRAWN_AT_ONCE)])
+        best = losses.topk(min(3, len(losses)), dim=0, largest=False).indices  # 3 b
+        ranks = [int(torch.randint(len(best), (), generator=generator(t.seed, "class"))) if t.seed else 0 for t in trials]
+        return torch.stack([best[rank, i] for i, rank in enumerate(ranks)]).cpu()
+
+    def _class_pictures(self, numbers: Tensor) -> Float[Tensor, "n 3 h w"]:
+        """A picture of each of some classes, without noise."""
+        biggan = self.biggan
+        classes = torch.nn.functional.one_hot(numbers, biggan.classes).float()[:, None].expand(-1, biggan.vectors, -1)
+        latents = torch.zeros(len(numbers), biggan.vectors, biggan.z_dim)
+        return draw(biggan.model, latents.to(biggan.device), classes.to(biggan.device), self.spec.truncation)
+
+
+def latent_loss(latents: Float[Tensor, "b n z"]) -> Float[Tensor, "b"]:
+    """How far noise vectors are from normally distributed: mean, deviation, size, skewness and kurtosis (big-sleep 0.9.1)."""
+    loss = (1 - latents.std(2)).abs().mean(1) + latents.mean(2).abs().mean(1)
+    loss = loss + 4 * latents.square().mean((1, 2)).clamp(min=1)
+    about_mean = latents - latents.mean(2, keepdim=True)
+    score = about_mean / about_mean.square().mean(2, keepdim=True).sqrt()
+    skewness, kurtosis = score.pow(3).mean(2), score.pow(4).mean(2) - 3
+    return loss + (skewness.abs() + kurtosis.abs()).mean(1)
+
+
+def class_loss(classes: Float[Tensor, "b n c"]) -> Float[Tensor, "b"]:
+    """How much there is of any class but the strongest one of each layer (big-sleep 0.9.1)."""
+    others = classes.topk(classes.shape[2] - 1, dim=2, largest=False).values
+    return (50 * others).square().mean((1, 2))
+
+
+def softmax_of_highest(logits: Float[Tensor, "b n c"], count: int) -> Float[Tensor, "b n c"]:
+    """The highest class's softmax among all, the second one's among all but the highest, and so on; the others are nothing."""
+    soft = torch.zeros_like(logits)
+    for _ in range(count):
+        value, index = logits.softmax(2).max(2, keepdim=True)
+        soft = soft.scatter(2, index, value)
+        logits = logits.scatter(2, index, -torch.inf)
+    return soft
+
+
+def running_average(old: Tensor, new: Tensor, decay: float, iteration: int, alive: Tensor) -> Tensor:
+    """The bias-corrected exponential average, the start counted as the first value; trials that are not alive keep theirs."""
+    share = (1 - decay) / (1 - decay ** (iteration + 1))
+    return torch.where(alive.reshape(-1, 1, 1), torch.lerp(old, new, share), old)
+
+
+def _packed(latents: Tensor, logits: Tensor, average: tuple[Tensor, ...], iteration: int, alive: Tensor) -> State:
+    named = {"latents": latents, "classes": logits, "average.latents": average[0], "average.classes": average[1]}
+    kept = {name: tensor.detach().clone() for name, tensor in named.items()}
+    return {**kept, "alive": alive.clone(), "iteration": torch.tensor(iteration)}
