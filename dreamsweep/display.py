@@ -124,6 +124,8 @@ class Display(logging.Handler):
         self._started = time.monotonic()
         self._over = threading.Event()
         self._bar: Progress | None = None
+        self._doing = "starting…"
+        """Before the first trial."""
 
     def __enter__(self) -> "Display":
         logger = logging.getLogger("dreamsweep.progress")
@@ -153,6 +155,11 @@ class Display(logging.Handler):
             self.tally.plan(found["plan"], found["made"], found["left"], found["costs"])
         elif "progress" in found:
             self.tally.take(found["progress"], found["engine"])
+        elif "fetching" in found:
+            self._doing = found["fetching"]
+            if self._bar is not None:
+                self._bar.update(self._row, description=self._doing)
+            return
         else:
             return
         if self._bar is not None:
@@ -162,7 +169,7 @@ class Display(logging.Handler):
 
     def _say_now_and_then(self) -> None:
         while not self._over.wait(PLAIN_SECONDS):
-            told = self.tally.told() if self.tally.trials else "starting…"
+            told = self.tally.told() if self.tally.trials else self._doing
             self._say(f"{told} ({told_seconds(time.monotonic() - self._started)})")
 
     def _say(self, text: str) -> None:

@@ -9,15 +9,16 @@ from dreamsweep.expand import engines
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import Sweep
 from dreamsweep.store import open_store
+from dreamsweep.weights.record import refuse_other_weights
 from tasks.policy import RETRY_DELAYS, worth_retrying
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying)
 def check(sweep: Sweep, store: str, device: str) -> None:
-    """The store can be written, the device is there, and every weight file is whole. Raises DreamsweepError."""
-    open_store(store).check()
-    found = resolve_device(device)
-    for perceptor in (sweep.guide, sweep.judge):
-        load_perceptor(perceptor, found)
+    """The store can be written, the device is there, every weight file is whole and the one used before. Raises DreamsweepError."""
+    opened, found = open_store(store), resolve_device(device)
+    opened.check()
+    used: dict[str, str] = {perceptor: load_perceptor(perceptor, found).sha256 for perceptor in (sweep.guide, sweep.judge)}
     for engine in engines(sweep):
-        weights_used(engine, sweep.weights, found)
+        used |= weights_used(engine, sweep.weights, found)
+    refuse_other_weights(opened, sweep.name, used)

@@ -1,6 +1,7 @@
 """A bar where somebody looks, and nothing elsewhere."""
 
-import logging
+import io
+import time
 
 import pytest
 from rich.console import Console
@@ -26,11 +27,21 @@ def test_on_a_terminal_and_off_it(capsys: pytest.CaptureFixture[str], monkeypatc
     assert "ViT-B/32" in drawn(capsys)
 
 
-def test_not_over_a_sweeps_display(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweeps_display_is_told_instead(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    display = Display(Console(quiet=True), "night")
-    logging.getLogger("dreamsweep.progress").addHandler(display)
-    try:
+    shown = io.StringIO()
+    with Display(Console(file=shown, force_terminal=True, width=100, color_system=None), "night"):
         assert drawn(capsys) == ""
-    finally:
-        logging.getLogger("dreamsweep.progress").removeHandler(display)
+        time.sleep(0.3)  # the display draws ten times a second
+    assert "fetching ViT-B/32, 1 MB" in shown.getvalue()
+
+
+def test_the_last_word_is_always_told(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = io.StringIO()
+    with Display(Console(file=shown, force_terminal=True, width=100, color_system=None), "night"):
+        with showing("RN50") as report:
+            report(2_000_000, 4_000_000)
+            report(4_000_000, 4_000_000)
+        time.sleep(0.3)
+    assert "fetching RN50, 100% of 4 MB" in shown.getvalue()
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,25 @@
+"""A sweep's trials are made with the same weights, on whatever machine and night: the record of those made so far is the judge."""
+
+from collections.abc import Mapping
+
+from dreamsweep.errors import WeightsError
+from dreamsweep.manifest import done_shards
+from dreamsweep.store import Store
+
+
+def refuse_other_weights(store: Store, sweep: str, used: Mapping[str, str]) -> None:
+    """Raises WeightsError when trials of this sweep were made with published weights of the same name and another SHA-256.
+
+    `used`: name and SHA-256 of what is about to be used. Starter weights are let through: their hash comes with the package.
+    """
+    published = {name: digest for name, digest in used.items() if not name.startswith("starter-")}
+    if not published:
+        return
+    for shard in done_shards(store, sweep):
+        for line in shard.weights:
+            name, _, digest = line.rpartition(":")
+            if published.get(name, digest) != digest:
+                raise WeightsError(
+                    f"sweep {sweep!r}: its trials so far were made with weights {name!r} of SHA-256 {digest[:12]}…, but those here have "
+                    f"{published[name][:12]}…; bring the former here, or give the sweep another name."
+                )
