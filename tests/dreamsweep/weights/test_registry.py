@@ -53,6 +53,17 @@ def test_from_hubs_nothing_that_could_be_a_pickle_is_taken() -> None:
     assert {InterpolationSpec().model} <= registry().keys()
 
 
+@pytest.mark.usefixtures("cache")
+def test_the_docs_list_every_model_as_it_is() -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "weights.md").read_text(encoding="utf-8")
+    for name, model in registry().items():
+        size = "unknown" if model.megabytes is None else ""
+        row = next(line for line in docs.splitlines() if line.startswith(f"| `{name}` | {size}"))
+        known = all(file.sha256 for file in model.files.values())
+        assert model.licence and model.licence in row and (model.hub or "") in row
+        assert row.endswith(f"| {len(model.files)} | {'known' if known else 'at first use'} |")
+
+
 PIPELINES = {
     "stable-diffusion-1.5": "pipelines/stable_diffusion/pipeline_stable_diffusion.py",
     "stable-diffusion-2.1": "pipelines/stable_diffusion/pipeline_stable_diffusion.py",
