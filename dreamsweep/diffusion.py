@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -49,6 +49,7 @@ class StableDiffusion:
         self.pipeline = pipeline.to(device)
         self.pipeline.set_progress_bar_config(disable=True)
         self.trained_with = pipeline.scheduler.config
+        self._alphas: Tensor = self.ddim(1).alphas_cumprod
         self.is_xl = hasattr(pipeline, "text_encoder_2")
         for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
             if getattr(pipeline, part, None) is not None:
@@ -120,6 +121,56 @@ class StableDiffusion:
             )
         pictures: Tensor = found.images
         return pictures.float()
+
+    def ddim(self, steps: int) -> Any:
+        """A DDIM scheduler of the model's own noise schedule, for noise predicted by `predict_noise`."""
+        import diffusers
+
+        kind: Any = diffusers.DDIMScheduler  # untyped
+        scheduler = kind.from_config(self.trained_with, prediction_type="epsilon", clip_sample=False)
+        scheduler.set_timesteps(steps)
+        return scheduler
+
+    def predict_noise(
+        self,
+        latents: Float[Tensor, "b c y x"],
+        time: int,
+        conditions: Sequence[Condition],
+        against: Sequence[Condition],
+        guidance_scale: float,
+    ) -> Float[Tensor, "b c y x"]:
+        """The noise that the network finds, with classifier-free guidance where the scale is above 1; differentiable in the latents."""
+        guided = guidance_scale > 1
+        texts, seen = ([*against, *conditions], torch.cat([latents, latents])) if guided else (conditions, latents)
+        dtype, more = self.pipeline.unet.dtype, {}
+        if self.is_xl:
+            side = latents.shape[-1] * self.pipeline.vae_scale_factor
+            pooled = torch.stack([c.pooled for c in texts if c.pooled is not None]).to(dtype)
+            sizes = torch.tensor([side, side, 0, 0, side, side], device=self.device, dtype=dtype).expand(len(texts), 6)
+            more = {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes}}
+        tokens = torch.stack([c.tokens for c in texts]).to(dtype)
+        found = self.pipeline.unet(seen.to(dtype), time, encoder_hidden_states=tokens, **more).sample.float()
+        kept = float(self._alphas[time])
+        match self.trained_with.prediction_type:
+            case "v_prediction":
+                found = kept**0.5 * found + (1 - kept) ** 0.5 * seen
+            case "sample":
+                found = (seen - kept**0.5 * found) / (1 - kept) ** 0.5
+        if not guided:
+            return cast(Tensor, found)
+        without, with_text = found.chunk(2)
+        return cast(Tensor, without + guidance_scale * (with_text - without))
+
+    def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
+        """Pictures, about in [0, 1]; differentiable."""
+        vae = self.pipeline.vae
+        return cast(Tensor, vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample.float() / 2 + 0.5)
+
+    def encode(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c y x"]:
+        """Latents of pictures in [0, 1]."""
+        vae = self.pipeline.vae
+        seen = (pictures * 2 - 1).to(self.device, vae.dtype)
+        return cast(Tensor, vae.encode(seen).latent_dist.mean.float() * vae.config.scaling_factor)
 
 
 @cache

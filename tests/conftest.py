@@ -136,11 +136,12 @@ def tiny_weights(_tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """Random weights of a few kilobytes in place of the starter ones, here and in commands that a test starts."""
     from dreamsweep.biggan import load_biggan
     from dreamsweep.codes import load_dvae
+    from dreamsweep.diffusion import load_stable_diffusion
     from dreamsweep.perceptors import load_perceptor
 
-    for load in (load_biggan, load_dvae, load_perceptor):
+    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion):
         load.cache_clear()
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(_tiny_weights))
     yield _tiny_weights
-    for load in (load_biggan, load_dvae, load_perceptor):
+    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion):
         load.cache_clear()

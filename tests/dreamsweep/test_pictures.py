@@ -39,7 +39,7 @@ def test_a_film_has_every_frame(kind: FilmFormat) -> None:
 
 def test_an_mp4_has_every_frame_and_stays_a_second_on_the_last() -> None:
     plain = [torch.full((3, 25, 17), value, dtype=torch.uint8) for value in (0, 128, 255)]  # odd sides
-    with av.open(io.BytesIO(film_bytes(plain, "mp4"))) as film:
+    with av.open(io.BytesIO(film_bytes(plain, "mp4")), "r") as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(frames) == 3 + 12 and frames[0].shape == (26, 18, 3)
     assert [round(float(frame.mean())) for frame in frames[:3]] == pytest.approx([0, 128, 255], abs=3)

@@ -1,6 +1,5 @@
 """Interpolation: frames between prompts, from the stock pipeline, the same alone, in any batch and after a resume."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,7 @@ from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import InterpolationSpec, Prompt, Trial
 
 TOLERANCE = 2 / 255
-pytestmark = pytest.mark.usefixtures("tiny_weights", "fresh")
-
-
-@pytest.fixture
-def fresh() -> Iterator[None]:
-    """No pipeline of other weights is remembered."""
-    load_stable_diffusion.cache_clear()
-    yield
-    load_stable_diffusion.cache_clear()
+pytestmark = pytest.mark.usefixtures("tiny_weights")
 
 
 def spec(**changes: Any) -> InterpolationSpec:
@@ -146,6 +137,7 @@ def test_a_damaged_or_missing_pipeline_is_one_sentence(tiny_weights: Path, tmp_p
     copy = tmp_path / "weights"
     shutil.copytree(tiny_weights, copy)
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(copy))
+    load_stable_diffusion.cache_clear()
     weights = copy / "starter-diffusion" / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(WeightsError, match=r"'starter-diffusion'.*is damaged or missing"):

@@ -1,0 +1,85 @@
+"""A diffusion with a guide: what the guide wants comes out, and without one it is the stock pipeline's own picture."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from dreamsweep.diffusion import load_stable_diffusion
+from dreamsweep.engines import Guidance, Step, make_engine
+from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
+from dreamsweep.guidance import ClipGuide, make_guide
+from dreamsweep.perceptors import load_perceptor
+from dreamsweep.randomness import generator
+from dreamsweep.spec import GuidedDiffusionSpec, ImageFile, Prompt, Trial
+
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+
+def trials_of(spec: GuidedDiffusionSpec, seeds: tuple[int, ...] = (0,), prompt: str = "a red heart") -> list[Trial]:
+    perceptors: dict[str, Any] = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
+    return [Trial(prompt=Prompt(text=prompt), engine=spec, seed=seed, snapshot_every=0, judge_every=1, **perceptors) for seed in seeds]
+
+
+def redness(pictures: torch.Tensor, iteration: int) -> Guidance:
+    loss = (pictures - torch.tensor([0.9, 0.1, 0.1])[:, None, None]).pow(2).mean((1, 2, 3))
+    return Guidance(loss, 1 - loss.detach())
+
+
+def steps_of(spec: GuidedDiffusionSpec, seeds: tuple[int, ...] = (0,), guide: Any = redness) -> list[Step]:
+    return list(make_engine(spec, "starter", "cpu").generate(trials_of(spec, seeds), guide))
+
+
+def test_the_guide_is_followed_the_more_the_stronger() -> None:
+    losses = [steps_of(GuidedDiffusionSpec(num_iter=12, guide_strength=strength))[-1].loss for strength in (0, 0.5, 2.0)]
+    assert losses[0] > losses[1] > losses[2]
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_without_a_guide_it_is_the_stock_pipeline_s_picture(scale: float) -> None:
+    spec = GuidedDiffusionSpec(num_iter=6, guide_strength=0, guidance_scale=scale)
+    ours = steps_of(spec)[-1].draw()
+    model = load_stable_diffusion("starter", spec.model, "cpu")
+    (trial,) = trials_of(spec)
+    stock = model.denoise(
+        [model.condition(trial.prompt.text, trial.prompt)], [model.against(trial.prompt)],
+        torch.randn(1, *model.latent_shape(16), generator=generator(0, "noise")), [torch.Generator()],
+        steps=6, guidance_scale=scale, scheduler="ddim",
+    )  # fmt: skip
+    assert (ours - stock).abs().max() < 1e-4
+
+
+def test_noise_of_its_own_in_every_step_is_the_seed_s() -> None:
+    spec = GuidedDiffusionSpec(num_iter=5, eta=1.0, guide_strength=0)
+    one, again, other = (steps_of(spec, (seed,))[-1].draw() for seed in (1, 1, 2))
+    assert torch.equal(one, again) and (one - other).abs().mean() > 0.01
+    plain = steps_of(spec.model_copy(update={"eta": 0.0}), (1,))[-1].draw()
+    assert not torch.equal(one, plain)
+
+
+def test_an_initial_picture_shines_through(tmp_path: Path) -> None:
+    path = tmp_path / "red.png"
+    Image.new("RGB", (40, 40), (255, 0, 0)).save(path)
+    model = load_stable_diffusion("starter", "", "cpu")
+    given = model.decode(model.encode(torch.tensor([1.0, 0, 0])[:, None, None].expand(1, 3, 16, 16)))  # as this autoencoder has it
+    distances = []
+    for strength in (0.1, 0.9):
+        spec = GuidedDiffusionSpec(num_iter=4, guide_strength=0, init_image=ImageFile(path=str(path)), init_strength=strength)
+        drawn = steps_of(spec)
+        assert len(drawn) == 4
+        distances.append(float((drawn[-1].draw() - given.clamp(0, 1)).abs().mean()))
+    assert distances[0] < distances[1]
+
+
+def test_a_real_guide_reaches_the_latents() -> None:
+    spec = GuidedDiffusionSpec(num_iter=3, cutouts=2)
+    trials = trials_of(spec, (0, 1))
+    guide = make_guide(load_perceptor("starter-guide", "cpu"), trials)
+    assert isinstance(guide, ClipGuide)
+    engine = make_engine(spec, "starter", "cpu")
+    assert isinstance(engine, GuidedDiffusionEngine)
+    steered = list(engine.generate(trials, guide))[-1].draw()
+    free = steps_of(spec.model_copy(update={"guide_strength": 0.0}), (0, 1))[-1].draw()
+    assert torch.isfinite(steered).all() and not torch.equal(steered, free)
