@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -181,9 +182,7 @@ def test_doctor_finds_whole_and_damaged_weights(
     told = capsys.readouterr().out
     assert "weights starter-guide" in told and "runs can be written" in told and "broken" not in told
     damaged = tmp_path / "damaged"
-    damaged.mkdir()
-    for file in tiny_weights.iterdir():
-        (damaged / file.name).write_bytes(file.read_bytes())
+    shutil.copytree(tiny_weights, damaged)
     truncate(damaged / "starter-dvae.safetensors")
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(damaged))
     assert cli.run_command(["doctor"]) == 1
