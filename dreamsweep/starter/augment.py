@@ -16,6 +16,18 @@ def augment(rgba: Tensor, rng: Generator) -> Tensor:
     return _noise(pictures, rng).clamp(0, 1)
 
 
+def place_on_white(rgba: Tensor, rng: Generator) -> Tensor:
+    """Pictures, `n 3 h w`, that are hardly changed: a little moved and resized, on white."""
+    n, _, h, w = rgba.shape
+    zoom = torch.exp(_uniform(n, -0.15, 0.15, rng))
+    mirror = torch.where(torch.rand(n, generator=rng) < 0.1, -1.0, 1.0)
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = zoom * mirror, zoom
+    theta[:, :, 2] = torch.randn(n, 2, generator=rng) * 0.04
+    moved = F.grid_sample(rgba, F.affine_grid(theta, [n, 4, h, w], align_corners=False), align_corners=False)
+    return (moved[:, :3] + 1 - moved[:, 3:]).clamp(0, 1)
+
+
 def shuffle_patches(pictures: Tensor, rng: Generator, patch: int = 16) -> Tensor:
     """The same pictures with their patches in another order: right colours and textures, wrong shape."""
     n, c, h, w = pictures.shape

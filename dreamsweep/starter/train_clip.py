@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dreamsweep.perceptors.starter import ClipShape, build_clip, embed_pictures
 from dreamsweep.perceptors.vocabulary import UNKNOWN, Vocabulary
 from dreamsweep.starter.art import OBJECT_GROUPS, Art
-from dreamsweep.starter.augment import augment, shuffle_patches
+from dreamsweep.starter.augment import augment, place_on_white, shuffle_patches
 from dreamsweep.starter.captions import HELD_OUT_TEMPLATE, Captions, name_weights
 
 SHAPE = ClipShape(
@@ -43,6 +43,10 @@ class ClipRun:
     bank_from: float = 0.25
     """Share of the run after which pictures are told apart from every name's last text embedding, not only the batch's
     (from the start it made all embeddings collapse into one)."""
+    plain_from: float = 0.75
+    """Share of the run after which part of each batch is hardly augmented, as the pictures are that a perceptor meets in use."""
+    plain: float = 0.6
+    """Which part."""
     attack_from: float = 0.4
     """Share of the run after which part of each batch is attacked; past 1, never. A judge need not be robust: nobody descends it."""
     attacked: float = 0.33
@@ -148,7 +152,8 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
     """One step, drawn from the seed and the step's number alone, so that a resumed run is the same run."""
     rng = torch.Generator().manual_seed(run.seed * 1_000_003 + state.step)
     py_rng = random.Random(run.seed * 1_000_003 + state.step)
-    names, pictures, drawn = _draw_batch(art, data, captions, rng, py_rng)
+    plain = run.plain if state.step >= run.plain_from * run.steps else 0.0
+    names, pictures, drawn = _draw_batch(art, data, captions, rng, py_rng, plain)
     tokens = vocabulary.tokenize([caption.text for caption in drawn])
     forgotten = (torch.rand(tokens.shape, generator=rng) < 0.03) & (tokens > 0) & (tokens < len(vocabulary) - 2)
     tokens = tokens.masked_fill(forgotten, UNKNOWN)
@@ -177,7 +182,7 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
     return parts
 
 
-def _draw_batch(art: Art, data: Pictures, captions: Captions, rng: torch.Generator, py_rng: random.Random):  # type: ignore[no-untyped-def]
+def _draw_batch(art: Art, data: Pictures, captions: Captions, rng: torch.Generator, py_rng: random.Random, plain: float):  # type: ignore[no-untyped-def]
     known = [i for i in range(len(art.names)) if i in data.of_name]
     weights = torch.from_numpy(name_weights(art.groups))[known]
     names = torch.tensor(known)[torch.multinomial(weights, BATCH_NAMES, generator=rng)]
@@ -187,7 +192,12 @@ def _draw_batch(art: Art, data: Pictures, captions: Captions, rng: torch.Generat
         chosen.append(py_rng.sample(have, 2) if len(have) > 1 else have * 2)
     index = [pair[k] for k in range(PICTURES_A_NAME) for pair in chosen]
     drawn = [captions.draw(name, py_rng) for name in names.tolist()]
-    return names, augment(data.take(index), rng), drawn
+    rgba = data.take(index)
+    pictures = augment(rgba, rng)
+    if plain:
+        hardly = torch.rand(len(rgba), 1, 1, 1, generator=rng) < plain
+        pictures = torch.where(hardly, place_on_white(rgba, rng), pictures)
+    return names, pictures, drawn
 
 
 def _allowed(names: Tensor, drawn: list[Any], total: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 import torch
 
-from dreamsweep.starter.augment import augment, shuffle_patches
+from dreamsweep.starter.augment import augment, place_on_white, shuffle_patches
 
 
 def rgba(count: int = 24) -> torch.Tensor:
@@ -32,3 +32,10 @@ def test_shuffled_patches_are_the_same_pixels_elsewhere() -> None:
     # each whole patch is found again
     places = [(y, x) for y in (0, 16, 32, 48) for x in (0, 16, 32, 48)]
     assert any(torch.equal(shuffled[0, :, :16, :16], pictures[0, :, y : y + 16, x : x + 16]) for y, x in places)
+
+
+def test_a_picture_hardly_changed_is_still_itself() -> None:
+    plain = torch.cat([rgba()[:, :3] + 1 - rgba()[:, 3:]])
+    placed = place_on_white(rgba(), torch.Generator().manual_seed(0))
+    assert placed.shape == plain.shape and torch.allclose(placed[:, :, 0, 0], torch.ones(24, 3))
+    assert (placed - plain).abs().mean() < 0.1 < (augment(rgba(), torch.Generator().manual_seed(0)) - plain).abs().mean()
