@@ -1,25 +1,17 @@
 """Stable Diffusion 1, 2 and XL in the stock classes of diffusers: texts to conditions, conditions and noise to pictures."""
 
-import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 
-from dreamsweep.errors import WeightsError
+from dreamsweep.pipelines import find_folder, open_pipeline, quiet
 from dreamsweep.spec import Prompt, SchedulerName, WeightsName
-from dreamsweep.starter.files import expected_sha256, folder_sha256, weights_folder
-from dreamsweep.torchvision_ops import declare_missing_ops
 
-STARTER = "starter-diffusion"
 SCHEDULERS: dict[SchedulerName, str] = {
     "ddim": "DDIMScheduler",
     "ddpm": "DDPMScheduler",
@@ -46,14 +38,10 @@ class StableDiffusion:
 
     def __init__(self, pipeline: Any, name: str, sha256: str, device: str) -> None:
         self.name, self.sha256, self.device = name, sha256, device
-        self.pipeline = pipeline.to(device)
-        self.pipeline.set_progress_bar_config(disable=True)
+        self.pipeline = pipeline
         self.trained_with = pipeline.scheduler.config
         self._alphas: Tensor = self.ddim(1).alphas_cumprod
         self.is_xl = hasattr(pipeline, "text_encoder_2")
-        for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
-            if getattr(pipeline, part, None) is not None:
-                getattr(pipeline, part).requires_grad_(False).eval()
 
     @property
     def image_size(self) -> int:
@@ -79,7 +67,7 @@ class StableDiffusion:
 
     @torch.no_grad()
     def _embed(self, text: str) -> Condition:
-        with _no_warnings():
+        with quiet():
             found = self.pipeline.encode_prompt(prompt=text, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False)
         return Condition(found[0][0].float(), found[2][0].float() if self.is_xl else None)
 
@@ -106,7 +94,7 @@ class StableDiffusion:
             texts["pooled_prompt_embeds"] = torch.stack([c.pooled for c in conditions if c.pooled is not None]).to(dtype)
             texts["negative_pooled_prompt_embeds"] = torch.stack([c.pooled for c in against if c.pooled is not None]).to(dtype)
         kind = getattr(diffusers, SCHEDULERS[scheduler])
-        with _no_warnings():
+        with quiet():
             extra = {"skip_prk_steps": True} if scheduler == "pndm" else {}  # as Stable Diffusion's own configuration has it
             self.pipeline.scheduler = kind.from_config(self.trained_with, **extra)
             found = self.pipeline(
@@ -179,56 +167,5 @@ def load_stable_diffusion(weights: WeightsName, model: str, device: str) -> Stab
 
     Raises WeightsError when there is none, or a file of it is missing or damaged.
     """
-    folder, name = (_starter_folder(), STARTER) if weights == "starter" else (_published_folder(model), model)
-    with _no_warnings():
-        import diffusers
-
-        try:
-            pipeline = diffusers.DiffusionPipeline.from_pretrained(  # type: ignore[no-untyped-call]
-                folder,
-                local_files_only=True,
-                use_safetensors=True,
-                torch_dtype=torch.float16 if device.startswith("cuda") else torch.float32,
-                safety_checker=None,
-                requires_safety_checker=False,
-            )
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            told = str(error).split("\n")[0].rstrip(".")
-            raise WeightsError(f"weights {name!r}: {str(folder)!r} holds no Stable Diffusion to be read ({told}); restore it.") from None
-    return StableDiffusion(pipeline, name, folder_sha256(folder), device)
-
-
-def _starter_folder() -> Path:
-    folder = weights_folder() / STARTER
-    if not folder.is_dir():
-        raise WeightsError(
-            "weights 'starter': there are none for the engine interpolation yet; say weights: published, and name a folder with a Stable "
-            "Diffusion as the engine's model."
-        )
-    if folder_sha256(folder) != expected_sha256(STARTER):
-        raise WeightsError(f"weights {STARTER!r}: a file in {folder} is damaged or missing; restore it with git or install again.")
-    return folder
-
-
-def _published_folder(model: str) -> Path:
-    if Path(model).is_dir():
-        return Path(model)
-    from dreamsweep import weights
-
-    return weights.folder(model)
-
-
-@contextmanager
-def _no_warnings() -> Iterator[None]:
-    """diffusers and transformers log and warn of what their users do not choose; a person's terminal stays clean."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    declare_missing_ops()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from diffusers.utils import logging as of_diffusers
-        from transformers.utils import logging as of_transformers
-
-        for logging in (of_diffusers, of_transformers):
-            logging.set_verbosity_error()
-            logging.disable_progress_bar()
-        yield
+    folder, name, sha256 = find_folder(weights, "starter-diffusion", model)
+    return StableDiffusion(open_pipeline(folder, name, device, safety_checker=None, requires_safety_checker=False), name, sha256, device)

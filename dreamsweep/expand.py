@@ -15,6 +15,7 @@ from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import (
     ENGINES,
     EngineSpec,
+    FramesSpec,
     InterpolationSpec,
     OptimizerGrid,
     OptimizerSpec,
@@ -164,8 +165,8 @@ def plan(sweep: Sweep) -> Plan:
 
 
 def snapshots_every(engine: EngineSpec, asked: int) -> int:
-    """Iterations between snapshots, 0 for none: every frame of an interpolation is one, where any are kept."""
-    return min(asked, 1) if isinstance(engine, InterpolationSpec) else asked
+    """Iterations between snapshots, 0 for none: where iterations are pictures of their own, each is one, if any are kept."""
+    return min(asked, 1) if isinstance(engine, FramesSpec) else asked
 
 
 def _seeds(sweep: Sweep) -> Iterator[int]:

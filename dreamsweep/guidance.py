@@ -5,7 +5,7 @@ One letter, one meaning: b trials, k cutouts, d embedding, r what a perceptor se
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from dreamsweep.cutouts import draw_views, make_cutouts
 from dreamsweep.engines import Guidance, Guide
-from dreamsweep.engines.interpolation import place
+from dreamsweep.engines.frames import place
 from dreamsweep.perceptors import Perceptor
-from dreamsweep.spec import DalleSpec, InterpolationSpec, Prompt, SteeredSpec, Trial
+from dreamsweep.spec import DalleSpec, FramesSpec, Prompt, SteeredSpec, Trial
 
 NEGATIVE_STRENGTH = 0.3
 """A negative of weight 1 pushes with this share of a prompt's pull (CLIPDraw, 2021, §3)."""
@@ -175,17 +175,18 @@ def spherical_distance(cosine: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Keys:
-    """The prompts that each trial of an interpolation passes, and how far it is from one to the next."""
+    """The prompts that each trial passes on its way, one or several, and where its frames stand between them."""
 
     embedded: Float[Tensor, "b m d"]
     """Unit vectors; zeros beyond a trial's last."""
     counts: tuple[int, ...]
-    spec: InterpolationSpec
+    frames: int
+    easing: Literal["linear", "smooth"]
 
     @classmethod
-    def of(cls, perceptor: Perceptor, trials: Sequence[Trial], spec: InterpolationSpec) -> "Keys":
+    def of(cls, perceptor: Perceptor, trials: Sequence[Trial], spec: FramesSpec) -> "Keys":
         texts = [perceptor.embed_texts([trial.prompt.text, *trial.prompt.to]) for trial in trials]
-        return cls(torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), tuple(map(len, texts)), spec)
+        return cls(torch.nn.utils.rnn.pad_sequence(texts, batch_first=True), tuple(map(len, texts)), trials[0].num_iter, spec.easing)
 
     def similarity(self, embedded: Float[Tensor, "b d"]) -> Float[Tensor, "b m"]:
         """Cosine to each key; NaN beyond a trial's last."""
@@ -196,7 +197,7 @@ class Keys:
         """Similarity to the two prompts that a frame stands between, by how near it is to each; the last frame where none is told."""
         each, marks = self.similarity(embedded), []
         for row, count in zip(each, self.counts, strict=True):
-            before, share = place(frame or self.spec.num_iter, self.spec.num_iter, count, self.spec.easing)
+            before, share = place(frame or self.frames, self.frames, count, self.easing)
             after = min(before + 1, count - 1)
             marks.append((1 - share) * row[before] + share * row[after])
         return torch.stack(marks)
@@ -209,7 +210,7 @@ class Judge:
         self.perceptor = perceptor
         self.targets = embed_prompts(perceptor, [trial.prompt for trial in trials])
         spec = trials[0].engine
-        self.keys = Keys.of(perceptor, trials, spec) if isinstance(spec, InterpolationSpec) else None
+        self.keys = Keys.of(perceptor, trials, spec) if isinstance(spec, FramesSpec) else None
 
     @torch.no_grad()
     def embed(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:

@@ -13,7 +13,7 @@ from dreamsweep import __version__
 from dreamsweep.batch import BatchLog
 from dreamsweep.expand import Shard
 from dreamsweep.pictures import pixels_sha256
-from dreamsweep.spec import GuidedSpec, InterpolationSpec
+from dreamsweep.spec import FramesSpec, GuidedSpec
 from dreamsweep.store import Store
 from dreamsweep.tables import ScoreRows, TrialRecord
 
@@ -67,7 +67,7 @@ def trial_records(
                 status="diverged" if diverged else "done",
                 error=_reason(shard, index, done) if diverged else None,
                 finished_at=datetime.now(UTC),
-                strip_uri=store.uri_of(f"{folder}/strip.png") if isinstance(trial.engine, InterpolationSpec) else None,
+                strip_uri=store.uri_of(f"{folder}/strip.png") if isinstance(trial.engine, FramesSpec) else None,
                 switches=switches(each) if each is not None else (),
             )
         )

@@ -20,7 +20,7 @@ from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, png_bytes, strip
 from dreamsweep.records import trial_records
-from dreamsweep.spec import GuidedSpec, InterpolationSpec, Trial
+from dreamsweep.spec import FramesSpec, GuidedSpec, Trial
 from dreamsweep.store import Store
 from dreamsweep.tables import scores_table, trials_table
 
@@ -122,7 +122,7 @@ class _Run:
             frames = self._film(index)
             for kind in trial.films:
                 self.store.write(self._picture_key(trial, f"film.{kind}"), film_bytes(frames, kind), FILM_TYPES[kind])
-            if isinstance(trial.engine, InterpolationSpec):
+            if isinstance(trial.engine, FramesSpec):
                 self.store.write(self._picture_key(trial, "strip.png"), png_bytes(strip(frames), told), "image/png")
             if self.svg:
                 self.store.write(self._picture_key(trial, "strokes.svg"), self.svg[index].encode(), "image/svg+xml")

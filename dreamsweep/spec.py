@@ -223,7 +223,16 @@ class BigSleepSpec(GuidedSpec):
         return {"adam": 0.07, "adamw": 0.03, "sgd": 15.0, "rmsprop": 0.05, "adagrad": 0.3, "adadelta": 50.0}
 
 
-class InterpolationSpec(AnySpec):
+class FramesSpec(AnySpec):
+    """What engines have in common whose iterations are pictures of their own."""
+
+    easing: Literal["linear", "smooth"] = "linear"
+    """From one prompt to the next: `smooth` goes slowly near each and fast between them."""
+    frames_at_once: PositiveInt = 4
+    """Pictures of each trial that are denoised together; fewer need less memory."""
+
+
+class InterpolationSpec(FramesSpec):
     """Stable Diffusion from one prompt to the next: the same noise in every frame, the text's embedding moved between the two."""
 
     engine: Literal["interpolation"] = "interpolation"
@@ -238,10 +247,6 @@ class InterpolationSpec(AnySpec):
     scheduler: SchedulerName = "ddim"
     path: Literal["lerp", "slerp"] = "lerp"
     """Move along a straight line, or along the sphere that the embeddings lie near."""
-    easing: Literal["linear", "smooth"] = "linear"
-    """`smooth` goes slowly near each prompt and fast between them."""
-    frames_at_once: PositiveInt = 4
-    """Frames of each trial that are denoised together; fewer need less memory."""
     model: str = "stable-diffusion-1.5"
     """With published weights: a name of `dreamsweep weights list`, a folder in the format of diffusers, or a hub's `owner/name`."""
 

@@ -8,7 +8,8 @@ import torch
 
 from dreamsweep.diffusion import SCHEDULERS, Condition, load_stable_diffusion
 from dreamsweep.engines import Guidance, Step, make_engine
-from dreamsweep.engines.interpolation import between, place, slerp
+from dreamsweep.engines.frames import place, slerp
+from dreamsweep.engines.interpolation import between
 from dreamsweep.errors import WeightsError
 from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.perceptors import load_perceptor
@@ -142,10 +143,10 @@ def test_a_damaged_or_missing_pipeline_is_one_sentence(tiny_weights: Path, tmp_p
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(WeightsError, match=r"'starter-diffusion'.*is damaged or missing"):
         load_stable_diffusion("starter", "", "cpu")
-    with pytest.raises(WeightsError, match="holds no Stable Diffusion"):
+    with pytest.raises(WeightsError, match="holds no pipeline that can be read"):
         load_stable_diffusion("published", str(copy / "starter-diffusion"), "cpu")
     shutil.rmtree(copy / "starter-diffusion")
-    with pytest.raises(WeightsError, match="there are none for the engine interpolation yet"):
+    with pytest.raises(WeightsError, match="there is no 'starter-diffusion' yet"):
         load_stable_diffusion("starter", "", "cpu")
 
 

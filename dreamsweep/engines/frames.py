@@ -1,0 +1,61 @@
+"""What engines share whose iterations are pictures of their own: frames in chunks, and where a frame stands between prompts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamsweep.engines import Guide, State, Step
+from dreamsweep.spec import FramesSpec, Trial
+
+
+def steps_of_frames(
+    spec: FramesSpec,
+    trials: Sequence[Trial],
+    guide: Guide,
+    state: State | None,
+    draw: Callable[[range], Float[Tensor, "f b 3 h w"]],
+) -> Iterator[Step]:
+    """Draws a chunk of frames at a time, from the first or after the state's, and looks at each with the guide.
+
+    Chunks are those of an undisturbed run, so that a resumed one draws the same pixels.
+    """
+    first = int(state["iteration"]) + 1 if state else 1
+    alive = state["alive"].clone() if state else torch.ones(len(trials), dtype=torch.bool)
+    iterations, chunk = trials[0].num_iter, spec.frames_at_once
+    for start in range((first - 1) // chunk * chunk + 1, iterations + 1, chunk):
+        frames = range(start, min(start + chunk, iterations + 1))
+        for frame, pictures in zip(frames, draw(frames), strict=True):
+            if frame < first:
+                continue
+            guidance = guide(pictures, frame)
+            alive = alive & torch.isfinite(guidance.loss).cpu()
+            yield Step(
+                iteration=frame,
+                loss=torch.where(alive.to(guidance.loss.device), guidance.loss.detach(), torch.nan),
+                similarity=guidance.similarity,
+                learning_rate=torch.nan,
+                draw=lambda pictures=pictures: pictures,  # type: ignore[misc]
+                state=lambda frame=frame, alive=alive: {"iteration": torch.tensor(frame), "alive": alive.clone()},  # type: ignore[misc]
+                each=guidance.each,
+            )
+
+
+def place(frame: int, frames: int, keys: int, easing: Literal["linear", "smooth"]) -> tuple[int, float]:
+    """Where a frame (from 1) stands: the key before it (from 0), and its share of the way to the next, in [0, 1)."""
+    at = (frame - 1) / max(1, frames - 1) * (keys - 1)
+    before = min(int(at), keys - 1)
+    share = at - before
+    return before, share * share * (3 - 2 * share) if easing == "smooth" else share
+
+
+def slerp(one: Float[Tensor, "*n d"], other: Float[Tensor, "*n d"], share: float) -> Float[Tensor, "*n d"]:
+    """Along the great circle between the directions of two vectors, their lengths moved along a line; a line where they are parallel."""
+    lengths = one.norm(dim=-1, keepdim=True), other.norm(dim=-1, keepdim=True)
+    units = [v / length.clamp(min=1e-12) for v, length in zip((one, other), lengths, strict=True)]
+    angle = (units[0] * units[1]).sum(-1, keepdim=True).clamp(-1, 1).acos()
+    sine = angle.sin()
+    along = (((1 - share) * angle).sin() * units[0] + (share * angle).sin() * units[1]) / sine.clamp(min=1e-6)
+    return torch.where(sine < 1e-4, torch.lerp(one, other, share), along * torch.lerp(*lengths, share))
