@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from dreamsweep.expand import Plan, engines
-from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, InterpolationSpec, StrokesSpec, Sweep
+from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, InterpolationSpec, StrokesSpec, Sweep, UnclipSpec
 
 CUTOUT_SECONDS = 0.0022
 """One cutout, seen by the starter guide, forward and backward."""
@@ -22,6 +22,8 @@ def seconds_an_iteration(spec: EngineSpec) -> float:
             return 0.012 * spec.steps * ((spec.image_size or 128) / 128) ** 2
         case GuidedDiffusionSpec():
             return 0.08 * ((spec.image_size or 128) / 128) ** 2 + CUTOUT_SECONDS * spec.cutouts
+        case UnclipSpec():
+            return 0.02 * (spec.prior_steps * spec.prior_samples / 4 + spec.steps + spec.upsample_steps)
         case _:
             assert_never(spec)
 

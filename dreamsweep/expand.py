@@ -27,6 +27,7 @@ from dreamsweep.spec import (
     Spec,
     Sweep,
     Trial,
+    UnclipSpec,
     canonical_json,
     trial_id,
 )
@@ -96,6 +97,11 @@ def engines(sweep: Sweep) -> Iterator[EngineSpec]:
 
 def prompts_for(engine: EngineSpec, sweep: Sweep) -> Iterator[Prompt]:
     """The sweep's prompts as an engine takes them, each once. Raises SweepFileError where it can do nothing with one."""
+    if isinstance(engine, UnclipSpec) and engine.to_image is not None and engine.init_image is None:
+        raise SweepFileError("engines: unclip has a 'to_image' but no 'init_image' to walk from; name both.")
+    if isinstance(engine, UnclipSpec):
+        yield from prompts(sweep)
+        return
     if isinstance(engine, InterpolationSpec):
         for prompt in prompts(sweep):
             if not prompt.to:

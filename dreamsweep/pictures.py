@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -68,6 +69,14 @@ def strip(frames: Sequence[UInt8[Tensor, "3 h w"]], most: int = 10) -> UInt8[Ten
     count = min(most, len(frames))
     chosen = [round(i * (len(frames) - 1) / max(1, count - 1)) for i in range(count)]
     return torch.cat([frames[at] for at in chosen], 2)
+
+
+def grid(frames: Sequence[UInt8[Tensor, "3 h w"]]) -> UInt8[Tensor, "3 n m"]:
+    """Frames in rows, as many columns as rows or one more; white where there are too few."""
+    columns = math.ceil(math.sqrt(len(frames)))
+    blank = torch.full_like(frames[0], 255)
+    filled = [*frames, *[blank] * (-len(frames) % columns)]
+    return torch.cat([torch.cat(filled[at : at + columns], 2) for at in range(0, len(filled), columns)], 1)
 
 
 def decode_png(data: bytes) -> UInt8[Tensor, "3 h w"]:

@@ -15,6 +15,9 @@ from dreamsweep.spec import WeightsName
 from dreamsweep.starter.files import expected_sha256, folder_sha256, weights_folder
 from dreamsweep.torchvision_ops import declare_missing_ops
 
+READ_ERRORS = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+"""What reading a damaged or incomplete folder may raise."""
+
 
 def find_folder(weights: WeightsName, starter: str, model: str) -> tuple[Path, str, str]:
     """(folder, name, SHA-256) of a starter pipeline, or of a published one by its name or folder.
@@ -50,15 +53,26 @@ def open_pipeline(folder: Path, name: str, device: str, **parts: Any) -> Any:
         kind: Any = diffusers.DiffusionPipeline  # untyped
         try:
             dtype = torch.float16 if device.startswith("cuda") else torch.float32
-            pipeline = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype, **parts).to(device)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            told = str(error).split("\n")[0].rstrip(".")
-            raise WeightsError(f"weights {name!r}: {str(folder)!r} holds no pipeline that can be read ({told}); restore it.") from None
-        pipeline.set_progress_bar_config(disable=True)
-        for part in pipeline.components.values():
-            if isinstance(part, torch.nn.Module):
-                part.requires_grad_(False).eval()
+            pipeline = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, torch_dtype=dtype, **parts)
+        except READ_ERRORS as error:
+            raise unreadable(name, folder, error) from None
+        return freeze(pipeline, device)
+
+
+def freeze(pipeline: Any, device: str) -> Any:
+    """The pipeline on the device, without gradients for its weights, and quiet."""
+    pipeline = pipeline.to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.requires_grad_(False).eval()
     return pipeline
+
+
+def unreadable(name: str, folder: Path, error: Exception) -> WeightsError:
+    """One sentence for what a library said of a folder."""
+    told = str(error).split("\n")[0].rstrip(".")
+    return WeightsError(f"weights {name!r}: {str(folder)!r} holds no pipeline that can be read ({told}); restore it.")
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def trial_records(
                 status="diverged" if diverged else "done",
                 error=_reason(shard, index, done) if diverged else None,
                 finished_at=datetime.now(UTC),
-                strip_uri=store.uri_of(f"{folder}/strip.png") if isinstance(trial.engine, FramesSpec) else None,
+                sheet_uri=store.uri_of(f"{folder}/sheet.png") if isinstance(trial.engine, FramesSpec) else None,
                 switches=switches(each) if each is not None else (),
             )
         )

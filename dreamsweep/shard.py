@@ -18,9 +18,9 @@ from dreamsweep.expand import Shard, snapshots_every
 from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, png_bytes, strip
+from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip
 from dreamsweep.records import trial_records
-from dreamsweep.spec import FramesSpec, GuidedSpec, Trial
+from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec
 from dreamsweep.store import Store
 from dreamsweep.tables import scores_table, trials_table
 
@@ -123,7 +123,8 @@ class _Run:
             for kind in trial.films:
                 self.store.write(self._picture_key(trial, f"film.{kind}"), film_bytes(frames, kind), FILM_TYPES[kind])
             if isinstance(trial.engine, FramesSpec):
-                self.store.write(self._picture_key(trial, "strip.png"), png_bytes(strip(frames), told), "image/png")
+                sheet = strip(frames) if is_walk(trial) else grid(frames)
+                self.store.write(self._picture_key(trial, "sheet.png"), png_bytes(sheet, told), "image/png")
             if self.svg:
                 self.store.write(self._picture_key(trial, "strokes.svg"), self.svg[index].encode(), "image/svg+xml")
         records, scores = trial_records(
@@ -186,6 +187,11 @@ def checkpoint_trials(data: bytes) -> list[str]:
     except (ValueError, KeyError):
         return []
     return found
+
+
+def is_walk(trial: Trial) -> bool:
+    """Whether a trial's frames go from one thing to another."""
+    return bool(trial.prompt.to) or (isinstance(trial.engine, UnclipSpec) and trial.engine.to_image is not None)
 
 
 def spec_json(trial: Trial) -> str:

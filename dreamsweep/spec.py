@@ -85,6 +85,10 @@ class OptimizerSpec(Spec):
         return {"name": value} if isinstance(value, str) else value
 
 
+IMAGE_FIELDS = ("init_image", "to_image")
+"""Fields of engines that name pictures on the user's disk."""
+
+
 class ImageFile(Spec):
     """A picture to start from. Its content, not its path, is part of a trial's identity."""
 
@@ -280,9 +284,35 @@ class GuidedDiffusionSpec(SteeredSpec):
     """As for interpolation."""
 
 
+class UnclipSpec(FramesSpec):
+    """unCLIP (Ramesh et al., DALL-E 2, 2022): samples of a caption, variations of a picture, walks between captions or pictures."""
+
+    engine: Literal["unclip"] = "unclip"
+    num_iter: PositiveInt = 9
+    """Pictures: samples, or the frames of a walk (where the prompt has `to`, or there is a `to_image`)."""
+    conditioning: Literal["prior", "text", "caption"] = "prior"
+    """What stands for the image embedding: the prior's, the text's own, or nothing beside the caption (the paper's ablation, figure 8)."""
+    prior_samples: PositiveInt = 2
+    """Embeddings that the prior draws, of which the one nearest to the text's is kept."""
+    prior_steps: PositiveInt = 25
+    prior_scale: NonNegativeFloat = 4.0
+    steps: PositiveInt = 25
+    guidance_scale: NonNegativeFloat = 8.0
+    """Steps and classifier-free guidance of the prior, and of the decoder."""
+    upsample_steps: PositiveInt = 7
+    init_image: ImageFile | None = None
+    """A picture to vary, or to walk from; its embedding then stands for the caption."""
+    to_image: ImageFile | None = None
+    """A picture to walk to from `init_image`."""
+    diff_angle: Share = 0.4
+    """With `init_image` and a prompt's `to`: how much of the way towards the difference of the two texts the walk goes."""
+    model: str = "karlo"
+    """As for interpolation."""
+
+
 GuidedEngineSpec = DalleSpec | StrokesSpec | BigSleepSpec
 SteeredEngineSpec = GuidedEngineSpec | GuidedDiffusionSpec
-EngineSpec = Annotated[SteeredEngineSpec | InterpolationSpec, Field(discriminator="engine")]
+EngineSpec = Annotated[SteeredEngineSpec | InterpolationSpec | UnclipSpec, Field(discriminator="engine")]
 ENGINES: dict[str, type[AnySpec]] = {spec.model_fields["engine"].default: spec for spec in get_args(get_args(EngineSpec)[0])}
 """Each engine's name and its spec, read off the union."""
 
@@ -445,8 +475,9 @@ _TRIAL_FIELDS = tuple(Trial.model_fields)
 def canonical_json(value: Any) -> str:
     """The one spelling of a spec or plain value that identities are made of: sorted keys, no spaces, ASCII."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-    if isinstance(plain, dict) and isinstance(plain.get("init_image"), dict):
-        plain["init_image"] = plain["init_image"]["sha256"]
+    for name in IMAGE_FIELDS:
+        if isinstance(plain, dict) and isinstance(plain.get(name), dict):
+            plain[name] = plain[name]["sha256"]
     return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import (
     ENGINES,
+    IMAGE_FIELDS,
     MAX_PROMPT,
     OptimizerGrid,
     Phrase,
@@ -145,13 +146,15 @@ def _with_real_paths(sweep: Sweep, folder: Path) -> Sweep:
     engines = []
     grids: tuple[Any, ...] = sweep.engines  # models made at run time, one an engine
     for number, grid in enumerate(grids):
-        image = getattr(grid, "init_image", None)
-        if image is not None:
+        for name in IMAGE_FIELDS:
+            image = getattr(grid, name, None)
+            if image is None:
+                continue
             path = folder / image.path
             try:
                 digest = hashlib.sha256(path.read_bytes()).hexdigest()
             except OSError as error:
-                raise SweepFileError(f"engines[{number}].init_image: {str(path)!r} cannot be read ({error.strerror}).") from None
-            grid = grid.model_copy(update={"init_image": image.model_copy(update={"path": str(path), "sha256": digest})})
+                raise SweepFileError(f"engines[{number}].{name}: {str(path)!r} cannot be read ({error.strerror}).") from None
+            grid = grid.model_copy(update={name: image.model_copy(update={"path": str(path), "sha256": digest})})
         engines.append(grid)
     return sweep.model_copy(update={"prompts": entries, "engines": tuple(engines)})

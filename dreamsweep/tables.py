@@ -45,7 +45,7 @@ class TrialRecord:
     status: Literal["done", "diverged", "failed"]
     error: str | None
     finished_at: datetime
-    strip_uri: str | None = None
+    sheet_uri: str | None = None
     switches: tuple[int, ...] = ()
 
 
@@ -134,7 +134,7 @@ TRIALS = pa.schema(
         _column("best_uri", _TEXT, "the picture with the best mark, PNG"),
         _column("film_uri", _TEXT, "the snapshots as a film, in the first of the formats asked for"),
         _column("svg_uri", _TEXT, "the strokes, SVG; null for other engines"),
-        _column("strip_uri", _TEXT, "up to ten frames of an interpolation side by side, PNG; null for other engines"),
+        _column("sheet_uri", _TEXT, "frames of a walk side by side, or samples in a grid, PNG; null for engines with one picture"),
         _column("embedding", pa.list_(_F32), "the judge's unit embedding of the best picture"),
         _column("picture_sha256", _TEXT, "SHA-256 of the last picture's pixels"),
         _column("seconds", _F64, "its even share of its shard's time, seconds"),

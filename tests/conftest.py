@@ -138,10 +138,11 @@ def tiny_weights(_tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     from dreamsweep.codes import load_dvae
     from dreamsweep.diffusion import load_stable_diffusion
     from dreamsweep.perceptors import load_perceptor
+    from dreamsweep.unclip import load_unclip
 
-    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion):
+    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion, load_unclip):
         load.cache_clear()
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(_tiny_weights))
     yield _tiny_weights
-    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion):
+    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion, load_unclip):
         load.cache_clear()

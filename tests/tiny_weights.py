@@ -10,7 +10,7 @@ from dreamsweep.codes import DvaeShape, build_decoder, build_encoder, save_dvae
 from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
 from dreamsweep.starter.files import list_folder
-from tests.tiny_diffusion import write_tiny_diffusion
+from tests.tiny_diffusion import write_tiny_diffusion, write_tiny_unclip
 
 CLIP = ClipShape(
     embed=16, resolution=32, vision_layers=(1, 1, 1, 1), vision_width=8, context=12, text_width=32, text_heads=2, text_layers=1
@@ -34,4 +34,6 @@ def write_tiny_weights(folder: Path) -> None:
         save_dvae(folder / "starter-dvae.safetensors", DVAE, build_encoder(DVAE), build_decoder(DVAE), frequency, shapes)
         save_biggan(folder / "starter-biggan.safetensors", plain(BIGGAN, seed=4), [f"thing {number}" for number in range(6)])
         write_tiny_diffusion(folder / "starter-diffusion")
-        list_folder(folder / "starter-diffusion")
+        write_tiny_unclip(folder / "starter-unclip")
+        for name in ("starter-diffusion", "starter-unclip"):
+            list_folder(folder / name)

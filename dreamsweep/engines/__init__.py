@@ -13,7 +13,17 @@ from typing import Protocol, assert_never, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, InterpolationSpec, StrokesSpec, Trial, WeightsName
+from dreamsweep.spec import (
+    BigSleepSpec,
+    DalleSpec,
+    EngineSpec,
+    GuidedDiffusionSpec,
+    InterpolationSpec,
+    StrokesSpec,
+    Trial,
+    UnclipSpec,
+    WeightsName,
+)
 
 State = dict[str, Tensor]
 """All that a batch needs to go on, under flat names, so that it can be kept as safetensors."""
@@ -98,6 +108,11 @@ def make_engine(spec: EngineSpec, weights: WeightsName, device: str) -> Engine:
             from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
 
             return GuidedDiffusionEngine(spec, load_stable_diffusion(weights, spec.model, device))
+        case UnclipSpec():
+            from dreamsweep.engines.unclip import UnclipEngine
+            from dreamsweep.unclip import load_unclip
+
+            return UnclipEngine(spec, load_unclip(weights, spec.model, device))
         case InterpolationSpec():
             from dreamsweep.diffusion import load_stable_diffusion
             from dreamsweep.engines.interpolation import InterpolationEngine
@@ -126,5 +141,10 @@ def weights_used(spec: EngineSpec, weights: WeightsName, device: str) -> dict[st
 
             model = load_stable_diffusion(weights, spec.model, device)
             return {model.name: model.sha256}
+        case UnclipSpec():
+            from dreamsweep.unclip import load_unclip
+
+            unclip = load_unclip(weights, spec.model, device)
+            return {unclip.name: unclip.sha256}
         case _:
             assert_never(spec)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dreamsweep import expand
 from dreamsweep.errors import SweepFileError
-from dreamsweep.spec import GuidedSpec, Sweep, Trial
+from dreamsweep.spec import GuidedSpec, Sweep, Trial, UnclipSpec
 from dreamsweep.sweepfile import parse_sweep
 
 GOLDEN = Path(__file__).parent / "golden_ids.txt"
@@ -150,3 +150,10 @@ def test_templates_and_tables_say_what_an_interpolation_goes_on_to(tmp_path: Pat
     assert [(p.text, p.to) for p in found] == [
         ("a cat", ("a dog",)), ("a cat", ("a bird",)), ("a cat", ("a dog", "a bird")), ("a pear", ())
     ]  # fmt: skip
+
+
+def test_unclip_walks_from_a_picture_to_another_only() -> None:
+    with pytest.raises(SweepFileError, match="a 'to_image' but no 'init_image'"):
+        list(expand.trials(a_sweep(engines=[{"engine": "unclip", "to_image": __file__}])))
+    (trial, _) = expand.trials(a_sweep(engines=[{"engine": "unclip", "init_image": __file__, "to_image": __file__}]))
+    assert isinstance(trial.engine, UnclipSpec) and trial.engine.to_image is not None and len(trial.engine.to_image.sha256) == 64

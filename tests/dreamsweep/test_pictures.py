@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dreamsweep.errors import SweepFileError
-from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, pixels_sha256, png_bytes, read_picture, strip, to_bytes
+from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, grid, pixels_sha256, png_bytes, read_picture, strip, to_bytes
 from dreamsweep.spec import FilmFormat, ImageFile
 
 
@@ -79,3 +79,10 @@ def test_a_strip_has_the_first_and_the_last_frame() -> None:
     assert side_by_side.shape == (3, 24, 5 * 16)
     assert torch.equal(side_by_side[:, :, :16], frames[0]) and torch.equal(side_by_side[:, :, -16:], frames[-1])
     assert torch.equal(strip(frames[:1]), frames[0])
+
+
+def test_a_grid_is_about_square_and_white_where_nothing_is() -> None:
+    frames = [picture(seed) for seed in range(5)]
+    sheet = grid(frames)
+    assert sheet.shape == (3, 2 * 24, 3 * 16)
+    assert torch.equal(sheet[:, 24:, 16:32], frames[4]) and (sheet[:, 24:, 32:] == 255).all()

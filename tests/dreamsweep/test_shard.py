@@ -158,6 +158,6 @@ def test_an_interpolation_leaves_every_frame_and_says_where_it_switches(store: S
         assert all(score["learning_rate"] is None for score in curve)
         nearest = [max(range(keys), key=score["guide_each"].__getitem__) for score in curve]
         assert row["switches"] == [at + 1 for at in range(1, 7) if nearest[at] != nearest[at - 1]]
-        strip = Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/strip.png")))
-        assert strip.size == (7 * 16, 16) and row["strip_uri"].endswith("strip.png")
+        strip = Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/sheet.png")))
+        assert strip.size == (7 * 16, 16) and row["sheet_uri"].endswith("sheet.png")
         assert Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/film.webp"))).n_frames > 1  # type: ignore[attr-defined]

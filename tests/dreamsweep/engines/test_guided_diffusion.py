@@ -59,18 +59,21 @@ def test_noise_of_its_own_in_every_step_is_the_seed_s() -> None:
     assert not torch.equal(one, plain)
 
 
-def test_an_initial_picture_shines_through(tmp_path: Path) -> None:
+def test_an_initial_picture_is_given_up_to_noise_as_far_as_asked(tmp_path: Path) -> None:
     path = tmp_path / "red.png"
     Image.new("RGB", (40, 40), (255, 0, 0)).save(path)
     model = load_stable_diffusion("starter", "", "cpu")
-    given = model.decode(model.encode(torch.tensor([1.0, 0, 0])[:, None, None].expand(1, 3, 16, 16)))  # as this autoencoder has it
-    distances = []
-    for strength in (0.1, 0.9):
+    clean = model.encode(torch.tensor([1.0, 0, 0])[:, None, None].expand(1, 3, 16, 16))
+    nearness = []
+    for strength in (0.1, 0.5, 0.9):
         spec = GuidedDiffusionSpec(num_iter=4, guide_strength=0, init_image=ImageFile(path=str(path)), init_strength=strength)
-        drawn = steps_of(spec)
-        assert len(drawn) == 4
-        distances.append(float((drawn[-1].draw() - given.clamp(0, 1)).abs().mean()))
-    assert distances[0] < distances[1]
+        engine = make_engine(spec, "starter", "cpu")
+        assert isinstance(engine, GuidedDiffusionEngine) and len(engine.times) == 4
+        assert engine.times[0] <= 1000 * strength and engine.times == sorted(engine.times, reverse=True)
+        start = engine._start(trials_of(spec))
+        nearness.append(float(torch.nn.functional.cosine_similarity(start.flatten(1), clean.flatten(1))))
+        assert len(steps_of(spec)) == 4
+    assert nearness[0] > nearness[1] > nearness[2]
 
 
 def test_a_real_guide_reaches_the_latents() -> None:

@@ -1,0 +1,93 @@
+"""unCLIP: pictures of a caption by way of a prior, variations of a picture, and walks between embeddings (Ramesh et al., DALL-E 2, 2022).
+
+An iteration is a picture of its own: a sample with noise of its own, or a frame of a walk, all of whose frames share one noise.
+Departure: a walk that starts from a picture starts from the seed's noise, where the paper inverts the picture to find its own.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamsweep.engines import Guide, State, Step
+from dreamsweep.engines.frames import place, slerp, steps_of_frames
+from dreamsweep.pictures import read_picture
+from dreamsweep.randomness import generator
+from dreamsweep.spec import ImageFile, Trial, UnclipSpec
+from dreamsweep.unclip import Unclip
+
+
+class UnclipEngine:
+    """Draws the samples, or the walk, that a trial asks for (see `Engine`)."""
+
+    def __init__(self, spec: UnclipSpec, model: Unclip) -> None:
+        self.spec, self.model = spec, model
+
+    def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
+        routes = [self._route(trial) for trial in trials]
+        return steps_of_frames(self.spec, trials, guide, state, lambda frames: self._draw(trials, routes, frames))
+
+    def _route(self, trial: Trial) -> Float[Tensor, "m d"] | None:
+        """The embeddings that a trial passes: two or more on a walk, one for variations of a picture; None for samples of a caption."""
+        spec, prompt = self.spec, trial.prompt
+        if spec.init_image is None:
+            texts = (prompt.text, *prompt.to)
+            return torch.stack([self._imagined(text, trial, key) for key, text in enumerate(texts)]) if prompt.to else None
+        here = self._embedded(spec.init_image)
+        if spec.to_image is not None:
+            return torch.stack([here, self._embedded(spec.to_image)])
+        if prompt.to:
+            return torch.stack([here, slerp(here, self._difference(trial) * here.norm(), spec.diff_angle)])
+        return here[None]
+
+    def _draw(self, trials: Sequence[Trial], routes: list[Tensor | None], frames: range) -> Float[Tensor, "f b 3 h w"]:
+        asked = [(frame, trial, route) for frame in frames for trial, route in zip(trials, routes, strict=True)]
+        samples = [route is None or len(route) == 1 for _, _, route in asked]
+        randomness = [
+            generator(trial.seed, "unclip", frame if sample else 0) for (frame, trial, _), sample in zip(asked, samples, strict=True)
+        ]
+        caption = self.model.read([trial.prompt.text if route is None else "" for _, trial, route in asked])
+        free = [at for at, (_, _, route) in enumerate(asked) if route is None]
+        embeddings = [self._passed(route, frame) if route is not None else None for frame, _, route in asked]
+        if free:
+            told = self._sampled([asked[at][1].prompt.text for at in free], [randomness[at] for at in free])
+            for at, embedding in zip(free, told, strict=True):
+                embeddings[at] = embedding
+        drawn = self.model.draw(
+            torch.stack([e for e in embeddings if e is not None]), caption, randomness,
+            steps=self.spec.steps, guidance_scale=self.spec.guidance_scale, upsample_steps=self.spec.upsample_steps,
+        )  # fmt: skip
+        pictures: Tensor = drawn.unflatten(0, (len(frames), len(trials)))
+        return pictures
+
+    def _passed(self, route: Float[Tensor, "m d"], frame: int) -> Float[Tensor, "d"]:
+        before, share = place(frame, self.spec.num_iter, len(route), self.spec.easing)
+        return slerp(route[before], route[min(before + 1, len(route) - 1)], share)
+
+    def _sampled(self, texts: list[str], randomness: list[torch.Generator]) -> Float[Tensor, "n d"]:
+        """The image embeddings that the decoder is told for captions: of several from the prior, those nearest to the text."""
+        caption = self.model.read(texts)
+        match self.spec.conditioning:
+            case "text":
+                return caption.embedding
+            case "caption":  # what the decoder learned to take for no embedding at all
+                nothing: Tensor = self.model.pipeline.text_proj.learned_classifier_free_guidance_embeddings
+                return nothing.expand(len(texts), -1)
+        drawn = torch.stack(
+            [self.model.imagine(caption, randomness, self.spec.prior_steps, self.spec.prior_scale) for _ in range(self.spec.prior_samples)]
+        )
+        nearest = F.cosine_similarity(drawn, caption.embedding[None], dim=2).argmax(0)
+        return drawn[nearest, torch.arange(len(texts))]
+
+    def _imagined(self, text: str, trial: Trial, key: int) -> Float[Tensor, "d"]:
+        return self._sampled([text], [generator(trial.seed, "unclip-key", key)])[0]
+
+    def _embedded(self, file: ImageFile) -> Float[Tensor, "d"]:
+        return self.model.embed_pictures(read_picture(file, self.model.image_size)[None])[0]
+
+    def _difference(self, trial: Trial) -> Float[Tensor, "d"]:
+        """The direction from the prompt's text to the last that it goes on to (the paper's text diffs)."""
+        one, other = F.normalize(self.model.read([trial.prompt.text, trial.prompt.to[-1]]).embedding, dim=1)
+        return F.normalize(other - one, dim=0)

@@ -1,0 +1,140 @@
+"""unCLIP: the stock pipeline's pictures, and what it has not: several prior samples, walks, text diffs, ablations."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from dreamsweep.engines import Guidance, Step, make_engine
+from dreamsweep.engines.unclip import UnclipEngine
+from dreamsweep.pipelines import quiet
+from dreamsweep.randomness import generator
+from dreamsweep.spec import ImageFile, Prompt, Trial, UnclipSpec
+from dreamsweep.unclip import Unclip, load_unclip
+
+TOLERANCE = 2 / 255
+pytestmark = pytest.mark.usefixtures("tiny_weights")
+
+
+def spec(**changes: Any) -> UnclipSpec:
+    few = {"num_iter": 3, "prior_steps": 2, "steps": 2, "upsample_steps": 2, "frames_at_once": 2}
+    return UnclipSpec.model_validate({**few, **changes})
+
+
+def trials_of(spec: UnclipSpec, seeds: tuple[int, ...] = (0,), **prompt: Any) -> list[Trial]:
+    told = Prompt.model_validate({"text": "a red heart", **prompt})
+    perceptors: dict[str, Any] = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
+    return [Trial(prompt=told, engine=spec, seed=seed, snapshot_every=1, judge_every=1, **perceptors) for seed in seeds]
+
+
+def blind(pictures: torch.Tensor, iteration: int) -> Guidance:
+    return Guidance(pictures.mean((1, 2, 3)), pictures.mean((1, 2, 3)))
+
+
+def steps_of(trials: list[Trial], **told: Any) -> list[Step]:
+    return list(make_engine(trials[0].engine, "starter", "cpu").generate(trials, blind, **told))
+
+
+def pictures_of(trials: list[Trial], **told: Any) -> torch.Tensor:
+    return torch.stack([step.draw() for step in steps_of(trials, **told)])
+
+
+@pytest.fixture
+def model() -> Unclip:
+    return load_unclip("starter", "", "cpu")
+
+
+@pytest.fixture
+def red(tmp_path: Path) -> ImageFile:
+    Image.new("RGB", (20, 20), (250, 10, 10)).save(tmp_path / "red.png")
+    return ImageFile(path=str(tmp_path / "red.png"))
+
+
+@pytest.fixture
+def blue(tmp_path: Path) -> ImageFile:
+    Image.new("RGB", (20, 20), (10, 10, 250)).save(tmp_path / "blue.png")
+    return ImageFile(path=str(tmp_path / "blue.png"))
+
+
+def test_a_sample_is_the_stock_pipeline_s_own(model: Unclip) -> None:
+    ours = pictures_of(trials_of(spec(prior_samples=1)))[1, 0]
+    with quiet():
+        stock = model.pipeline(
+            "a red heart", generator=generator(0, "unclip", 2), prior_num_inference_steps=2, decoder_num_inference_steps=2,
+            super_res_num_inference_steps=2, output_type="np",
+        ).images  # fmt: skip
+    assert (ours - torch.from_numpy(stock[0]).permute(2, 0, 1)).abs().max() < 1e-4
+
+
+def test_samples_differ_and_the_seed_decides() -> None:
+    one, again, other = (pictures_of(trials_of(spec(), (seed,))) for seed in (1, 1, 2))
+    assert one.shape == (3, 1, 3, 16, 16) and one.min() >= 0 and one.max() <= 1
+    assert torch.equal(one, again) and (one - other).abs().mean() > 0.01
+    assert (one[0] - one[1]).abs().mean() > 0.01
+
+
+def test_alone_in_a_batch_and_however_many_at_once() -> None:
+    batch = pictures_of(trials_of(spec(), (4, 5, 6)))
+    alone, by_one = pictures_of(trials_of(spec(), (5,))), pictures_of(trials_of(spec(frames_at_once=1), (5,)))
+    assert (batch[:, 1] - alone[:, 0]).abs().max() <= TOLERANCE
+    assert (by_one - alone).abs().max() <= TOLERANCE
+
+
+def test_it_goes_on_from_any_sample() -> None:
+    steps = steps_of(trials_of(spec(), (0, 1)))
+    resumed = steps_of(trials_of(spec(), (0, 1)), state=steps[0].state())
+    assert [step.iteration for step in resumed] == [2, 3]
+    for before, after in zip(steps[1:], resumed, strict=True):
+        assert torch.equal(before.draw(), after.draw())
+
+
+def test_of_several_prior_samples_the_one_nearest_to_the_text_is_kept(model: Unclip) -> None:
+    engine = UnclipEngine(spec(prior_samples=4), model)
+    caption = model.read(["a red heart"])
+    rng = generator(0, "x")
+    drawn = torch.cat([model.imagine(caption, [rng], 2, 4.0) for _ in range(4)])
+    kept = engine._sampled(["a red heart"], [generator(0, "x")])
+    near = torch.nn.functional.cosine_similarity(drawn, caption.embedding)
+    assert torch.allclose(kept[0], drawn[near.argmax()], atol=1e-5)
+
+
+def test_the_ablations_differ() -> None:
+    by_prior, by_text, by_caption = (pictures_of(trials_of(spec(conditioning=c))) for c in ("prior", "text", "caption"))
+    assert not torch.allclose(by_prior, by_text) and not torch.allclose(by_text, by_caption)
+
+
+def test_variations_are_of_the_picture_and_not_of_the_prompt(red: ImageFile, blue: ImageFile) -> None:
+    of_red = pictures_of(trials_of(spec(init_image=red)))
+    assert torch.equal(of_red, pictures_of(trials_of(spec(init_image=red), text="a green apple")))
+    assert not torch.allclose(of_red, pictures_of(trials_of(spec(init_image=blue))))
+    assert (of_red[0] - of_red[1]).abs().mean() > 0.01
+
+
+def test_a_walk_between_pictures_shares_one_noise_and_ends_at_each(model: Unclip, red: ImageFile, blue: ImageFile) -> None:
+    engine = UnclipEngine(spec(init_image=red, to_image=blue), model)
+    (trial,) = trials_of(engine.spec)
+    route = engine._route(trial)
+    assert route is not None and torch.allclose(engine._passed(route, 1), route[0]) and torch.allclose(engine._passed(route, 3), route[1])
+    half = engine._passed(route, 2)
+    cosine = torch.nn.functional.cosine_similarity(half[None], route)
+    assert cosine[0] == pytest.approx(float(cosine[1]), abs=1e-4)
+    still = pictures_of(trials_of(spec(init_image=red, to_image=red)))
+    assert (still[0] - still[2]).abs().max() <= TOLERANCE  # the same place, the same noise
+
+
+def test_a_text_diff_moves_a_picture_from_one_caption_towards_another(model: Unclip, red: ImageFile) -> None:
+    engine = UnclipEngine(spec(init_image=red, diff_angle=0.5), model)
+    (trial,) = trials_of(engine.spec, to="a green apple")
+    route = engine._route(trial)
+    assert route is not None and route.shape[0] == 2
+    along = engine._difference(trial)
+    before, after = torch.nn.functional.cosine_similarity(route, along[None])
+    assert after > before
+    assert torch.allclose(route.norm(dim=1)[0], route.norm(dim=1)[1], rtol=1e-3)
+
+
+def test_a_walk_between_captions() -> None:
+    drawn = pictures_of(trials_of(spec(num_iter=4, conditioning="text"), to="a green apple"))
+    assert drawn.shape[0] == 4 and not torch.allclose(drawn[0], drawn[-1])
