@@ -8,7 +8,7 @@ are the stock class's up to rounding.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,13 +101,27 @@ def draw(
     model: BigGAN, latents: Float[Tensor, "b n z"], classes: Float[Tensor, "b n c"], truncation: float = 1.0
 ) -> Float[Tensor, "b 3 h w"]:
     """Pictures in [0, 1] of noise vectors and soft classes, one of each for the start and for each block."""
+    *_, last = features(model, torch.cat([latents, model.embeddings(classes)], 2), truncation)
+    return finish(model, last, truncation)
+
+
+def features(model: BigGAN, conditions: Tensor, truncation: float = 1.0) -> Iterator[Float[Tensor, "b c y x"]]:
+    """What each block makes of its condition, one of `b n 2z`: first the noise vector, then the class's."""
+    first, *others = conditions.unbind(1)
+    x = model.generator.gen_z(first).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2).contiguous()  # b 4·4·c -> b c 4 4
+    left = iter(others)
+    for layer in model.generator.layers:
+        if isinstance(layer, GenBlock):
+            x = _block(layer, x, next(left), truncation)
+            yield x
+        else:
+            x = layer(x)
+
+
+def finish(model: BigGAN, last: Float[Tensor, "b c h w"], truncation: float = 1.0) -> Float[Tensor, "b 3 h w"]:
+    """The pictures, in [0, 1], that the last block's features become."""
     network = model.generator
-    first, *others = torch.cat([latents, model.embeddings(classes)], 2).unbind(1)
-    x = network.gen_z(first).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2).contiguous()  # b 4·4·c -> b c 4 4
-    conditions = iter(others)
-    for layer in network.layers:
-        x = _block(layer, x, next(conditions), truncation) if isinstance(layer, GenBlock) else layer(x)
-    rgb: Tensor = network.conv_to_rgb(_normalise(network.bn, x, truncation).relu_())
+    rgb: Tensor = network.conv_to_rgb(_normalise(network.bn, last, truncation).relu_())
     return (rgb[:, :3].tanh() + 1) / 2
 
 

@@ -75,13 +75,13 @@ def make_cutouts(pictures: Tensor, spec: SteeredEngineSpec, seeds: Sequence[int]
 def draw_views(spec: SteeredEngineSpec, seeds: Sequence[int], iteration: int, side: int, width: int) -> Projections | Boxes:
     """Where the views of an iteration lie, each trial's from its own seed; pictures are `width` pixels wide, views `side`."""
     if isinstance(spec, BigSleepSpec):
-        corners, sizes = zip(*(_draw_boxes(spec, seed, iteration, width) for seed in seeds), strict=True)
+        corners, sizes = zip(*(draw_boxes(spec, seed, iteration, width) for seed in seeds), strict=True)
         return Boxes.at(torch.stack(corners), torch.stack(sizes), side)
     matrices, noise = zip(*(_draw_projections(spec, seed, iteration, side) for seed in seeds), strict=True)
     return Projections(torch.stack(matrices), torch.stack(noise), side)
 
 
-def _draw_boxes(spec: BigSleepSpec, seed: int, iteration: int, width: int) -> tuple[Tensor, Tensor]:
+def draw_boxes(spec: BigSleepSpec, seed: int, iteration: int, width: int) -> tuple[Tensor, Tensor]:
     """One trial's boxes in one iteration: corners `k 2`, uniform, and sizes `k`, normal and clipped."""
     rng, count = generator(seed, "cutouts", iteration), spec.cutouts * spec.accumulate
     sizes = (_clipped_normal(spec, count, rng) * width).long().clamp(min=1)
