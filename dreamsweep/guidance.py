@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.cutouts import draw_views, make_cutouts
-from dreamsweep.engines import Guidance, Guide
+from dreamsweep.engines import Chooser, Guidance, Guide
 from dreamsweep.engines.frames import place
 from dreamsweep.perceptors import Perceptor
 from dreamsweep.spec import DalleSpec, FramesSpec, Prompt, SteeredSpec, Trial
@@ -237,8 +237,34 @@ class Onlooker:
         return Guidance(1 - similarity, similarity, self.judge.keys.similarity(embedded) if self.judge.keys else None)
 
 
-def make_guide(perceptor: Perceptor, trials: Sequence[Trial]) -> Guide:
-    """What guides a batch of trials, or looks on, as their engine wants it."""
+class Ensemble:
+    """Several guides at once: the weighted mean of what they say."""
+
+    def __init__(self, guides: Sequence[tuple[Guide, float]]) -> None:
+        total = sum(weight for _, weight in guides)
+        self.guides = [(guide, weight / total) for guide, weight in guides]
+
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
+        said = [(guide(pictures, iteration), share) for guide, share in self.guides]
+        each = [told.each * share for told, share in said if told.each is not None]
+        return Guidance(
+            torch.stack([told.loss * share for told, share in said]).sum(0),
+            torch.stack([told.similarity * share for told, share in said]).sum(0),
+            torch.stack(each).sum(0) if each else None,
+        )
+
+    def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
+        """As each of them does (see `Chooser`); those that cannot are left out."""
+        return torch.stack([guide.weigh(pictures) * share for guide, share in self.guides if isinstance(guide, Chooser)]).sum(0)
+
+
+def make_guide(perceptors: Sequence[tuple[Perceptor, float]], trials: Sequence[Trial]) -> Guide:
+    """What guides a batch of trials, or looks on, as their engine wants it: perceptors with their weights, one or several."""
+    guides = [(_guide_of(perceptor, trials), weight) for perceptor, weight in perceptors]
+    return guides[0][0] if len(guides) == 1 else Ensemble(guides)
+
+
+def _guide_of(perceptor: Perceptor, trials: Sequence[Trial]) -> Guide:
     spec = trials[0].engine
     if not isinstance(spec, SteeredSpec):
         return Onlooker(perceptor, trials)

@@ -20,7 +20,7 @@ from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip
 from dreamsweep.records import trial_records
-from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec
+from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec, guides_of
 from dreamsweep.store import Store
 from dreamsweep.tables import scores_table, trials_table
 
@@ -74,11 +74,12 @@ class _Run:
         self.trials: Sequence[Trial] = shard.trials
         self.iterations = first.num_iter
         self.engine: Engine = make_engine(first.engine, first.weights, device)
-        guide, judge = load_perceptor(first.guide, device), load_perceptor(first.judge, device)
-        self.guide = make_guide(guide, self.trials)
+        guides = [(load_perceptor(guide.name, device), guide.weight) for guide in guides_of(first.guide)]
+        perceptors = [*(guide for guide, _ in guides), judge := load_perceptor(first.judge, device)]
+        self.guide = make_guide(guides, self.trials)
         self.judge = Judge(judge, self.trials)
-        self.sha256 = {guide.name: guide.sha256, judge.name: judge.sha256, **weights_used(first.engine, first.weights, device)}
-        self.warnings = [_warnings_for(trial, (guide, judge)) for trial in self.trials]
+        self.sha256 = {p.name: p.sha256 for p in perceptors} | weights_used(first.engine, first.weights, device)
+        self.warnings = [_warnings_for(trial, perceptors) for trial in self.trials]
         self.frames: dict[tuple[str, int], Tensor] = {}
         self.svg: list[str] | None = None
         self.state, self.log = self._resume()

@@ -24,6 +24,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import to_jsonable_python
 
 MAX_PROMPT = 2_000
 """Characters. A perceptor reads at most 77 tokens, some 300 characters; far past that is a paste gone wrong."""
@@ -87,6 +88,26 @@ class OptimizerSpec(Spec):
 
 IMAGE_FIELDS = ("init_image", "to_image")
 """Fields of engines that name pictures on the user's disk."""
+
+
+class WeightedPerceptor(Spec):
+    """A guide among several, and its share of the pull."""
+
+    name: PerceptorName
+    weight: PositiveFloat = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+GuideChoice = PerceptorName | Annotated[tuple[WeightedPerceptor, ...], Field(min_length=1)]
+
+
+def guides_of(guide: GuideChoice) -> tuple[WeightedPerceptor, ...]:
+    """The guides that one choice names, one or several."""
+    return (WeightedPerceptor(name=guide),) if isinstance(guide, str) else guide
 
 
 class ImageFile(Spec):
@@ -414,7 +435,8 @@ class Sweep(Spec):
     """Iterations between the judge's marks; the picture with the best mark is kept."""
     films: Annotated[tuple[FilmFormat, ...], Field(min_length=1)] = ("webp",)
     """The formats in which each trial's snapshots are kept as a film."""
-    guide: PerceptorName = "starter-guide"
+    guide: GuideChoice = "starter-guide"
+    """A perceptor, or several with weights that pull together: `[ViT-B/32, {name: RN50, weight: 0.5}]`."""
     judge: PerceptorName = "starter-judge"
     weights: WeightsName = "starter"
     shard_size: Annotated[int, Field(ge=1, le=1024)] = 8
@@ -449,7 +471,7 @@ class Trial(Spec):
     prompt: Prompt
     engine: EngineSpec
     seed: NonNegativeInt
-    guide: PerceptorName
+    guide: GuideChoice
     judge: PerceptorName
     weights: WeightsName
     snapshot_every: NonNegativeInt
@@ -474,7 +496,7 @@ _TRIAL_FIELDS = tuple(Trial.model_fields)
 
 def canonical_json(value: Any) -> str:
     """The one spelling of a spec or plain value that identities are made of: sorted keys, no spaces, ASCII."""
-    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else to_jsonable_python(value)
     for name in IMAGE_FIELDS:
         if isinstance(plain, dict) and isinstance(plain.get(name), dict):
             plain[name] = plain[name]["sha256"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from dreamsweep.spec import ENGINES, GuidedSpec, Trial
+from dreamsweep.spec import ENGINES, GuidedSpec, Trial, guides_of
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ TRIALS = pa.schema(
         _column("seed", pa.int64(), "the seed"),
         _column("iterations", _I32, "iterations asked for"),
         _column("iterations_done", _I32, "iterations made; fewer when it diverged or stopped early"),
-        _column("guide_name", _TEXT, "the perceptor that guided"),
+        _column("guide_name", _TEXT, "the perceptor that guided, or several with their weights"),
         _column("judge_name", _TEXT, "the perceptor that marked"),
         _column("weights", _TEXT, "`starter` or `published`"),
         _column("loss_first", _F32, "loss of the first iteration"),
@@ -198,7 +198,7 @@ def _trial_row(sweep: str, record: TrialRecord) -> dict[str, Any]:
         "learning_rate": optimizer.learning_rate if optimizer else None,
         "seed": trial.seed,
         "iterations": trial.num_iter,
-        "guide_name": trial.guide,
+        "guide_name": " + ".join(g.name if g.weight == 1 else f"{g.weight:g} {g.name}" for g in guides_of(trial.guide)),
         "judge_name": trial.judge,
         "weights": trial.weights,
     }

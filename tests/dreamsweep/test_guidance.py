@@ -5,7 +5,7 @@ import torch
 
 from dreamsweep import guidance
 from dreamsweep.engines import Guidance
-from dreamsweep.guidance import ClipGuide, Judge, spherical_distance
+from dreamsweep.guidance import ClipGuide, Ensemble, Judge, make_guide, spherical_distance
 from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, DalleSpec, GuidedEngineSpec, Prompt, Trial
 from tests.dreamsweep.fakes import ColourPerceptor
@@ -120,3 +120,18 @@ def test_weighing_many_pictures_is_looking_at_each() -> None:
     for picture, losses in zip(pictures, weighed, strict=True):
         assert torch.allclose(guide(picture.expand(3, *picture.shape), 0).loss, losses, atol=1e-4)
     assert weighed.argmin(0).tolist() == [0, 1, 2]
+
+
+def test_several_guides_pull_by_their_weights() -> None:
+    trials = [a_trial(Prompt(text="red")), a_trial(Prompt(text="blue"))]
+    pictures = torch.rand(2, 3, 24, 24, requires_grad=True)
+    one, other = ClipGuide(ColourPerceptor(), trials, ["grey"]), ClipGuide(ColourPerceptor(), trials)
+    both = Ensemble([(one, 3.0), (other, 1.0)])
+    said, by_one, by_other = (guide(pictures, 2) for guide in (both, one, other))
+    assert torch.allclose(said.loss, 0.75 * by_one.loss + 0.25 * by_other.loss, atol=1e-5)
+    gradients = [torch.autograd.grad(told.loss.sum(), pictures, retain_graph=True)[0] for told in (said, by_one, by_other)]
+    assert torch.allclose(gradients[0], 0.75 * gradients[1] + 0.25 * gradients[2], atol=1e-6)
+    shown = torch.rand(3, 3, 24, 24)
+    assert torch.allclose(both.weigh(shown), 0.75 * one.weigh(shown) + 0.25 * other.weigh(shown), atol=1e-5)
+    assert make_guide([(ColourPerceptor(), 1.0)], trials).__class__ is ClipGuide
+    assert isinstance(make_guide([(ColourPerceptor(), 1.0), (ColourPerceptor(), 2.0)], trials), Ensemble)

@@ -161,3 +161,18 @@ def test_an_interpolation_leaves_every_frame_and_says_where_it_switches(store: S
         strip = Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/sheet.png")))
         assert strip.size == (7 * 16, 16) and row["sheet_uri"].endswith("sheet.png")
         assert Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/film.webp"))).n_frames > 1  # type: ignore[attr-defined]
+
+
+def test_several_guides_are_told_of(store: Store) -> None:
+    engine = {"engine": "strokes", "canvas": 32, "num_paths": 6, "cutouts": 2}
+    content = {
+        "name": "t",
+        "prompts": ["red"],
+        "engines": [engine],
+        "iterations": 2,
+        "guide": ["RN50", {"name": "ViT-B/32", "weight": 0.5}],
+    }
+    (shard,) = shards(parse_sweep(content, Path("/"), "test"))
+    list(run_shard(shard, store, "cpu"))
+    (row,) = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert row["guide_name"] == "RN50 + 0.5 ViT-B/32"

@@ -79,7 +79,7 @@ def test_an_initial_picture_is_given_up_to_noise_as_far_as_asked(tmp_path: Path)
 def test_a_real_guide_reaches_the_latents() -> None:
     spec = GuidedDiffusionSpec(num_iter=3, cutouts=2)
     trials = trials_of(spec, (0, 1))
-    guide = make_guide(load_perceptor("starter-guide", "cpu"), trials)
+    guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
     assert isinstance(guide, ClipGuide)
     engine = make_engine(spec, "starter", "cpu")
     assert isinstance(engine, GuidedDiffusionEngine)

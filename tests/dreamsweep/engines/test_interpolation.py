@@ -105,7 +105,7 @@ def test_guidance_negatives_further_texts_and_the_path_all_matter() -> None:
 def test_rows_tell_how_near_each_prompt_is() -> None:
     prompt = Prompt(text="a red heart", to=("a green apple", "a rocket"))
     trials = trials_of(spec(num_iter=5), (0,), prompt) + trials_of(spec(num_iter=5), (1,))
-    guide = make_guide(load_perceptor("starter-guide", "cpu"), trials)
+    guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
     steps = steps_of(trials, guide=guide)
     judge = Judge(load_perceptor("starter-guide", "cpu"), trials)
     for step in steps:
