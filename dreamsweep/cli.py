@@ -97,7 +97,9 @@ def plan(file: SweepFile) -> None:
     table.add_row("shards", f"{counted.shards:,}")
     table.add_row("iterations", f"{counted.iterations:,} ({_listed(counted.iterations_by_engine)})")
     table.add_row("pictures", f"{counted.pictures:,}")
-    table.add_row("time", f"about {told_seconds(estimate_seconds(sweep, counted))} on two CPU cores with starter weights")
+    seconds = estimate_seconds(sweep, counted)
+    told = "depends on the GPU: published weights" if seconds is None else f"about {told_seconds(seconds)} on two CPU cores"
+    table.add_row("time", told)
     table.add_row("size", f"about {told_bytes(counted.bytes)}")
     Console().print(table)
 

@@ -3,7 +3,17 @@
 from typing import assert_never
 
 from dreamsweep.expand import Plan, engines
-from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, InterpolationSpec, StrokesSpec, Sweep, UnclipSpec
+from dreamsweep.spec import (
+    BigSleepSpec,
+    DalleSpec,
+    EngineSpec,
+    GuidedDiffusionSpec,
+    InterpolationSpec,
+    StrokesSpec,
+    Sweep,
+    UnclipSpec,
+    guides_of,
+)
 
 CUTOUT_SECONDS = 0.0022
 """One cutout, seen by the starter guide, forward and backward."""
@@ -28,8 +38,11 @@ def seconds_an_iteration(spec: EngineSpec) -> float:
             assert_never(spec)
 
 
-def estimate_seconds(sweep: Sweep, plan: Plan) -> float:
-    """Seconds for the whole sweep on two CPU cores; a GPU takes far less, published weights far more."""
+def estimate_seconds(sweep: Sweep, plan: Plan) -> float | None:
+    """Seconds for the whole sweep on two CPU cores (a GPU takes far less); None where published weights take what they take."""
+    perceptors = [*(guide.name for guide in guides_of(sweep.guide)), sweep.judge]
+    if sweep.weights == "published" or not all(name.startswith("starter-") for name in perceptors):
+        return None
     specs = list(engines(sweep))
     each = plan.trials / max(1, len(specs))
     return sum(each * (spec.num_iter or sweep.iterations) * seconds_an_iteration(spec) for spec in specs)

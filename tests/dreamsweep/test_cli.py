@@ -120,7 +120,9 @@ def test_shards_that_failed_are_told_with_what_was_made(capsys: Output, monkeypa
 def test_plan_counts(capsys: Output) -> None:
     assert cli.run_command(["plan", sweep_file(seeds=[0, 1, 2], shard_size=2)]) == 0
     told = capsys.readouterr().out
-    assert "3 (strokes 3)" in told and "9 (strokes 9)" in told and "about" in told
+    assert "3 (strokes 3)" in told and "9 (strokes 9)" in told and "on two CPU cores" in told
+    assert cli.run_command(["plan", sweep_file(guide="ViT-B/32")]) == 0
+    assert "depends on the GPU: published weights" in capsys.readouterr().out
 
 
 def test_query_prints_a_table_csv_or_json(capsys: Output) -> None:
