@@ -176,7 +176,8 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
     state.optimizer.step()
     with torch.no_grad():
         state.model.logit_scale.clamp_(max=math.log(60))
-        state.bank[names] = texts.detach()
+        own = torch.tensor([not caption.also for caption in drawn])  # what fits other names too is no wrong answer for them
+        state.bank[names[own]] = texts.detach()[own]
     state.step += 1
     state.update_average()
     return parts
