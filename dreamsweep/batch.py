@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dreamsweep.engines import State, Step
+from dreamsweep.engines.protocol import State, Step
 from dreamsweep.pictures import to_bytes
 
 _PREFIX = "log."

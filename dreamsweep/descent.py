@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dreamsweep.engines import State
+from dreamsweep.engines.protocol import State
 from dreamsweep.spec import OptimizerName, OptimizerSpec
 
 _PREFIX = "optimizer."

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.cutouts import draw_views, make_cutouts
-from dreamsweep.engines import Chooser, Guidance, Guide
 from dreamsweep.engines.frames import place
+from dreamsweep.engines.protocol import Chooser, Guidance, Guide
 from dreamsweep.perceptors import Perceptor
 from dreamsweep.spec import DalleSpec, FramesSpec, Prompt, SteeredSpec, Trial
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dreamsweep.batch import BatchLog, is_due
 from dreamsweep.devices import resolve_device
-from dreamsweep.engines import Engine, State, Step, make_engine, weights_used
+from dreamsweep.engines import make_engine, weights_used
+from dreamsweep.engines.protocol import Engine, State, Step
 from dreamsweep.expand import Shard, snapshots_every
 from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dreamsweep.biggan import Biggan, draw
 from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
-from dreamsweep.engines import Chooser, Guidance, Guide, State, Step
+from dreamsweep.engines.protocol import Chooser, Guidance, Guide, State, Step
 from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, Trial
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamsweep.codes import Dvae, decode, encode_logits
 from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
-from dreamsweep.engines import Chooser, Guide, State, Step
+from dreamsweep.engines.protocol import Chooser, Guide, State, Step
 from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
 from dreamsweep.spec import DalleSpec, Trial

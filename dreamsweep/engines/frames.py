@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.engines import Guide, State, Step
+from dreamsweep.engines.protocol import Guide, State, Step
 from dreamsweep.spec import FramesSpec, Trial
 
 

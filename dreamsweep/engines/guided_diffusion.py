@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.diffusion import Condition, StableDiffusion
-from dreamsweep.engines import Guidance, Guide, State, Step
+from dreamsweep.engines.protocol import Guidance, Guide, State, Step
 from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
 from dreamsweep.spec import GuidedDiffusionSpec, Trial

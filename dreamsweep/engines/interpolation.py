@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.diffusion import Condition, StableDiffusion
-from dreamsweep.engines import Guide, State, Step
 from dreamsweep.engines.frames import place, slerp, steps_of_frames
+from dreamsweep.engines.protocol import Guide, State, Step
 from dreamsweep.randomness import generator
 from dreamsweep.spec import InterpolationSpec, Trial
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
-from dreamsweep.engines import Guide, State, Step
+from dreamsweep.engines.protocol import Guide, State, Step
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.svg import write_svg
 from dreamsweep.pictures import read_picture

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.engines import Guide, State, Step
 from dreamsweep.engines.frames import place, slerp, steps_of_frames
+from dreamsweep.engines.protocol import Guide, State, Step
 from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
 from dreamsweep.spec import ImageFile, Trial, UnclipSpec

@@ -5,7 +5,7 @@ import math
 import torch
 
 from dreamsweep.batch import BatchLog, is_due
-from dreamsweep.engines import Step
+from dreamsweep.engines.protocol import Step
 
 
 def a_step(iteration: int, loss: list[float]) -> Step:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dreamsweep import guidance
-from dreamsweep.engines import Guidance
+from dreamsweep.engines.protocol import Guidance
 from dreamsweep.guidance import ClipGuide, Ensemble, Judge, make_guide, spherical_distance
 from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, DalleSpec, GuidedEngineSpec, Prompt, Trial

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dreamsweep import shard as shard_module
-from dreamsweep.engines import Guidance
+from dreamsweep.engines.protocol import Guidance
 from dreamsweep.expand import Shard, shards
 from dreamsweep.guidance import ClipGuide
 from dreamsweep.manifest import done_shards

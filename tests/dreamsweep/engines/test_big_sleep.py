@@ -14,8 +14,8 @@ from torch import Tensor
 
 from dreamsweep.biggan import Biggan, frozen, plain, with_spectral_norm
 from dreamsweep.cutouts import draw_boxes
-from dreamsweep.engines import Step
 from dreamsweep.engines.big_sleep import BigSleepEngine, softmax_of_highest
+from dreamsweep.engines.protocol import Step
 from dreamsweep.guidance import ClipGuide
 from dreamsweep.perceptors.published import PublishedPerceptor
 from dreamsweep.randomness import generator

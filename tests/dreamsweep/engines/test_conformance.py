@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamsweep.engines import Engine, Guidance, Step, make_engine
+from dreamsweep.engines import make_engine
+from dreamsweep.engines.protocol import Engine, Guidance, Step
 from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, GuidedSpec, OptimizerSpec, Prompt, StrokesSpec, Trial
 
 SPECS: dict[str, EngineSpec] = {

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from dreamsweep.diffusion import load_stable_diffusion
-from dreamsweep.engines import Guidance, Step, make_engine
+from dreamsweep.engines import make_engine
 from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
+from dreamsweep.engines.protocol import Guidance, Step
 from dreamsweep.guidance import ClipGuide, make_guide
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.randomness import generator

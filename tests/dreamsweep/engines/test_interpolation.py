@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from dreamsweep.diffusion import SCHEDULERS, Condition, load_stable_diffusion
-from dreamsweep.engines import Guidance, Step, make_engine
+from dreamsweep.engines import make_engine
 from dreamsweep.engines.frames import place, slerp
 from dreamsweep.engines.interpolation import between
+from dreamsweep.engines.protocol import Guidance, Step
 from dreamsweep.errors import WeightsError
 from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.perceptors import load_perceptor

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dreamsweep.engines import Guidance, State, Step
+from dreamsweep.engines.protocol import Guidance, State, Step
 from dreamsweep.engines.strokes import StrokesEngine, begin, paper, rate_share
 from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import Prompt, StrokesSpec, Trial

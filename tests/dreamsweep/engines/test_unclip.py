@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from dreamsweep.engines import Guidance, Step, make_engine
+from dreamsweep.engines import make_engine
+from dreamsweep.engines.protocol import Guidance, Step
 from dreamsweep.engines.unclip import UnclipEngine
 from dreamsweep.pipelines import quiet
 from dreamsweep.randomness import generator
