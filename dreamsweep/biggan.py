@@ -94,6 +94,7 @@ def fold_spectral_norm(model: BigGAN) -> BigGAN:
     for module in model.modules():
         if hasattr(module, "weight_orig"):
             nn.utils.remove_spectral_norm(module)
+            module._load_state_dict_pre_hooks.clear()  # torch leaves the norm's there, which would ask for its vectors
     return model
 
 
@@ -187,6 +188,6 @@ def plain(config: BigGANConfig, seed: int) -> BigGAN:
             if parameter.ndim < 2:
                 parameter.fill_(1.0 if name.endswith("bn.weight") else 0.0)
             else:
-                fan_in = parameter[0].numel()
-                parameter.copy_(torch.randn(parameter.shape, generator=rng) / math.sqrt(fan_in))
+                gain = 0.3 if name.endswith(("scale.weight", "offset.weight")) else 1.0
+                parameter.copy_(torch.randn(parameter.shape, generator=rng) * gain / math.sqrt(parameter[0].numel()))
     return model

@@ -20,7 +20,7 @@ def main() -> int:
     torch.set_num_threads(asked.threads)
     try:
         art = load_art(asked.folder)
-        for command in ("guide", "judge", "dvae", "export", "evaluate") if asked.command == "all" else (asked.command,):
+        for command in ("guide", "judge", "dvae", "biggan", "export", "evaluate") if asked.command == "all" else (asked.command,):
             _run(command, art, asked)
     except DreamsweepError as error:
         print(f"dreamsweep: {error}", file=sys.stderr)  # noqa: T201
@@ -35,8 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dreamsweep.starter", description="Trains, exports and marks the starter weights; goes on where it stopped."
     )
-    parser.add_argument("command", choices=["art", "guide", "judge", "dvae", "export", "evaluate", "all"])
+    parser.add_argument("command", choices=["art", "guide", "judge", "dvae", "biggan", "export", "evaluate", "all"])
     parser.add_argument("--folder", type=Path, default=Path(".starter"), help="where art and checkpoints are kept (default: .starter)")
+    parser.add_argument("--device", default="cpu", help="what `biggan` is trained on: cpu or cuda (default: cpu)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     return parser
 
@@ -52,12 +53,17 @@ def _run(command: str, art: Art, asked: argparse.Namespace) -> None:
             from dreamsweep.starter.train_dvae import DvaeRun, train_dvae
 
             train_dvae(art, DvaeRun(), asked.folder)
+        case "biggan":
+            from dreamsweep.starter.train_biggan import BigganRun, train_biggan
+
+            train_biggan(art, BigganRun(), asked.folder, asked.device)
         case "export":
-            from dreamsweep.starter.export import export_clip, export_dvae
+            from dreamsweep.starter.export import export_biggan, export_clip, export_dvae
 
             for name, seed in SEEDS.items():
                 export_clip(art, asked.folder / f"clip-{seed}.pt", weights_folder() / f"starter-{name}.safetensors")
             export_dvae(art, asked.folder / "dvae.pt", weights_folder() / "starter-dvae.safetensors")
+            export_biggan(art, asked.folder / "biggan.pt", weights_folder() / "starter-biggan.safetensors")
         case "evaluate":
             from dreamsweep.starter.evaluate import evaluate
 

@@ -7,11 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dreamsweep.biggan import save_biggan
 from dreamsweep.codes import build_decoder, build_encoder, encode_logits, save_dvae
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.starter import StarterPerceptor, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
-from dreamsweep.starter import train_clip, train_dvae
+from dreamsweep.starter import train_biggan, train_clip, train_dvae
 from dreamsweep.starter.art import OBJECT_GROUPS, Art
 from dreamsweep.starter.captions import Captions
 
@@ -35,6 +36,11 @@ def export_dvae(art: Art, checkpoint: Path, target: Path) -> None:
     guide = load_perceptor("starter-guide", "cpu")
     assert isinstance(guide, StarterPerceptor)
     save_dvae(target, train_dvae.SHAPE, encoder, decoder, code_log_frequency(art, encoder), average_shapes(art, guide))
+
+
+def export_biggan(art: Art, checkpoint: Path, target: Path) -> None:
+    """The BigGAN's weights, and what its classes are called."""
+    save_biggan(target, *train_biggan.trained(art, checkpoint))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -80,9 +81,6 @@ class _Student(nn.Module):
         self.heads = nn.ModuleDict({str(block): nn.Conv2d(WIDTH * BLOCKS[block][2], 3, 3, padding=1) for block, _ in STAGES[:-1]})
         rgb = self.model.generator.conv_to_rgb
         rgb.weight, rgb.bias = nn.Parameter(rgb.weight[:3].clone()), nn.Parameter(rgb.bias[:3].clone())
-        for name, parameter in self.named_parameters():
-            if name.endswith(("scale.weight", "offset.weight")):
-                parameter.data.mul_(0.3)
 
     def forward(self, codes: Tensor, block: int) -> Tensor:
         """Pictures of codes, `n vectors z`, after a block."""
@@ -96,7 +94,7 @@ class _Student(nn.Module):
     def calibrate(self, count: int = 256) -> None:
         """Sets each layer's stored statistics to those that it sees now; they stay."""
 
-        def measure(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        def measure(norm: nn.Module, inputs: tuple[Any, ...]) -> None:
             norm.get_buffer("running_means").copy_(inputs[0].mean((0, 2, 3)))
             norm.get_buffer("running_vars").copy_(inputs[0].var((0, 2, 3)) + 1e-3)
 
@@ -168,6 +166,7 @@ def principal_components(pictures: Tensor, count: int) -> Tensor:
     u, s, _ = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)
     missing = max(0, count - u.shape[1])
     coordinates = F.pad(u * s.sqrt(), (0, missing))[:, :count]
+    coordinates = coordinates - coordinates.mean(0)  # a component that is not there has any mean
     scaled: Tensor = coordinates / coordinates.std()
     return scaled
 
@@ -184,7 +183,7 @@ def fit_psnr(student: _Student, pictures: Tensor, block: int) -> float:
 
 
 def trained(art: Art, checkpoint: Path) -> tuple[BigGAN, tuple[str, ...]]:
-    """The generator of a checkpoint with its class vectors in place, centred, and the names of its classes."""
+    """The generator of a checkpoint with its class vectors in place, and the names of its classes."""
     data = ThingPictures(art)
     student = _Student(data, 0)
     student.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu")["student"])
