@@ -86,7 +86,10 @@ def take_turns(folder: Path, size: int, cutouts: int, prompts: int, runs: int, t
             for system, worker in workers.items():
                 _pipe(worker.stdin).write("step\n")
                 _pipe(worker.stdin).flush()
-                told[system].append(json.loads(_pipe(worker.stdout).readline()))
+                answer = _pipe(worker.stdout).readline()
+                if not answer:
+                    raise SystemExit(f"{system} with {cutouts} cutouts and {prompts} prompt(s) broke off; what it said stands above")
+                told[system].append(json.loads(answer))
     finally:
         for worker in workers.values():
             _pipe(worker.stdin).close()
@@ -186,7 +189,6 @@ def of_package(folder: Path, size: int, cutouts: int, prompts: int) -> Iterator[
     """The loss of each iteration, one prompt; its training step as `Imagine.train_step` makes it."""
     import torch
     from safetensors.torch import load_file
-    from torchvision.transforms import Normalize
 
     from dreamsweep.cutouts import draw_boxes
     from dreamsweep.perceptors.starter import PIXEL_MEAN, PIXEL_STD
@@ -196,6 +198,7 @@ def of_package(folder: Path, size: int, cutouts: int, prompts: int) -> Iterator[
     package = import_package()
     from big_sleep import biggan as its_biggan
     from big_sleep import clip as its_clip
+    from torchvision.transforms import Normalize
 
     model, clip = its_biggan.BigGAN(config(size)), its_clip.CLIP(*VIT_B_32)
     model.load_state_dict(load_file(folder / "biggan.safetensors"))

@@ -26,7 +26,7 @@ STYLES = ("fluent-emoji-flat", "noto", "fxemoji")
 """The style that each thing is drawn in: the first of these that has it, or else the first of all that are trained on."""
 BLOCKS = ((True, 16, 16), (True, 16, 8), (True, 8, 4), (True, 4, 2), (True, 2, 1))
 WIDTH, Z = 16, 192
-STAGES = ((2, 0.4), (3, 0.2), (4, 0.4))
+STAGES = ((2, 0.49), (3, 0.15), (4, 0.36))
 """Which block's features become the picture, and for what share of the steps: at 32, 64 and 128 px."""
 NOISE = 0.1
 """Strength of the noise vector relative to the class vector."""
@@ -37,7 +37,7 @@ class BigganRun:
     """How the BigGAN is trained."""
 
     seed: int = 0
-    steps: int = 8000
+    steps: int = 5600
     batch: int = 16
     learning_rate: float = 1.2e-3
     every: int = 250
