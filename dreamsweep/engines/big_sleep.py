@@ -13,6 +13,7 @@ from torch import Tensor
 from dreamsweep.biggan import Biggan, draw
 from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
 from dreamsweep.engines.protocol import Chooser, Guidance, Guide, State, Step
+from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, Trial
 
@@ -21,6 +22,8 @@ CLASS_MEAN, CLASS_STD = -3.9, 0.3
 CHOSEN = 4.0
 """The logit of a class to start from."""
 DRAWN_AT_ONCE = 16
+FIT_STEPS, FIT_RATE, FIT_WEIGHT = 100, 0.07, 300.0
+"""How vectors are brought to a picture to start from: steps and rate of Adam, and the squared error's weight beside the regularisers'."""
 
 
 class BigSleepEngine:
@@ -59,11 +62,12 @@ class BigSleepEngine:
         self, latents: Float[Tensor, "b n z"], logits: Float[Tensor, "b n c"], guide: Guide, iteration: int
     ) -> tuple[Float[Tensor, "b"], Guidance]:
         """What is descended, and what the guide says of the pictures."""
-        spec = self.spec
         guidance = guide(self.draw(latents, logits), iteration)
-        loss = spec.guide_weight * guidance.loss
-        loss = loss + spec.latent_weight * latent_loss(latents) + spec.class_weight * class_loss(self.soft_classes(logits))
-        return loss, guidance
+        return self.spec.guide_weight * guidance.loss + self._regularisers(latents, logits), guidance
+
+    def _regularisers(self, latents: Tensor, logits: Tensor) -> Float[Tensor, "b"]:
+        loss = self.spec.class_weight * class_loss(self.soft_classes(logits))
+        return loss + self.spec.latent_weight * latent_loss(latents)
 
     def draw(self, latents: Float[Tensor, "b n z"], logits: Float[Tensor, "b n c"]) -> Float[Tensor, "b 3 h w"]:
         """The pictures of vectors; differentiable where they ask for a gradient."""
@@ -82,24 +86,42 @@ class BigSleepEngine:
         latents = torch.stack([torch.randn(n, biggan.z_dim, generator=generator(t.seed, "latents")) for t in trials])
         logits = torch.stack([torch.randn(n, biggan.classes, generator=generator(t.seed, "classes")) for t in trials])
         logits = logits * CLASS_STD + CLASS_MEAN
-        if self.spec.start == "classes" and isinstance(guide, Chooser):
+        if self.spec.init_image is not None:
+            latents, logits = self._near(read_picture(self.spec.init_image, self.spec.image_size), latents, logits)
+        elif self.spec.start == "classes" and isinstance(guide, Chooser):
             chosen = self._likeliest_classes(trials, guide)
             logits[torch.arange(len(trials)), :, chosen] = CHOSEN
         return _packed(latents, logits, (latents, logits), 0, torch.ones(len(trials), dtype=torch.bool))
 
+    def _near(self, picture: Float[Tensor, "3 h w"], latents: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Vectors that draw about this picture: those of the class that is most like it, or random ones, brought nearer step by step."""
+        if self.spec.start == "classes":
+            error = [(drawn - picture.to(drawn)).square().mean((1, 2, 3)) for drawn in self._every_class()]
+            logits[:, :, int(torch.cat(error).argmin())] = CHOSEN
+        latents, logits = (tensor.to(self.biggan.device).requires_grad_() for tensor in (latents, logits))
+        optimizer = torch.optim.Adam([latents, logits], FIT_RATE)
+        for _ in range(FIT_STEPS):
+            with torch.enable_grad():
+                error_of_each = (self.draw(latents, logits) - picture.to(latents)).square().mean((1, 2, 3))
+                loss = FIT_WEIGHT * error_of_each + self._regularisers(latents, logits)
+                optimizer.zero_grad()
+                loss.sum().backward()
+            optimizer.step()
+        return latents.detach().cpu(), logits.detach().cpu()
+
     def _likeliest_classes(self, trials: Sequence[Trial], guide: Chooser) -> Tensor:
         """For each trial one of the three classes whose pictures its guide finds nearest to the prompt; the seed says which."""
-        losses = torch.cat([guide.weigh(self._class_pictures(part)) for part in torch.arange(self.biggan.classes).split(DRAWN_AT_ONCE)])
+        losses = torch.cat([guide.weigh(pictures) for pictures in self._every_class()])
         best = losses.topk(min(3, len(losses)), dim=0, largest=False).indices  # 3 b
         ranks = [int(torch.randint(len(best), (), generator=generator(t.seed, "class"))) if t.seed else 0 for t in trials]
         return torch.stack([best[rank, i] for i, rank in enumerate(ranks)]).cpu()
 
-    def _class_pictures(self, numbers: Tensor) -> Float[Tensor, "n 3 h w"]:
-        """A picture of each of some classes, without noise."""
+    def _every_class(self) -> Iterator[Float[Tensor, "n 3 h w"]]:
+        """A picture of each class, without noise, some at a time."""
         biggan = self.biggan
-        classes = torch.nn.functional.one_hot(numbers, biggan.classes).float()[:, None].expand(-1, biggan.vectors, -1)
-        latents = torch.zeros(len(numbers), biggan.vectors, biggan.z_dim)
-        return draw(biggan.model, latents.to(biggan.device), classes.to(biggan.device), self.spec.truncation)
+        for classes in torch.eye(biggan.classes, device=biggan.device).split(DRAWN_AT_ONCE):
+            latents = classes.new_zeros(len(classes), biggan.vectors, biggan.z_dim)
+            yield draw(biggan.model, latents, classes[:, None].expand(-1, biggan.vectors, -1), self.spec.truncation)
 
 
 def latent_loss(latents: Float[Tensor, "b n z"]) -> Float[Tensor, "b"]:

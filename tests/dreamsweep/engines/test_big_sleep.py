@@ -4,6 +4,7 @@ import contextlib
 import signal
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,10 +15,12 @@ from torch import Tensor
 
 from dreamsweep.biggan import Biggan, frozen, plain, with_spectral_norm
 from dreamsweep.cutouts import draw_boxes
+from dreamsweep.engines import make_engine
 from dreamsweep.engines.big_sleep import BigSleepEngine, softmax_of_highest
-from dreamsweep.engines.protocol import Step
+from dreamsweep.engines.protocol import Guidance, Step
 from dreamsweep.guidance import ClipGuide
 from dreamsweep.perceptors.published import PublishedPerceptor
+from dreamsweep.pictures import png_bytes, to_bytes
 from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, Prompt, Trial
 from dreamsweep.torchvision_ops import declare_missing_ops
@@ -30,7 +33,14 @@ CLIP = (16, 224, 1, 64, 56, 77, 49408, 32, 2, 1)
 """A stock CLIP of one layer that sees 224 px, as the package wants it."""
 FAITHFUL = BigSleepSpec(num_iter=3, contrast=0.0, start="noise", cutouts=6)
 PROMPT = Prompt(text="a red heart")
+COMMON = {
+    "prompt": "a heart", "guide": "starter-guide", "judge": "starter-judge", "weights": "starter", "snapshot_every": 0, "judge_every": 5,
+}  # fmt: skip
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
+
+
+def towards_nothing(pictures: Tensor, iteration: int) -> Guidance:
+    raise AssertionError
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +188,44 @@ def test_steps_and_the_pictures_kept_are_the_package_s(peer: ModuleType, weights
             kept = sleep([], return_loss=False)
         vectors.train()
         assert (step.draw() - kept).abs().max() < 1e-3
+
+
+@pytest.mark.usefixtures("tiny_weights")
+@pytest.mark.parametrize("start", ["noise", "classes"])
+def test_it_starts_near_a_picture(tmp_path: Path, start: str) -> None:
+    engine = make_engine(BigSleepSpec(num_iter=1), "starter", "cpu")
+    assert isinstance(engine, BigSleepEngine)
+    picture = next(engine._every_class())[2]
+    (tmp_path / "a.png").write_bytes(png_bytes(to_bytes(picture[None])[0], "{}"))
+    spec = BigSleepSpec.model_validate({"num_iter": 1, "start": start, "init_image": str(tmp_path / "a.png")})
+    error = {}
+    for name, asked in (("near", spec), ("anywhere", BigSleepSpec(num_iter=1, start="noise"))):
+        engine = BigSleepEngine(asked, engine.biggan)
+        state = engine.begin([Trial.model_validate({**COMMON, "engine": asked, "seed": seed}) for seed in (0, 1)], towards_nothing)
+        error[name] = float((engine.draw(state["latents"], state["classes"]) - picture).square().mean())
+    assert error["near"] < 0.5 * error["anywhere"]
+
+
+@pytest.mark.usefixtures("tiny_weights")
+def test_it_starts_from_the_class_that_the_guide_likes_best() -> None:
+    class Numbers:
+        """Likes the fifth picture that it is shown for the first trial, and the second for the second."""
+
+        shown = 0
+
+        def __call__(self, pictures: Tensor, iteration: int) -> Guidance:
+            raise AssertionError
+
+        def weigh(self, pictures: Tensor) -> Tensor:
+            numbers = torch.arange(self.shown, self.shown + len(pictures))
+            self.shown += len(pictures)
+            return (numbers[:, None] - torch.tensor([4.0, 1.0])).abs()
+
+    engine = make_engine(BigSleepSpec(num_iter=1), "starter", "cpu")
+    assert isinstance(engine, BigSleepEngine)
+    trials = [Trial.model_validate({**COMMON, "engine": engine.spec, "seed": 0})] * 2
+    state = engine.begin(trials, Numbers())
+    assert state["classes"].argmax(2).tolist() == [[4] * 6, [1] * 6]
 
 
 def test_few_classes_are_the_package_s(peer: ModuleType) -> None:
