@@ -31,7 +31,7 @@ CONFIG = BigGANConfig(
 )
 CLIP = (16, 224, 1, 64, 56, 77, 49408, 32, 2, 1)
 """A stock CLIP of one layer that sees 224 px, as the package wants it."""
-FAITHFUL = BigSleepSpec(num_iter=3, contrast=0.0, start="noise", cutouts=6)
+FAITHFUL = BigSleepSpec(num_iter=3, contrast=0.0, start="noise", cutouts=6, class_weight=1.0, ema_decay=0.99)
 PROMPT = Prompt(text="a red heart")
 COMMON = {
     "prompt": "a heart", "guide": "starter-guide", "judge": "starter-judge", "weights": "starter", "snapshot_every": 0, "judge_every": 5,

@@ -104,7 +104,7 @@ def test_keys_never_hold_prompts(tmp_path_factory: pytest.TempPathFactory, promp
     import pyarrow.parquet as pq
 
     (row,) = pq.read_table(rows, columns=["prompt", "final_uri"]).to_pylist()
-    assert row == {"prompt": prompt.strip(), "final_uri": f"{store.uri}/demo/pictures/{trial.id}/final.png"}
+    assert row == {"prompt": trial.prompt.text, "final_uri": f"{store.uri}/demo/pictures/{trial.id}/final.png"}
 
 
 @pytest.mark.parametrize(
