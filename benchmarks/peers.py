@@ -177,7 +177,9 @@ def of_dreamsweep(folder: Path, size: int, cutouts: int, prompts: int) -> Iterat
     model, clip = BigGAN(config(size)), stock_clip()(*VIT_B_32)
     model.load_state_dict(load_file(folder / "biggan.safetensors"))
     clip.load_state_dict(load_file(folder / "clip.safetensors"))
-    spec = BigSleepSpec.model_validate({"image_size": size, "cutouts": cutouts, "contrast": 0, "start": "noise", "num_iter": 10_000})
+    spec = BigSleepSpec.model_validate(
+        {"image_size": size, "cutouts": cutouts, "contrast": 0, "start": "noise", "class_weight": 1, "num_iter": 10_000}
+    )
     common = {"guide": "ViT-B/32", "judge": "starter-judge", "weights": "published", "snapshot_every": 0, "judge_every": 1}
     trials = [Trial.model_validate({"prompt": PROMPT, "engine": spec, "seed": SEED + i, **common}) for i in range(prompts)]
     guide = ClipGuide(PublishedPerceptor("ViT-B/32", clip, "", "cpu"), trials)

@@ -16,7 +16,7 @@ from dreamsweep.cutouts import draw_views, make_cutouts
 from dreamsweep.engines.frames import place
 from dreamsweep.engines.protocol import Chooser, Guidance, Guide
 from dreamsweep.perceptors import Perceptor
-from dreamsweep.spec import DalleSpec, FramesSpec, Prompt, SteeredSpec, Trial
+from dreamsweep.spec import BigSleepSpec, DalleSpec, FramesSpec, Prompt, SteeredSpec, Trial
 
 NEGATIVE_STRENGTH = 0.3
 """A negative of weight 1 pushes with this share of a prompt's pull (CLIPDraw, 2021, §3)."""
@@ -99,7 +99,11 @@ class ClipGuide:
         """The loss that each of several pictures would have in each trial; all trials look through the same views."""
         losses = []
         for part in pictures.split(WEIGHED_AT_ONCE):
-            embedded = self._embed(make_cutouts(part, self.spec, [0] * len(part), 0, self.perceptor.resolution))
+            r = self.perceptor.resolution
+            if isinstance(self.spec, BigSleepSpec):  # pictures of whole things: seen whole, the right one is found more often
+                embedded = self._embed(shrink(part, r)[:, None])
+            else:
+                embedded = self._embed(make_cutouts(part, self.spec, [0] * len(part), 0, r))
             losses += [self._loss(one.expand(len(self.seeds), *one.shape))[0] for one in embedded]
         return torch.stack(losses)
 

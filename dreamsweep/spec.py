@@ -214,7 +214,8 @@ class StrokesSpec(GuidedSpec):
 class BigSleepSpec(GuidedSpec):
     """Noise and class vectors of a BigGAN, one of each a layer, descended (Brock et al., 2019; Big Sleep, Murdock, 2021).
 
-    The published system's own settings are `cutouts: 128`, `contrast: 0`, `start: noise`, `image_size: 512` and the guide ViT-B/32.
+    The published system's own settings are `cutouts: 128`, `contrast: 0`, `start: noise`, `class_weight: 1`, `ema_decay: 0.99`,
+    `image_size: 512` and the guide ViT-B/32.
     """
 
     engine: Literal["big-sleep"] = "big-sleep"
@@ -232,9 +233,9 @@ class BigSleepSpec(GuidedSpec):
     """Weight of the guide's loss; 10 makes it the published 100 times the cosine."""
     latent_weight: NonNegativeFloat = 1.0
     """Weight of what keeps the noise vectors normally distributed."""
-    class_weight: NonNegativeFloat = 1.0
-    """Weight of what keeps all classes but one low."""
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    class_weight: NonNegativeFloat = 300.0
+    """Weight of what keeps all classes but one low; the published system's 1 lets small networks draw what only a guide can name."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Pictures are drawn from a running average of the vectors with this decay; 0 draws the vectors as they are."""
     cutout_mean: Share = 0.8
     cutout_std: NonNegativeFloat = 0.3

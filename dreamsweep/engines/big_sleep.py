@@ -4,6 +4,7 @@ Every layer has vectors of its own. A batch of trials is drawn and taken back in
 average of the vectors, as in the package; similarity and loss speak of the vectors themselves.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -19,9 +20,10 @@ from dreamsweep.spec import BigSleepSpec, Trial
 
 CLASS_MEAN, CLASS_STD = -3.9, 0.3
 """Class logits at the start, before a sigmoid (big-sleep 0.9.1)."""
-CHOSEN = 4.0
-"""The logit of a class to start from."""
-DRAWN_AT_ONCE = 16
+CHOSEN = 0.95
+"""How much there is, at the start, of a class to start from."""
+DRAWN_AT_ONCE = 16 * 128**2
+"""Pixels of pictures of classes that are drawn together."""
 FIT_STEPS, FIT_RATE, FIT_WEIGHT = 100, 0.07, 300.0
 """How vectors are brought to a picture to start from: steps and rate of Adam, and the squared error's weight beside the regularisers'."""
 
@@ -90,14 +92,14 @@ class BigSleepEngine:
             latents, logits = self._near(read_picture(self.spec.init_image, self.spec.image_size), latents, logits)
         elif self.spec.start == "classes" and isinstance(guide, Chooser):
             chosen = self._likeliest_classes(trials, guide)
-            logits[torch.arange(len(trials)), :, chosen] = CHOSEN
+            logits[torch.arange(len(trials)), :, chosen] = self._chosen_logit()
         return _packed(latents, logits, (latents, logits), 0, torch.ones(len(trials), dtype=torch.bool))
 
     def _near(self, picture: Float[Tensor, "3 h w"], latents: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors that draw about this picture: those of the class that is most like it, or random ones, brought nearer step by step."""
         if self.spec.start == "classes":
             error = [(drawn - picture.to(drawn)).square().mean((1, 2, 3)) for drawn in self._every_class()]
-            logits[:, :, int(torch.cat(error).argmin())] = CHOSEN
+            logits[:, :, int(torch.cat(error).argmin())] = self._chosen_logit()
         latents, logits = (tensor.to(self.biggan.device).requires_grad_() for tensor in (latents, logits))
         optimizer = torch.optim.Adam([latents, logits], FIT_RATE)
         for _ in range(FIT_STEPS):
@@ -116,10 +118,17 @@ class BigSleepEngine:
         ranks = [int(torch.randint(len(best), (), generator=generator(t.seed, "class"))) if t.seed else 0 for t in trials]
         return torch.stack([best[rank, i] for i, rank in enumerate(ranks)]).cpu()
 
+    def _chosen_logit(self) -> float:
+        """The logit that makes `CHOSEN` of a class, beside others that are as low as at the start."""
+        odds = math.log(CHOSEN / (1 - CHOSEN))
+        if self.spec.max_classes is None:
+            return odds
+        return CLASS_MEAN + self.spec.class_temperature * (odds + math.log(max(1, self.biggan.classes - 1)))
+
     def _every_class(self) -> Iterator[Float[Tensor, "n 3 h w"]]:
         """A picture of each class, without noise, some at a time."""
-        biggan = self.biggan
-        for classes in torch.eye(biggan.classes, device=biggan.device).split(DRAWN_AT_ONCE):
+        biggan, at_once = self.biggan, max(1, DRAWN_AT_ONCE // self.spec.image_size**2)
+        for classes in torch.eye(biggan.classes, device=biggan.device).split(at_once):
             latents = classes.new_zeros(len(classes), biggan.vectors, biggan.z_dim)
             yield draw(biggan.model, latents, classes[:, None].expand(-1, biggan.vectors, -1), self.spec.truncation)
 
