@@ -135,8 +135,10 @@ def _shown(value: Any) -> str:
 
 def _near_file(path: Path) -> str:
     folder = path.parent if path.parent.is_dir() else Path()
-    near = difflib.get_close_matches(path.name, [p.name for p in folder.glob("*.y*ml")], n=1)
-    return f"; did you mean {str(folder / near[0])!r}?" if near else "; sweep files lie in prompts/"
+    there = sorted(p.name for p in folder.glob("*.y*ml"))
+    near = difflib.get_close_matches(path.name, there, n=1)
+    told = ", ".join(there[:8]) + (", …" if len(there) > 8 else "")
+    return f"; did you mean {str(folder / near[0])!r}? (there are {told})" if near else "; sweep files lie in prompts/"
 
 
 def _with_real_paths(sweep: Sweep, folder: Path) -> Sweep:
