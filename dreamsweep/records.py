@@ -13,7 +13,7 @@ from dreamsweep import __version__
 from dreamsweep.batch import BatchLog
 from dreamsweep.expand import Shard
 from dreamsweep.pictures import pixels_sha256
-from dreamsweep.spec import FramesSpec, GuidedSpec
+from dreamsweep.spec import FramesSpec, GuidedDiffusionSpec, GuidedSpec
 from dreamsweep.store import Store
 from dreamsweep.tables import ScoreRows, TrialRecord
 
@@ -71,24 +71,16 @@ def trial_records(
                 switches=switches(each) if each is not None else (),
             )
         )
-        kept = log.snapshot[index, :done].nonzero().flatten().tolist()
-        uris: list[str | None] = [None] * done
-        for at in kept:
-            uris[at] = store.uri_of(f"{folder}/{at + 1:06d}.png")
-        scores.append(
-            ScoreRows(
-                trial_id=trial.id,
-                iteration=np.arange(1, done + 1, dtype=np.int32),
-                loss=loss,
-                guide=guide,
-                judge=judge,
-                learning_rate=_curve(log.learning_rate, done),
-                elapsed=_curve(log.elapsed, done),
-                snapshot_uri=uris,
-                guide_each=each,
-            )
-        )
+        uris = _snapshot_uris(log, index, done, store, folder)
+        rows = np.arange(1, done + 1, dtype=np.int32)
+        rate, elapsed = _curve(log.learning_rate, done), _curve(log.elapsed, done)
+        scores.append(ScoreRows(trial.id, rows, loss, guide, judge, rate, elapsed, uris, each))
     return records, scores
+
+
+def _snapshot_uris(log: BatchLog, index: int, done: int, store: Store, folder: str) -> list[str | None]:
+    """The address of the picture kept of each iteration; None where none was."""
+    return [store.uri_of(f"{folder}/{at:06d}.png") if kept else None for at, kept in enumerate(log.snapshot[index, :done].tolist(), 1)]
 
 
 def switches(each: NDArray[np.float32]) -> tuple[int, ...]:
@@ -111,12 +103,14 @@ def _number(value: np.float32) -> float | None:
 
 def _reason(shard: Shard, index: int, iteration: int) -> str:
     trial = shard.trials[index]
-    if not isinstance(trial.engine, GuidedSpec):
-        return f"trial {trial.id} ({trial.engine.engine}, seed {trial.seed}): frame {iteration} holds no numbers; try another scheduler."
-    return (
-        f"trial {trial.id} ({trial.engine.engine}, seed {trial.seed}): loss is not a number at iteration {iteration}/{trial.num_iter}. "
-        f"Lower learning_rate (it is {trial.engine.optimizer.learning_rate:g})."
-    )
+    where = f"trial {trial.id} ({trial.engine.engine}, seed {trial.seed}): loss is not a number at iteration {iteration}/{trial.num_iter}."
+    match trial.engine:
+        case GuidedSpec():
+            return f"{where} Lower learning_rate (it is {trial.engine.optimizer.learning_rate:g})."
+        case GuidedDiffusionSpec():
+            return f"{where} Lower guide_strength (it is {trial.engine.guide_strength:g})."
+        case _:
+            return f"{where} Its picture holds no numbers: try another seed, or fewer steps."
 
 
 @cache

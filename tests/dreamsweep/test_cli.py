@@ -122,7 +122,7 @@ def test_plan_counts(capsys: Output) -> None:
     told = capsys.readouterr().out
     assert "3 (strokes 3)" in told and "9 (strokes 9)" in told and "on two CPU cores" in told
     assert cli.run_command(["plan", sweep_file(guide="ViT-B/32")]) == 0
-    assert "depends on the GPU: published weights" in capsys.readouterr().out
+    assert "not known beforehand" in capsys.readouterr().out
 
 
 def test_query_prints_a_table_csv_or_json(capsys: Output) -> None:
