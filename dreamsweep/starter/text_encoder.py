@@ -14,9 +14,12 @@ from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.perceptors.vocabulary import END, START, UNKNOWN, bpe
 
 
-def text_encoder_of(guide: StarterPerceptor, texts: Iterable[str]) -> tuple[Any, Any]:
-    """(CLIPTextModel, CLIPTokenizer) that give, for any text spelt like these, what the guide's text tower has before its projection."""
-    from transformers import CLIPTextConfig, CLIPTextModel
+def text_encoder_of(guide: StarterPerceptor, texts: Iterable[str], projection: Tensor | None = None) -> tuple[Any, Any]:
+    """(CLIPTextModel, CLIPTokenizer) that give, for any text spelt like these, what the guide's text tower has before its projection.
+
+    With a `projection` `d e` of the guide's embeddings, a CLIPTextModelWithProjection, which gives these as well.
+    """
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     pieces, merges = vocabulary_of(texts)
     rows = {piece: row for row, piece in enumerate(pieces)}
@@ -25,12 +28,17 @@ def text_encoder_of(guide: StarterPerceptor, texts: Iterable[str]) -> tuple[Any,
     config = CLIPTextConfig(
         vocab_size=len(pieces), hidden_size=width, intermediate_size=4 * width, num_hidden_layers=source.transformer.layers,
         num_attention_heads=source.transformer.resblocks[0].attn.num_heads, max_position_embeddings=guide.vocabulary.context,
+        projection_dim=source.text_projection.shape[1] if projection is None else len(projection),
         hidden_act="quick_gelu", bos_token_id=rows[start], eos_token_id=rows[end], pad_token_id=rows[end],
     )  # fmt: skip
-    model: Any = CLIPTextModel(config)
+    model: Any = CLIPTextModel(config) if projection is None else CLIPTextModelWithProjection(config)
     known = {bpe().decoder[int(token)]: row for row, token in enumerate(guide.vocabulary.kept, start=1)}
     index = torch.tensor([known.get(piece, UNKNOWN) for piece in pieces])
-    model.load_state_dict(_renamed(source.state_dict(), index, width), strict=True)
+    state = _renamed(source.state_dict(), index, width)
+    if projection is not None:
+        state = {f"text_model.{key}": value for key, value in state.items()}
+        state["text_projection.weight"] = projection @ source.text_projection.T
+    model.load_state_dict(state, strict=True)
     return model.eval().requires_grad_(False), _tokenizer(pieces, merges, guide.vocabulary.context)
 
 
