@@ -7,11 +7,14 @@ from pathlib import Path
 import torch
 
 from dreamsweep.errors import DreamsweepError
+from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.starter.art import Art, load_art
+from dreamsweep.starter.export import SEEDS, export_all
 from dreamsweep.starter.files import weights_folder
 
-SEEDS = {"guide": 2, "judge": 1}
 NEVER = 2.0
+ALL = ("guide", "judge", "dvae", "biggan", "vae", "export", "diffusion", "unclip", "export", "evaluate")
+"""In this order: the diffusion and unCLIP read texts as the exported guide does."""
 
 
 def main() -> int:
@@ -20,7 +23,7 @@ def main() -> int:
     torch.set_num_threads(asked.threads)
     try:
         art = load_art(asked.folder)
-        for command in ("guide", "judge", "dvae", "biggan", "export", "evaluate") if asked.command == "all" else (asked.command,):
+        for command in ALL if asked.command == "all" else (asked.command,):
             _run(command, art, asked)
     except DreamsweepError as error:
         print(f"dreamsweep: {error}", file=sys.stderr)  # noqa: T201
@@ -35,9 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dreamsweep.starter", description="Trains, exports and marks the starter weights; goes on where it stopped."
     )
-    parser.add_argument("command", choices=["art", "guide", "judge", "dvae", "biggan", "export", "evaluate", "all"])
+    parser.add_argument("command", choices=["art", *dict.fromkeys(ALL), "all"])
     parser.add_argument("--folder", type=Path, default=Path(".starter"), help="where art and checkpoints are kept (default: .starter)")
-    parser.add_argument("--device", default="cpu", help="what `biggan` is trained on: cpu or cuda (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="what all but guide, judge and dvae are trained on: cpu or cuda (default: cpu)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     return parser
 
@@ -57,20 +60,37 @@ def _run(command: str, art: Art, asked: argparse.Namespace) -> None:
             from dreamsweep.starter.train_biggan import BigganRun, train_biggan
 
             train_biggan(art, BigganRun(), asked.folder, asked.device)
-        case "export":
-            from dreamsweep.starter.export import export_biggan, export_clip, export_dvae
+        case "vae":
+            from dreamsweep.starter.train_vae import VaeRun, train_vae
 
-            for name, seed in SEEDS.items():
-                export_clip(art, asked.folder / f"clip-{seed}.pt", weights_folder() / f"starter-{name}.safetensors")
-            export_dvae(art, asked.folder / "dvae.pt", weights_folder() / "starter-dvae.safetensors")
-            export_biggan(art, asked.folder / "biggan.pt", weights_folder() / "starter-biggan.safetensors")
+            train_vae(art, VaeRun(), asked.folder, asked.device)
+        case "diffusion":
+            from dreamsweep.starter.train_diffusion import DIFFUSION_RUN, train_diffusion
+
+            train_diffusion(art, _guide(asked.device), DIFFUSION_RUN, asked.folder, asked.device)
+        case "unclip":
+            from dreamsweep.starter import train_unclip as unclip
+
+            unclip.train_prior(art, _guide(asked.device), unclip.PRIOR_RUN, asked.folder, asked.device)
+            unclip.train_decoder(art, _guide(asked.device), unclip.DECODER_RUN, asked.folder, asked.device)
+            unclip.train_upsampler(art, unclip.UPSAMPLER_RUN, asked.folder, asked.device)
+        case "export":
+            for name in export_all(art, asked.folder, weights_folder()):
+                print(f"exported {name}")  # noqa: T201
         case "evaluate":
             from dreamsweep.starter.evaluate import evaluate
 
-            for mark in evaluate(art, asked.folder / "guided.png"):
+            for mark in evaluate(art, asked.folder):
                 print(f"{mark.what:80} {mark.figure}")  # noqa: T201
         case _:
             print(f"art: {len(art.rgba)} pictures of {len(art.names)} names in {asked.folder}")  # noqa: T201
+
+
+def _guide(device: str) -> StarterPerceptor:
+    """The exported guide: what the networks that read texts learn beside."""
+    from dreamsweep.perceptors.starter import load_starter
+
+    return load_starter("starter-guide", device)
 
 
 if __name__ == "__main__":

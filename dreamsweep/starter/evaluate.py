@@ -1,6 +1,7 @@
 """Marks the starter weights on styles and sentences that they were never trained on; the model card's figures come from here."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,21 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dreamsweep.codes import load_dvae
 from dreamsweep.engines import make_engine
-from dreamsweep.guidance import ClipGuide, Judge
+from dreamsweep.guidance import make_guide, shrink
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.pictures import to_bytes
-from dreamsweep.spec import DalleSpec, Prompt, Trial
+from dreamsweep.spec import (
+    BigSleepSpec,
+    DalleSpec,
+    EngineSpec,
+    GuidedDiffusionSpec,
+    InterpolationSpec,
+    Prompt,
+    StrokesSpec,
+    Trial,
+    UnclipSpec,
+)
 from dreamsweep.starter.art import Art
 from dreamsweep.starter.captions import HELD_OUT_TEMPLATE
 from dreamsweep.starter.files import thing_names
@@ -28,6 +39,11 @@ GUIDED_NAMES = (
 )  # fmt: skip
 """The twenty prompts of the guided floor, chosen before any weights were trained: everyday things of many kinds."""
 OTHERS = 80
+MARKED: tuple[EngineSpec, ...] = (
+    DalleSpec(num_iter=200), StrokesSpec(num_iter=200), BigSleepSpec(num_iter=100), GuidedDiffusionSpec(num_iter=50),
+    InterpolationSpec(num_iter=2), UnclipSpec(num_iter=1),
+)  # fmt: skip
+"""What each engine is marked with."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +54,8 @@ class Marks:
     figure: str
 
 
-def evaluate(art: Art, sheet: Path) -> list[Marks]:
-    """Every figure of the model card; draws the guided pictures on `sheet` (PNG)."""
+def evaluate(art: Art, folder: Path) -> list[Marks]:
+    """Every figure of the model card; draws every engine's pictures on a sheet in `folder` (PNG)."""
     marks = []
     for name in ("starter-guide", "starter-judge"):
         perceptor = load_perceptor(name, "cpu")
@@ -56,30 +72,26 @@ def evaluate(art: Art, sheet: Path) -> list[Marks]:
         marks.append(
             Marks(f"starter-dvae: PSNR through encoder and decoder, held-out {style}, {len(pictures)} pictures", f"{decibels:.2f} dB")
         )
-    ranks = guided_ranks(DalleSpec(num_iter=200), sheet)
-    marks.append(Marks("guided dVAE, 20 prompts, seed 0: own name in the judge's top 5 of 100", f"{np.mean(np.array(ranks) <= 5):.0%}"))
-    marks.append(Marks("the same, first of 100", f"{np.mean(np.array(ranks) == 1):.0%}"))
+    for spec in MARKED:
+        ranks = np.array(drawn_ranks(spec, folder / f"{spec.engine}.png"))
+        told = f"{spec.engine}, 20 prompts, seed 0: own name in the judge's top 5 of 100, and first"
+        marks.append(Marks(told, f"{np.mean(ranks <= 5):.0%}, {np.mean(ranks == 1):.0%}"))
     return marks
 
 
-def guided_ranks(spec: DalleSpec, sheet: Path, names: tuple[str, ...] = GUIDED_NAMES, batch: int = 10) -> list[int]:
-    """The judge's rank of each guided picture's own name among 100 (its twenty and eighty drawn by seed 0)."""
+def drawn_ranks(spec: EngineSpec, sheet: Path, names: tuple[str, ...] = GUIDED_NAMES, batch: int = 10) -> list[int]:
+    """The judge's rank of each name's own picture among 100 (its twenty and eighty drawn by seed 0); draws the pictures on `sheet`.
+
+    Of an interpolation, both end frames count: it goes from each name at an even place to the one after it.
+    """
     hundred = hundred_names(names)
-    judge_model = load_perceptor("starter-judge", "cpu")
-    texts = judge_model.embed_texts([HELD_OUT_TEMPLATE.format(name.lower()) for name in hundred])
+    judge = load_perceptor("starter-judge", "cpu")
+    texts = judge.embed_texts([HELD_OUT_TEMPLATE.format(name.lower()) for name in hundred])
     pictures, ranks, nearest = [], [], []
     for start in range(0, len(names), batch):
-        trials = [guided_trial(name, spec) for name in names[start : start + batch]]
-        engine = make_engine(spec, "starter", "cpu")
-        guide = ClipGuide(load_perceptor("starter-guide", "cpu"), trials, thing_names())
-        drawn = None
-        for step in engine.generate(trials, guide):
-            drawn = step
-        assert drawn is not None
-        shown = drawn.draw()
-        _, embedded = Judge(judge_model, trials).mark(shown)
-        similarity = embedded @ texts.T
-        for i in range(len(trials)):
+        shown = drawn(spec, names[start : start + batch])
+        similarity = judge.embed_pictures(shrink(shown, judge.resolution)) @ texts.T
+        for i in range(len(shown)):
             own = similarity[i, start + i]
             ranks.append(int((similarity[i] > own).sum()) + 1)
             nearest.append(hundred[int(similarity[i].argmax())])
@@ -88,10 +100,22 @@ def guided_ranks(spec: DalleSpec, sheet: Path, names: tuple[str, ...] = GUIDED_N
     return ranks
 
 
-def guided_trial(name: str, spec: DalleSpec, seed: int = 0) -> Trial:
-    """A trial of the held-out sentence for a name."""
+def drawn(spec: EngineSpec, names: tuple[str, ...]) -> torch.Tensor:
+    """What an engine draws for names, `n 3 h w`, all from seed 0."""
+    pairs = isinstance(spec, InterpolationSpec)
+    prompts = zip(names[::2], names[1::2], strict=True) if pairs else ((name,) for name in names)
+    trials = [marked_trial(prompt, spec) for prompt in prompts]
+    guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
+    steps = make_engine(spec, "starter", "cpu").generate(trials, guide)
+    kept = [step.draw() for step in steps if pairs or step.iteration == spec.num_iter]
+    return torch.stack(kept, 1).flatten(0, 1)
+
+
+def marked_trial(names: Sequence[str], spec: EngineSpec, seed: int = 0) -> Trial:
+    """A trial of the held-out sentence for a name, or from one name to the next."""
+    texts = [HELD_OUT_TEMPLATE.format(name.lower()) for name in names]
     return Trial(
-        prompt=Prompt(text=HELD_OUT_TEMPLATE.format(name.lower())),
+        prompt=Prompt(text=texts[0], to=texts[1:]),
         engine=spec,
         seed=seed,
         guide="starter-guide",

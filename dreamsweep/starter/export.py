@@ -1,5 +1,7 @@
 """From the recipe's checkpoints to the files that ship."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,35 @@ from torch import Tensor
 
 from dreamsweep.biggan import save_biggan
 from dreamsweep.codes import build_decoder, build_encoder, encode_logits, save_dvae
-from dreamsweep.perceptors import load_perceptor
-from dreamsweep.perceptors.starter import StarterPerceptor, save_starter
+from dreamsweep.perceptors.starter import StarterPerceptor, load_starter, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
-from dreamsweep.starter import train_biggan, train_clip, train_dvae
+from dreamsweep.starter import train_biggan, train_clip, train_diffusion, train_dvae, train_unclip
 from dreamsweep.starter.art import OBJECT_GROUPS, Art
 from dreamsweep.starter.captions import Captions
+from dreamsweep.starter.files import list_folder
+
+SEEDS = {"guide": 2, "judge": 1}
+"""What tells the two perceptors apart: they are trained alike."""
+
+
+def export_all(art: Art, folder: Path, target: Path) -> Iterator[str]:
+    """Exports whatever has been trained in `folder`, in an order in which each finds what it needs; yields names as they are written."""
+    for role, seed in SEEDS.items():
+        if (folder / f"clip-{seed}.pt").exists():
+            export_clip(art, folder / f"clip-{seed}.pt", target / f"starter-{role}.safetensors")
+            yield f"starter-{role}"
+    if (folder / "dvae.pt").exists():
+        export_dvae(art, folder / "dvae.pt", target / "starter-dvae.safetensors")
+        yield "starter-dvae"
+    if (folder / "biggan.pt").exists():
+        export_biggan(art, folder / "biggan.pt", target / "starter-biggan.safetensors")
+        yield "starter-biggan"
+    if (folder / "diffusion.pt").exists():
+        export_diffusion(art, folder, target / "starter-diffusion")
+        yield "starter-diffusion"
+    if all((folder / f"unclip-{part}.pt").exists() for part in ("prior", "decoder", "upsampler")):
+        export_unclip(art, folder, target / "starter-unclip")
+        yield "starter-unclip"
 
 
 def export_clip(art: Art, checkpoint: Path, target: Path) -> None:
@@ -33,14 +58,27 @@ def export_dvae(art: Art, checkpoint: Path, target: Path) -> None:
     encoder, decoder = build_encoder(train_dvae.SHAPE), build_decoder(train_dvae.SHAPE)
     encoder.load_state_dict(record["encoder"])
     decoder.load_state_dict(record["decoder"])
-    guide = load_perceptor("starter-guide", "cpu")
-    assert isinstance(guide, StarterPerceptor)
-    save_dvae(target, train_dvae.SHAPE, encoder, decoder, code_log_frequency(art, encoder), average_shapes(art, guide))
+    shapes = average_shapes(art, load_starter("starter-guide", "cpu"))
+    save_dvae(target, train_dvae.SHAPE, encoder, decoder, code_log_frequency(art, encoder), shapes)
 
 
 def export_biggan(art: Art, checkpoint: Path, target: Path) -> None:
     """The BigGAN's weights, and what its classes are called."""
     save_biggan(target, *train_biggan.trained(art, checkpoint))
+
+
+def export_diffusion(art: Art, folder: Path, target: Path) -> None:
+    """The stock Stable Diffusion pipeline, a folder a part. The guide must have been exported before: its text tower is in it."""
+    shutil.rmtree(target, ignore_errors=True)
+    train_diffusion.diffusion_pipeline(art, load_starter("starter-guide", "cpu"), folder).save_pretrained(target)
+    list_folder(target)
+
+
+def export_unclip(art: Art, folder: Path, target: Path) -> None:
+    """The stock unCLIP pipeline, likewise."""
+    shutil.rmtree(target, ignore_errors=True)
+    train_unclip.save_unclip(art, load_starter("starter-guide", "cpu"), folder, target)
+    list_folder(target)
 
 
 @torch.no_grad()

@@ -4,15 +4,12 @@ Latent diffusion (Rombach et al., 2022) with v-prediction (Salimans & Ho, 2022),
 captions dropped for classifier-free guidance (Ho & Salimans, 2022).
 """
 
-import math
 import random
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.starter.art import Art
@@ -20,10 +17,9 @@ from dreamsweep.starter.captions import Captions, name_weights
 from dreamsweep.starter.text_encoder import text_encoder_of
 from dreamsweep.starter.train_dvae import ArtOnWhite
 from dreamsweep.starter.train_vae import build_vae
+from dreamsweep.starter.training import Run, averaged, fit
 
 CHANNELS = (64, 128, 128)
-EVERY = 250
-"""Steps between checkpoints."""
 SIDE = 16
 """Latents on a side."""
 NOISE: dict[str, Any] = {
@@ -33,18 +29,11 @@ NOISE: dict[str, Any] = {
 """Stable Diffusion's own schedule."""
 
 
-@dataclass(frozen=True)
-class DiffusionRun:
-    """How the diffusion is trained."""
-
-    seed: int = 0
-    steps: int = 12_000
-    batch: int = 64
-    learning_rate: float = 6e-4
-    dropped: float = 0.1
-    """Share of captions left out."""
-    views: int = 2
-    """Of each picture: plain, and moved, resized and sometimes mirrored."""
+VIEWS = 2
+"""Of each picture: plain, and moved, resized and sometimes mirrored."""
+DROPPED = 0.1
+"""Share of captions left out."""
+DIFFUSION_RUN = Run(steps=5500, batch=64, learning_rate=6e-4)
 
 
 def build_unet(text_width: int) -> Any:
@@ -61,7 +50,7 @@ def build_unet(text_width: int) -> Any:
 
 
 @torch.no_grad()
-def latents_of(art: Art, run: DiffusionRun, folder: Path, device: str = "cpu") -> tuple[Tensor, Tensor, float]:
+def latents_of(art: Art, folder: Path, device: str = "cpu") -> tuple[Tensor, Tensor, float]:
     """(latents of the training pictures `v n 4 16 16`, the name of each `n`, what they are multiplied by); kept in `folder`."""
     cache = folder / "latents.pt"
     if cache.exists():
@@ -71,70 +60,43 @@ def latents_of(art: Art, run: DiffusionRun, folder: Path, device: str = "cpu") -
     vae.load_state_dict(torch.load(folder / "vae.pt", weights_only=True, map_location=device)["vae"])
     chosen = art.of_styles("train")
     found = []
-    for view in range(run.views):
+    for view in range(VIEWS):
         for number, part in enumerate(torch.arange(len(chosen)).split(64)):
             data = ArtOnWhite(art, chosen[part])
             pictures = data.pictures(None) if view == 0 else data.moved(torch.Generator().manual_seed(view * 100_003 + number))
             with torch.autocast(device.split(":")[0], torch.bfloat16):
                 found.append(vae.encode(pictures.to(device) * 2 - 1).latent_dist.mean.float().cpu())
-    latents = torch.cat(found).unflatten(0, (run.views, len(chosen)))
+    latents = torch.cat(found).unflatten(0, (VIEWS, len(chosen)))
     scale = float(1 / latents.std())
     record = {"latents": (latents * scale).half(), "name_of": torch.from_numpy(art.name_of[chosen]), "scale": scale}
     torch.save(record, cache)
     return record["latents"], record["name_of"], scale
 
 
-def train_diffusion(art: Art, guide: StarterPerceptor, run: DiffusionRun, folder: Path, device: str = "cpu") -> Path:
+def train_diffusion(art: Art, guide: StarterPerceptor, run: Run, folder: Path, device: str = "cpu") -> Path:
     """Trains the network, going on from `folder`'s checkpoint where there is one; returns its path. The autoencoder comes first."""
-    latents, name_of, scale = latents_of(art, run, folder, device)
+    latents, name_of, _ = latents_of(art, folder, device)
     captions = Captions(art)
     text_encoder, tokenizer = text_encoder_of(guide, captions.every_text())
     text_encoder.to(device)
     torch.manual_seed(run.seed)  # here, for what comes before draws numbers only where it is not kept already
     unet = build_unet(text_encoder.config.hidden_size).to(device)
-    average = {key: value.detach().clone() for key, value in unet.state_dict().items()}
-    optimizer = torch.optim.AdamW(unet.parameters(), lr=run.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-    checkpoint, begun = folder / "diffusion.pt", 0
-    if checkpoint.exists():
-        record = torch.load(checkpoint, weights_only=True, map_location=device)
-        begun, average = record["step"], record["average"]
-        unet.load_state_dict(record["unet"])
-        optimizer.load_state_dict(record["optimizer"])
     weights = torch.from_numpy(name_weights(art.groups))[name_of]
     alphas = alphas_cumprod().to(device)
-    started, losses = time.monotonic(), []
-    for step in range(begun, run.steps):
-        rng = torch.Generator().manual_seed(run.seed * 1_000_003 + step)
-        py_rng = random.Random(run.seed * 1_000_003 + step)
+
+    def loss_of(step: int) -> Tensor:
+        rng, py_rng = run.at(step), random.Random(run.seed * 1_000_003 + step)
         index = torch.multinomial(weights, run.batch, replacement=True, generator=rng)
-        view = torch.randint(run.views, (run.batch,), generator=rng)
-        texts = ["" if py_rng.random() < run.dropped else captions.draw(int(name_of[i]), py_rng).text for i in index]
+        view = torch.randint(VIEWS, (run.batch,), generator=rng)
+        texts = ["" if py_rng.random() < DROPPED else captions.draw(int(name_of[i]), py_rng).text for i in index]
         time_of = torch.randint(len(alphas), (run.batch,), generator=rng).to(device)
         noise = torch.randn(run.batch, 4, SIDE, SIDE, generator=rng).to(device)
-        optimizer.param_groups[0]["lr"] = run.learning_rate * min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / run.steps))
         with torch.no_grad():
             tokens = tokenizer(texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")
             told = text_encoder(tokens.input_ids.to(device)).last_hidden_state
-        loss = diffusion_loss(unet, latents[view, index].float().to(device), told, time_of, noise, alphas)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        decay = min(0.999, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for key, value in unet.state_dict().items():
-                average[key].lerp_(value, 1 - decay)
-        losses.append(float(loss.detach()))
-        done = step + 1
-        if done % EVERY == 0 or done == run.steps:
-            pace = (time.monotonic() - started) / (done - begun)
-            print(f"step {done}/{run.steps} loss {sum(losses) / len(losses):.4f} {pace:.2f} s/step", flush=True)  # noqa: T201
-            losses.clear()
-            partial = checkpoint.with_suffix(".partial")
-            record = {"step": done, "unet": unet.state_dict(), "average": average, "optimizer": optimizer.state_dict(), "scale": scale}
-            torch.save(record, partial)
-            partial.replace(checkpoint)
-    return checkpoint
+        return diffusion_loss(unet, latents[view, index].float().to(device), told, time_of, noise, alphas)
+
+    return fit(unet, loss_of, run, folder / "diffusion.pt")
 
 
 def alphas_cumprod() -> Tensor:
@@ -164,12 +126,12 @@ def diffusion_pipeline(art: Art, guide: StarterPerceptor, folder: Path) -> Any:
     import diffusers
 
     untyped: Any = diffusers
-    record = torch.load(folder / "diffusion.pt", weights_only=True, map_location="cpu")
+    _, _, scale = latents_of(art, folder)
     text_encoder, tokenizer = text_encoder_of(guide, Captions(art).every_text())
     unet, vae = build_unet(text_encoder.config.hidden_size), build_vae()
-    unet.load_state_dict(record["average"])
+    unet.load_state_dict(averaged(folder / "diffusion.pt"))
     vae.load_state_dict(torch.load(folder / "vae.pt", weights_only=True, map_location="cpu")["vae"])
-    vae.register_to_config(scaling_factor=record["scale"])
+    vae.register_to_config(scaling_factor=scale)
     pipeline = untyped.StableDiffusionPipeline(
         vae, text_encoder, tokenizer, unet, untyped.DDIMScheduler(**NOISE), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,

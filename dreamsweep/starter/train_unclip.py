@@ -97,7 +97,9 @@ class CaptionReader:
     def read(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
         """(text_embeds `n d`, last_hidden_state `n t w`, mask `n t`)."""
         length = self.tokenizer.model_max_length
-        tokens = self.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").to(self.encoder.device)
+        tokens = self.tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").to(
+            self.encoder.device
+        )
         told = self.encoder(tokens.input_ids)
         return told.text_embeds, told.last_hidden_state, tokens.attention_mask.bool()
 
@@ -274,11 +276,11 @@ def save_unclip(art: Art, guide: StarterPerceptor, folder: Path, target: Path) -
     prior.load_state_dict(averaged(folder / "unclip-prior.pt"))
     for upsampler in upsamplers:  # one network: the stock pipeline keeps another for its last step
         upsampler.load_state_dict(averaged(folder / "unclip-upsampler.pt"))
-    kind: Any = diffusers.UnCLIPPipeline  # type: ignore[attr-defined]
+    kind: Any = diffusers.UnCLIPPipeline
     pipeline = kind(
         prior=prior, decoder=decoder.network, text_encoder=reader.encoder, tokenizer=reader.tokenizer, text_proj=decoder.told,
         super_res_first=upsamplers[0], super_res_last=upsamplers[1], prior_scheduler=scheduler("fixed_small_log", 5.0),
         decoder_scheduler=scheduler("learned_range", 1.0), super_res_scheduler=scheduler("fixed_small_log", 1.0),
     )  # fmt: skip
     pipeline.to(torch.float16).save_pretrained(target)
-    save_file({"weight": looked.projection.half()}, target / "image_projection.safetensors")
+    save_file({"weight": looked.projection.half().contiguous()}, target / "image_projection.safetensors")

@@ -11,19 +11,19 @@ from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.spec import Prompt
 from dreamsweep.starter import train_diffusion, train_vae
-from dreamsweep.starter.train_diffusion import DiffusionRun, alphas_cumprod, diffusion_loss, diffusion_pipeline
+from dreamsweep.starter.train_diffusion import alphas_cumprod, diffusion_loss, diffusion_pipeline
 from dreamsweep.starter.train_vae import VaeRun, build_vae, vae_loss, vae_psnr
+from dreamsweep.starter.training import Run
 from tests.dreamsweep.starter.made_art import made_art
 
 ART = made_art()
-RUN = DiffusionRun(steps=4, batch=4)
+RUN = Run(steps=4, batch=4, learning_rate=1e-3, every=2)
 
 
 @pytest.fixture
 def guide(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> StarterPerceptor:
     monkeypatch.setattr(train_vae, "CHANNELS", (8, 8, 8, 8))
     monkeypatch.setattr(train_diffusion, "CHANNELS", (16, 16, 16))
-    monkeypatch.setattr(train_diffusion, "EVERY", 2)
     guide = load_perceptor("starter-guide", "cpu")
     assert isinstance(guide, StarterPerceptor)
     return guide
@@ -31,7 +31,7 @@ def guide(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> StarterPercept
 
 def tensors_of(path: Path) -> dict[str, torch.Tensor]:
     record = torch.load(path, weights_only=True)
-    return {**record["unet"], **{f"average.{name}": value for name, value in record["average"].items()}}
+    return {**record["network"], **{f"average.{name}": value for name, value in record["average"].items()}}
 
 
 def test_from_art_to_a_pipeline_that_the_engine_opens(guide: StarterPerceptor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_from_art_to_a_pipeline_that_the_engine_opens(guide: StarterPerceptor, t
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
     record = torch.load(tmp_path / "latents.pt", weights_only=True)
-    assert record["latents"].shape[0] == RUN.views and record["latents"].float().std() == pytest.approx(1, abs=0.01)
+    assert record["latents"].shape[0] == train_diffusion.VIEWS and record["latents"].float().std() == pytest.approx(1, abs=0.01)
 
     diffusion_pipeline(ART, guide, tmp_path).save_pretrained(tmp_path / "made")
     model = load_stable_diffusion("published", str(tmp_path / "made"), "cpu")
