@@ -27,6 +27,7 @@ def trial_records(
     device: str,
     seconds: float,
     with_svg: bool,
+    at_once: int,
 ) -> tuple[list[TrialRecord], list[ScoreRows]]:
     """The rows of every trial of a finished batch. A trial's seconds are its even share of the batch's."""
     records, scores = [], []
@@ -42,6 +43,7 @@ def trial_records(
             TrialRecord(
                 trial=trial,
                 shard_id=shard.shard_id,
+                trials_at_once=at_once,
                 iterations_done=done,
                 loss_first=_number(loss[0]),
                 loss_last=_number(loss[-1]),

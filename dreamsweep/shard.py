@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -14,7 +15,9 @@ from torch import Tensor
 from dreamsweep.batch import BatchLog, is_due
 from dreamsweep.devices import resolve_device
 from dreamsweep.engines import make_engine, weights_used
+from dreamsweep.engines.parts import generate_in_parts, part_size
 from dreamsweep.engines.protocol import Engine, State, Step
+from dreamsweep.errors import DeviceError
 from dreamsweep.expand import Shard, snapshots_every
 from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
@@ -57,7 +60,7 @@ def run_shard(shard: Shard, store: Store, device: str = "auto") -> Iterator[Prog
     device = resolve_device(device)
     run = _Run(shard, store, device)
     yield run.progress("resumed" if run.resumed_at else "running")
-    for step in run.engine.generate(trials, run.guide, run.state):
+    for step in run.steps():
         run.take(step)
         yield run.progress("running")
         if not run.log.running(step.iteration + 1).any() and step.iteration < iterations:
@@ -77,16 +80,40 @@ class _Run:
         self.engine: Engine = make_engine(first.engine, first.weights, device)
         guides = [(load_perceptor(guide.name, device), guide.weight) for guide in guides_of(first.guide)]
         perceptors = [*(guide for guide, _ in guides), judge := load_perceptor(first.judge, device)]
-        self.guide = make_guide(guides, self.trials)
+        self.guide_of = partial(make_guide, guides)
         self.judge = Judge(judge, self.trials)
         self.sha256 = {p.name: p.sha256 for p in perceptors} | weights_used(first.engine, first.weights, device)
         self.warnings = [_warnings_for(trial, perceptors) for trial in self.trials]
         self.frames: dict[tuple[str, int], Tensor] = {}
         self.svg: list[str] | None = None
         self.state, self.log = self._resume()
+        self.at_once = part_size(self.state, len(self.trials))
         self.iteration = self.resumed_at = int(self.state["iteration"]) if self.state else 0
         self.spent_before = float(self.log.elapsed[self.resumed_at - 1]) if self.resumed_at else 0.0
         self.started = self.checkpointed = time.monotonic()
+
+    def steps(self) -> Iterator[Step]:
+        """The batch, iteration by iteration; where it does not fit into the device's memory, anew, half as many trials at once."""
+        while True:
+            try:
+                yield from generate_in_parts(self.engine, self.guide_of, self.trials, self.at_once, self.state)
+            except torch.OutOfMemoryError:
+                if self.at_once == 1:
+                    raise DeviceError(
+                        f"device {self.device!r} has too little free memory for one trial of {self.trials[0].engine.engine!r}: lower its "
+                        "cutouts or its picture's size, or free the device."
+                    ) from None
+            else:
+                return
+            self.at_once = -(-self.at_once // 2)
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.store.delete(self._checkpoint_key)
+        self.state, self.log = self._resume()
+        self.iteration = self.resumed_at = 0
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
 
     @property
     def elapsed(self) -> float:
@@ -130,7 +157,7 @@ class _Run:
             if self.svg:
                 self.store.write(self._picture_key(trial, "strokes.svg"), self.svg[index].encode(), "image/svg+xml")
         records, scores = trial_records(
-            self.shard, self.log, self.store, self.sha256, self.warnings, self.device, self.elapsed, bool(self.svg)
+            self.shard, self.log, self.store, self.sha256, self.warnings, self.device, self.elapsed, bool(self.svg), self.at_once
         )
         sweep = self.shard.sweep
         stage_shard(self.store, sweep, self.shard.shard_id, trials_table(sweep, records), scores_table(sweep, scores))

@@ -39,6 +39,8 @@ class TrialRecord:
     seconds: float
     iterations_per_second: float
     device: str
+    trials_at_once: int
+    """Of the shard; fewer than it has where the device's memory was too small for all."""
     versions: dict[str, str]
     weights_sha256: dict[str, str]
     warnings: tuple[str, ...]
@@ -140,6 +142,7 @@ TRIALS = pa.schema(
         _column("seconds", _F64, "its even share of its shard's time, seconds"),
         _column("iterations_per_second", _F64, "iterations made, by those seconds"),
         _column("device", _TEXT, "what it was made on"),
+        _column("trials_at_once", _I32, "trials generated together: the shard's, or fewer where memory was too small"),
         _column("versions", pa.struct([(n, _TEXT) for n in ("dreamsweep", "python", "torch", "platform")]), "of what made it"),
         _column("weights_sha256", pa.map_(_TEXT, _TEXT), "name and SHA-256 of each weight file used"),
         _column("warnings", pa.list_(_TEXT), "what the perceptors could not read of the prompt"),

@@ -58,6 +58,7 @@ def made_rows(store: Store, sweep: str, shard: str, trial: Trial, diverged_at: i
         seconds=1.0 + trial.seed,
         iterations_per_second=done / (1.0 + trial.seed),
         device="cpu",
+        trials_at_once=8,
         versions={"dreamsweep": "0", "python": "3.11", "torch": "2", "platform": "test"},
         weights_sha256={"starter-guide": "a" * 64, "starter-judge": "b" * 64},
         warnings=("too long",) if "DROP" in trial.prompt.text else (),

@@ -69,6 +69,7 @@ def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool) -> tuple[Tr
         seconds=4.0,
         iterations_per_second=done / 4.0,
         device="cpu",
+        trials_at_once=8,
         versions={"dreamsweep": "0", "python": "3.11", "torch": "2", "platform": "any"},
         weights_sha256={"starter-guide": hashlib.sha256(b"").hexdigest()},
         warnings=(),

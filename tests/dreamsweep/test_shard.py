@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,12 +12,15 @@ import torch
 from PIL import Image
 
 from dreamsweep import shard as shard_module
-from dreamsweep.engines.protocol import Guidance
+from dreamsweep.engines.protocol import Guidance, Guide, State, Step
+from dreamsweep.engines.strokes import StrokesEngine
+from dreamsweep.errors import DeviceError
 from dreamsweep.expand import Shard, shards
 from dreamsweep.guidance import ClipGuide
 from dreamsweep.manifest import done_shards
 from dreamsweep.pictures import METADATA_KEY
 from dreamsweep.shard import run_shard
+from dreamsweep.spec import Trial
 from dreamsweep.store import Store, open_store
 from dreamsweep.sweepfile import parse_sweep
 from tests.dreamsweep.fakes import ColourPerceptor
@@ -176,3 +180,56 @@ def test_several_guides_are_told_of(store: Store) -> None:
     list(run_shard(shard, store, "cpu"))
     (row,) = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
     assert row["guide_name"] == "RN50 + 0.5 ViT-B/32"
+
+
+class Cramped(StrokesEngine):
+    """A device with room for one trial, or less."""
+
+    room = 1
+
+    def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
+        for step in super().generate(trials, guide, state):
+            if len(trials) > self.room and step.iteration == 2:
+                raise torch.OutOfMemoryError("no room")
+            yield step
+
+
+def cramped(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    monkeypatch.setattr(Cramped, "room", room)
+    monkeypatch.setattr(shard_module, "make_engine", lambda spec, weights, device: Cramped(spec, device))
+
+
+def test_a_batch_that_does_not_fit_is_made_in_halves_and_comes_out_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = a_shard()
+    list(run_shard(shard, store, "cpu"))
+    pictures = {key: store.read(key) for key in store.keys("t/pictures/") if key.endswith(".png")}
+    before = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/scores.parquet"))).drop(["elapsed"])
+    for key in list(store.keys("t/staging/")):
+        store.delete(key)
+    cramped(monkeypatch, room=1)
+    list(run_shard(shard, store, "cpu"))
+    assert {key: store.read(key) for key in store.keys("t/pictures/") if key.endswith(".png")} == pictures
+    after = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/scores.parquet"))).drop(["elapsed"])
+    for name in ("iteration", "judge", "snapshot_uri"):
+        assert after[name].equals(before[name]), name
+    rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert [row["trials_at_once"] for row in rows] == [1, 1]
+
+
+def test_a_batch_in_halves_goes_on_from_its_checkpoint(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = a_shard()
+    cramped(monkeypatch, room=1)
+    monkeypatch.setattr(shard_module, "CHECKPOINT_SECONDS", 0.0)
+    cut = run_shard(shard, store, "cpu")
+    next(progress for progress in cut if progress.iteration == 5)
+    del cut
+    told_again = list(run_shard(shard, store, "cpu"))
+    assert told_again[0].status == "resumed" and told_again[0].iteration == 5
+    rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert [row["trials_at_once"] for row in rows] == [1, 1]
+
+
+def test_one_trial_that_does_not_fit_is_told_in_one_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    cramped(monkeypatch, room=0)
+    with pytest.raises(DeviceError, match=r"'cpu' has too little free memory for one trial of 'strokes': lower its cutouts"):
+        list(run_shard(a_shard(), store, "cpu"))
