@@ -72,6 +72,7 @@ def _run(command: str, art: Art, asked: argparse.Namespace) -> None:
             from dreamsweep.starter import train_unclip as unclip
 
             unclip.train_prior(art, _guide(asked.device), unclip.PRIOR_RUN, asked.folder, asked.device)
+            unclip.train_autoregressive_prior(art, _guide(asked.device), unclip.AUTOREGRESSIVE_RUN, asked.folder, asked.device)
             unclip.train_decoder(art, _guide(asked.device), unclip.DECODER_RUN, asked.folder, asked.device)
             unclip.train_upsampler(art, unclip.UPSAMPLER_RUN, asked.folder, asked.device)
         case "export":

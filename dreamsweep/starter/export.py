@@ -37,7 +37,7 @@ def export_all(art: Art, folder: Path, target: Path) -> Iterator[str]:
     if (folder / "diffusion.pt").exists():
         export_diffusion(art, folder, target / "starter-diffusion")
         yield "starter-diffusion"
-    if all((folder / f"unclip-{part}.pt").exists() for part in ("prior", "decoder", "upsampler")):
+    if all((folder / f"unclip-{part}.pt").exists() for part in ("prior", "prior-autoregressive", "decoder", "upsampler")):
         export_unclip(art, folder, target / "starter-unclip")
         yield "starter-unclip"
 

@@ -27,6 +27,8 @@ def guide(tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> StarterPercept
     monkeypatch.setattr(train_unclip, "UPSAMPLER_CHANNELS", (16, 16))
     monkeypatch.setattr(train_unclip, "PRIOR_HEADS", 1)
     monkeypatch.setattr(train_unclip, "PRIOR_LAYERS", 1)
+    monkeypatch.setattr(train_unclip, "COMPONENTS", 3)
+    monkeypatch.setattr(train_unclip, "AUTOREGRESSIVE_WIDTH", 16)
     tiny = load_perceptor("starter-guide", "cpu")
     assert isinstance(tiny, StarterPerceptor)
     shape = ClipShape(
@@ -61,6 +63,7 @@ def test_from_art_to_a_pipeline_that_the_engine_opens(guide: StarterPerceptor, t
     checkpoints = [
         train_unclip.train_prior(ART, guide, RUN, tmp_path),
         train_unclip.train_decoder(ART, guide, RUN, tmp_path),
+        train_unclip.train_autoregressive_prior(ART, guide, RUN, tmp_path),
         train_unclip.train_upsampler(ART, RUN, tmp_path),
     ]
     for path in checkpoints:
