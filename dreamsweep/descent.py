@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dreamsweep.engines.protocol import State
-from dreamsweep.spec import OptimizerName, OptimizerSpec
+from dreamsweep.schedules import rate_share
+from dreamsweep.spec import GuidedSpec, OptimizerName, OptimizerSpec
 
 _PREFIX = "optimizer."
 _CLASSES: dict[OptimizerName, type[torch.optim.Optimizer]] = {
@@ -30,9 +31,21 @@ def make_optimizer(spec: OptimizerSpec, parameters: Sequence[Tensor], rates: Seq
     if spec.learning_rate is None:
         raise ValueError("an engine's spec resolves its optimizer's learning rate")
     scales = rates or [1.0] * len(parameters)
-    groups = [{"params": [p], "lr": spec.learning_rate * scale} for p, scale in zip(parameters, scales, strict=True)]
+    rates = [spec.learning_rate * scale for scale in scales]
+    groups = [{"params": [p], "lr": rate, "initial_lr": rate} for p, rate in zip(parameters, rates, strict=True)]
     extra: dict[str, Any] = {"weight_decay": 0.0} if spec.name == "adamw" else {}
     return _CLASSES[spec.name](groups, **extra)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, spec: GuidedSpec, iteration: int, iterations: int, groups: int | None = None) -> float:
+    """Gives the first so many groups, or all, the learning rates of an iteration, counted from 1; says the first group's.
+
+    A rate is a function of the iteration alone, so that a resumed trial needs to know of none.
+    """
+    share = rate_share(spec, iteration, iterations)
+    for group in optimizer.param_groups[:groups]:
+        group["lr"] = group["initial_lr"] * share
+    return float(optimizer.param_groups[0]["lr"])
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> State:

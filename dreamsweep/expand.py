@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import (
     ENGINES,
+    AnySpec,
     EngineSpec,
     FramesSpec,
     InterpolationSpec,
@@ -29,8 +30,10 @@ from dreamsweep.spec import (
     Trial,
     UnclipSpec,
     canonical_json,
+    listable,
     trial_id,
 )
+from dreamsweep.useless import check_settings, known_to
 
 
 class Shard(Spec):
@@ -80,19 +83,30 @@ def engines(sweep: Sweep) -> Iterator[EngineSpec]:
     seen: set[str] = set()
     grids: tuple[Any, ...] = sweep.engines  # models made at run time, one an engine
     for number, grid in enumerate(grids):
+        engine, where = ENGINES[grid.engine], f"engines[{number}] ({grid.engine})"
         settings = {name: value for name in grid.model_fields_set | {"engine"} if (value := getattr(grid, name)) is not None}
-        if ENGINES[grid.engine].model_fields["num_iter"].default is None:
+        asked = {name for name, value in settings.items() if value != engine.model_fields[name].default}
+        settings |= {name: value for name, value in known_to(engine, sweep.weights).items() if name not in asked}
+        if engine.model_fields["num_iter"].default is None:
             settings.setdefault("num_iter", sweep.iterations)
-        axes = [[(name, value) for value in _values(setting)] for name, setting in sorted(settings.items())]
-        for chosen in itertools.product(*axes):
-            try:
-                spec = ENGINES[grid.engine].model_validate(dict(chosen))
-            except ValidationError as error:
-                raise SweepFileError(f"engines[{number}] ({grid.engine}): {error.errors()[0]['msg']}.") from None
+        check_settings(where, engine, asked, _specs(engine, settings, where), sweep.weights)
+        for spec in _specs(engine, settings, where):
             key = canonical_json(spec)
             if key not in seen:
                 seen.add(key)
-                yield spec  # type: ignore[misc]
+                yield spec
+
+
+def _specs(engine: type[AnySpec], settings: dict[str, Any], where: str) -> Iterator[Any]:
+    """One spec for each combination of the values that settings list."""
+    listed = {name: listable(engine.model_fields[name].annotation) for name in settings}
+    axes = [[(name, value) for value in (_values(found) if listed[name] else [found])] for name, found in sorted(settings.items())]
+    for chosen in itertools.product(*axes):
+        try:
+            yield engine.model_validate(dict(chosen))
+        except ValidationError as error:
+            told = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise SweepFileError(f"{where}: {told}.") from None
 
 
 def prompts_for(engine: EngineSpec, sweep: Sweep) -> Iterator[Prompt]:

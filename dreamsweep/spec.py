@@ -7,7 +7,7 @@ Where a sweep may list several values for a setting, the `…Grid` twin of an en
 import hashlib
 import json
 from functools import cached_property
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -37,6 +37,9 @@ PerceptorName = Literal[
 WeightsName = Literal["starter", "published"]
 SchedulerName = Literal["ddim", "ddpm", "pndm", "euler", "euler-ancestral", "heun", "dpm++", "unipc"]
 FilmFormat = Literal["webp", "gif", "mp4"]
+Curve = Literal["linear", "cosine", "exponential"]
+"""How a number goes from one value to another."""
+RateSchedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """A sweep's name: part of every key in the store."""
@@ -87,6 +90,17 @@ class OptimizerSpec(Spec):
 
 
 IMAGE_FIELDS = ("init_image", "to_image")
+class Drop(Spec):
+    """From a share of the iterations on, the learning rate is what it was at first, multiplied by this."""
+
+    at: Annotated[float, Field(ge=0, lt=1)]
+    times: PositiveFloat
+
+
+RATE_END, RATE_UNTIL = 0.1, 1.0
+PAPER_DROPS = (Drop(at=0.5, times=0.4), Drop(at=0.75, times=0.1))
+"""Of the points' learning rate in CLIPDraw."""
+
 """Fields of engines that name pictures on the user's disk."""
 
 
@@ -146,6 +160,14 @@ class GuidedSpec(SteeredSpec):
 
     optimizer: OptimizerSpec = OptimizerSpec()
     early_stop: PositiveInt | None = None
+    rate_schedule: RateSchedule = "constant"
+    """How the learning rate moves: towards `rate_end`, or in `rate_drops`."""
+    rate_end: PositiveFloat | None = None
+    """Where it goes, as a share of where it starts; above 1 it grows. 0.1 where a schedule goes somewhere."""
+    rate_until: Share | None = None
+    """The share of the iterations that it takes to get there; then it stays. 1 where a schedule goes somewhere."""
+    rate_drops: Annotated[tuple[Drop, ...], Field(min_length=1)] | None = None
+    """The drops of `steps`; without them CLIPDraw's: 0.4 of it from half of the iterations on, 0.1 from three quarters on."""
     """Stop a trial whose judge's mark has not risen for this many iterations."""
 
     def default_learning_rates(self) -> dict[OptimizerName, float]:
@@ -160,6 +182,18 @@ class GuidedSpec(SteeredSpec):
         return self
 
 
+    @model_validator(mode="after")
+    def _schedule_s_own_settings(self) -> "GuidedSpec":
+        """What a schedule needs is there, what it has no use for is not: two trials that differ in nothing have one id."""
+        goes = self.rate_schedule not in ("constant", "steps")
+        object.__setattr__(self, "rate_end", (self.rate_end or RATE_END) if goes else None)
+        object.__setattr__(self, "rate_until", (self.rate_until or RATE_UNTIL) if goes else None)
+        object.__setattr__(self, "rate_drops", (self.rate_drops or PAPER_DROPS) if self.rate_schedule == "steps" else None)
+        shares = [drop.at for drop in self.rate_drops or ()]
+        if shares != sorted(set(shares)):
+            raise ValueError(f"rate_drops: their 'at' is {shares}; each must come after the one before")
+        return self
+
 class DalleSpec(GuidedSpec):
     """Codes of DALL-E's discrete VAE, relaxed by a gumbel-softmax and descended (Ramesh et al., 2021; the Aleph notebooks)."""
 
@@ -168,7 +202,9 @@ class DalleSpec(GuidedSpec):
     """Pixels on a side; one code stands for 8 × 8 of them."""
     tau_start: PositiveFloat = 1.0
     tau_end: PositiveFloat = 0.5
-    """Temperature of the gumbel-softmax, falling in a straight line over the trial (the Aleph notebooks: 2 to 1)."""
+    """Temperature of the gumbel-softmax at the first and at the last iteration (the Aleph notebooks: 2 and 1)."""
+    tau_schedule: Curve = "linear"
+    """How it goes from the one to the other."""
     cutout_mean: Share = 0.8
     cutout_std: NonNegativeFloat = 0.3
     cutout_min: Share = 0.5
@@ -206,6 +242,9 @@ class StrokesSpec(GuidedSpec):
     color_rate: PositiveFloat = 0.01
     """Learning rates of widths and colours, relative to the points'."""
     cutouts: PositiveInt = 4
+    rate_schedule: RateSchedule = "steps"
+    scheduled: Literal["points", "all"] = "points"
+    """What the schedule moves: the points' learning rate (as in the paper), or the widths' and colours' as well."""
 
     def default_learning_rates(self) -> dict[OptimizerName, float]:
         return {"adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0}
@@ -315,6 +354,8 @@ class UnclipSpec(FramesSpec):
     conditioning: Literal["prior", "text", "caption"] = "prior"
     """What stands for the image embedding: the prior's, the text's own, or nothing beside the caption (the paper's ablation, figure 8)."""
     prior_samples: PositiveInt = 2
+    prior: Literal["diffusion", "autoregressive"] = "diffusion"
+    """The paper's two; karlo has the diffusion prior alone."""
     """Embeddings that the prior draws, of which the one nearest to the text's is kept."""
     prior_steps: PositiveInt = 25
     prior_scale: NonNegativeFloat = 4.0
@@ -327,6 +368,8 @@ class UnclipSpec(FramesSpec):
     to_image: ImageFile | None = None
     """A picture to walk to from `init_image`."""
     diff_angle: Share = 0.4
+    components: PositiveInt | None = None
+    """Keep so many principal components of a picture's embedding (the paper's §3.3), by the autoregressive prior's reckoning."""
     """With `init_image` and a prompt's `to`: how much of the way towards the difference of the two texts the walk goes."""
     model: str = "karlo"
     """As for interpolation."""
@@ -339,11 +382,11 @@ ENGINES: dict[str, type[AnySpec]] = {spec.model_fields["engine"].default: spec f
 """Each engine's name and its spec, read off the union."""
 
 
-def _listable(annotation: Any) -> bool:
+def listable(annotation: Any) -> bool:
     """Whether a field of this type may list several values in a sweep: numbers, optimizers and choices."""
-    if annotation is OptimizerSpec or annotation in (int, float):
+    if annotation is OptimizerSpec or annotation in (int, float) or get_origin(annotation) is Literal:
         return True
-    return any(_listable(part) for part in get_args(annotation)) and str not in get_args(annotation)
+    return any(listable(part) for part in get_args(annotation)) and str not in get_args(annotation)
 
 
 def _grid_of(spec: type[AnySpec]) -> type[Spec]:
@@ -354,7 +397,7 @@ def _grid_of(spec: type[AnySpec]) -> type[Spec]:
             fields[name] = (info.annotation, info.default)
             continue
         one: Any = OptimizerGrid if info.annotation is OptimizerSpec else _annotated(info)
-        kind = Union[one, Annotated[tuple[one, ...], Field(min_length=1)]] if _listable(info.annotation) else one  # noqa: UP007
+        kind = Union[one, Annotated[tuple[one, ...], Field(min_length=1)]] if listable(info.annotation) else one  # noqa: UP007
         fields[name] = (kind, Field(default=None, description=f"default: {info.default}") if name == "optimizer" else info.default)
     return create_model(spec.__name__.replace("Spec", "Grid"), __base__=Spec, __doc__=spec.__doc__, **fields)
 

@@ -13,6 +13,7 @@ from dreamsweep.spec import (
     ENGINES,
     IMAGE_FIELDS,
     MAX_PROMPT,
+    Drop,
     OptimizerGrid,
     Phrase,
     Prompt,
@@ -62,7 +63,10 @@ def explain(error: ValidationError) -> str:
     """One sentence for the most telling of a validation's complaints: the field, what was found, what to do."""
     complaints = error.errors()
     # a value that fits no branch of a union is complained of once a branch, and an engine that fails makes its list "too short"
-    telling = [c for c in complaints if c["type"] not in ("tuple_type",) and not (c["type"] == "too_short" and len(complaints) > 1)]
+    telling = [c for c in complaints if c["type"] != "tuple_type" and not (c["type"] == "too_short" and len(complaints) > 1)]
+    telling = [
+        c for c in telling if c["type"] != "literal_error" or not isinstance(c["input"], list)
+    ] or telling  # one of a list's is meant
     first = (telling or complaints)[0]
     field = _field(first["loc"])
     value = _shown(first["input"])
@@ -76,7 +80,7 @@ def explain(error: ValidationError) -> str:
         case "union_tag_not_found":
             return f"{field}: {value} names no engine; add 'engine:', one of {', '.join(ENGINES)}."
         case "missing":
-            return f"{field}: missing; every sweep needs it."
+            return f"{field}: missing; {'every sweep needs it' if len(first['loc']) == 1 else 'write it as well'}."
         case "literal_error":
             choices = str((first.get("ctx") or {}).get("expected")).replace("'", "").replace(" or ", ", ").split(", ")
             return f"{field}: no {value}{_did_you_mean(str(first['input']), choices)}."
@@ -116,6 +120,8 @@ def _words_at(loc: tuple[int | str, ...]) -> list[str]:
     if names[0] == "engines":
         if "optimizer" in names or "OptimizerGrid" in names:
             return list(OptimizerGrid.model_fields)
+        if "rate_drops" in names:
+            return list(Drop.model_fields)
         engine = next((n for n in names if n in ENGINES), None)
         return list(ENGINES[engine].model_fields) if engine else []
     nearby: tuple[type[BaseModel], ...] = (SeedRange,) if names[0] == "seeds" else (Prompt, Phrase, PromptTemplate, PromptFile)

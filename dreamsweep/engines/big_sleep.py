@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.biggan import Biggan, draw
-from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
+from dreamsweep.descent import make_optimizer, pack_optimizer, set_rates, take_step, unpack_optimizer
 from dreamsweep.engines.protocol import Chooser, Guidance, Guide, State, Step
 from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
@@ -42,6 +42,7 @@ class BigSleepEngine:
         unpack_optimizer(optimizer, state)
         alive, done = state["alive"], int(state["iteration"])
         for iteration in range(done + 1, trials[0].num_iter + 1):
+            rate = set_rates(optimizer, self.spec, iteration, trials[0].num_iter)
             loss, guidance = self.loss(latents, logits, guide, iteration)
             alive = take_step(optimizer, [latents, logits], loss, alive)
             average = (
@@ -52,7 +53,7 @@ class BigSleepEngine:
                 iteration=iteration,
                 loss=torch.where(alive, loss.detach(), torch.nan),
                 similarity=torch.where(alive, guidance.similarity, torch.nan),
-                learning_rate=float(optimizer.param_groups[0]["lr"]),
+                learning_rate=rate,
                 draw=torch.no_grad()(lambda average=average: self.draw(*average)),
                 state=lambda iteration=iteration, alive=alive, average=average: {  # type: ignore[misc]
                     **_packed(latents, logits, average, iteration, alive),

@@ -12,10 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.codes import Dvae, decode, encode_logits
-from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
+from dreamsweep.descent import make_optimizer, pack_optimizer, set_rates, take_step, unpack_optimizer
 from dreamsweep.engines.protocol import Chooser, Guide, State, Step
 from dreamsweep.pictures import read_picture
 from dreamsweep.randomness import generator
+from dreamsweep.schedules import moved
 from dreamsweep.spec import DalleSpec, Trial
 
 PATCH = 8
@@ -40,7 +41,8 @@ class DalleEngine:
         first = int(state["iteration"]) + 1 if state else 1
         alive = state["alive"].to(logits.device) if state else torch.ones(len(trials), dtype=torch.bool, device=logits.device)
         for iteration in range(first, iterations + 1):
-            tau = spec.tau_start + (spec.tau_end - spec.tau_start) * (iteration - 1) / max(1, iterations - 1)
+            tau = moved(spec.tau_schedule, spec.tau_start, spec.tau_end, (iteration - 1) / max(1, iterations - 1))
+            rate = set_rates(optimizer, spec, iteration, iterations)
             codes = relaxed_codes(logits, tau, [t.seed for t in trials], iteration)
             pictures = decode(self.dvae.decoder, codes)
             guidance = guide(pictures, iteration)
@@ -50,7 +52,7 @@ class DalleEngine:
                 iteration=iteration,
                 loss=torch.where(alive, loss.detach(), torch.nan),
                 similarity=torch.where(alive, guidance.similarity, torch.nan),
-                learning_rate=float(optimizer.param_groups[0]["lr"]),
+                learning_rate=rate,
                 draw=lambda: self.draw(logits),
                 state=lambda done=iteration, alive=alive: {  # type: ignore[misc]
                     "logits": logits.detach().clone(),

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.descent import make_optimizer, pack_optimizer, take_step, unpack_optimizer
+from dreamsweep.descent import make_optimizer, pack_optimizer, set_rates, take_step, unpack_optimizer
 from dreamsweep.engines.protocol import Guide, State, Step
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.svg import write_svg
@@ -25,8 +25,6 @@ SIDE = 224
 """Units along a side of the canvas: learning rates and widths are in pixels of the paper's canvas, whatever ours measures."""
 RADIUS = 0.1
 """A new stroke's next control point is uniform in a square of this side around the one before, as a share of the canvas."""
-DROPS = ((0.5, 0.4), (0.75, 0.1))
-"""From this share of the iterations on, the points' learning rate is multiplied by this."""
 
 
 class StrokesEngine:
@@ -46,9 +44,9 @@ class StrokesEngine:
         moving = (strokes.points, strokes.widths, strokes.colors)
         optimizer = make_optimizer(self.spec.optimizer, moving, [1.0, self.spec.width_rate, self.spec.color_rate])
         unpack_optimizer(optimizer, state)
-        full_rate, alive, done = optimizer.param_groups[0]["lr"], state["alive"], int(state["iteration"])
+        alive, done = state["alive"], int(state["iteration"])
         for iteration in range(done + 1, trials[0].num_iter + 1):
-            rate = optimizer.param_groups[0]["lr"] = full_rate * rate_share(iteration, trials[0].num_iter)
+            rate = set_rates(optimizer, self.spec, iteration, trials[0].num_iter, 1 if self.spec.scheduled == "points" else None)
             for tensor in moving:
                 tensor.requires_grad_()
             guidance = guide(self.draw(strokes), iteration)
@@ -84,11 +82,6 @@ def begin(spec: StrokesSpec, trials: Sequence[Trial]) -> State:
     if spec.init_image is not None:
         strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image, SIDE))
     return _pack(strokes, None, 0, torch.ones(len(trials), dtype=torch.bool))
-
-
-def rate_share(iteration: int, num_iter: int) -> float:
-    """The share of the points' learning rate that is left in an iteration, counted from 1."""
-    return next((share for since, share in reversed(DROPS) if iteration - 1 >= since * num_iter), 1.0)
 
 
 def paper(color: str) -> Float[Tensor, "3 1 1"]:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from dreamsweep.engines.protocol import Guidance, State, Step
-from dreamsweep.engines.strokes import StrokesEngine, begin, paper, rate_share
+from dreamsweep.engines.strokes import StrokesEngine, begin, paper
 from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import Prompt, StrokesSpec, Trial
 
@@ -157,8 +157,19 @@ def test_first_strokes_are_a_random_walk() -> None:
 
 
 def test_the_rate_of_points_drops_twice() -> None:
-    assert [rate_share(i, 8) for i in range(1, 9)] == [1, 1, 1, 1, 0.4, 0.4, 0.1, 0.1]
     assert [step.learning_rate for step, _ in run(make_trials(num_iter=4), TargetGuide(disc(48)))] == [1.0, 1.0, 0.4, 0.1]
+
+
+@pytest.mark.parametrize(("scheduled", "left"), [("points", 1.0), ("all", 0.1)])
+def test_the_rates_of_widths_and_colors_drop_where_they_are_told_to(scheduled: str, left: float) -> None:
+    """Adam's first step is as long as its rate; the drop is there from the first iteration on."""
+    drops = [{"at": 0, "times": 0.1}]
+    trials = make_trials(num_iter=1, rate_drops=drops, scheduled=scheduled, color_rate=0.02, width_rate=0.3)
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    before, after = begin(spec, trials), run(trials, TargetGuide(disc(48)))[0][0].state()
+    for name, longest in (("points", 0.1), ("widths", 0.3 * left), ("colors", 0.02 * left)):
+        assert float((after[name] - before[name]).abs().max()) == pytest.approx(longest, rel=1e-3)
 
 
 def test_an_init_image_gives_the_first_colors(tmp_path: Path) -> None:
