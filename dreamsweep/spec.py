@@ -89,7 +89,6 @@ class OptimizerSpec(Spec):
         return {"name": value} if isinstance(value, str) else value
 
 
-IMAGE_FIELDS = ("init_image", "to_image")
 class Drop(Spec):
     """From a share of the iterations on, the learning rate is what it was at first, multiplied by this."""
 
@@ -101,6 +100,7 @@ RATE_END, RATE_UNTIL = 0.1, 1.0
 PAPER_DROPS = (Drop(at=0.5, times=0.4), Drop(at=0.75, times=0.1))
 """Of the points' learning rate in CLIPDraw."""
 
+IMAGE_FIELDS = ("init_image", "to_image")
 """Fields of engines that name pictures on the user's disk."""
 
 
@@ -159,7 +159,6 @@ class GuidedSpec(SteeredSpec):
     """What every engine that descends a guide has in common."""
 
     optimizer: OptimizerSpec = OptimizerSpec()
-    early_stop: PositiveInt | None = None
     rate_schedule: RateSchedule = "constant"
     """How the learning rate moves: towards `rate_end`, or in `rate_drops`."""
     rate_end: PositiveFloat | None = None
@@ -168,6 +167,7 @@ class GuidedSpec(SteeredSpec):
     """The share of the iterations that it takes to get there; then it stays. 1 where a schedule goes somewhere."""
     rate_drops: Annotated[tuple[Drop, ...], Field(min_length=1)] | None = None
     """The drops of `steps`; without them CLIPDraw's: 0.4 of it from half of the iterations on, 0.1 from three quarters on."""
+    early_stop: PositiveInt | None = None
     """Stop a trial whose judge's mark has not risen for this many iterations."""
 
     def default_learning_rates(self) -> dict[OptimizerName, float]:
@@ -181,7 +181,6 @@ class GuidedSpec(SteeredSpec):
             object.__setattr__(self, "optimizer", OptimizerSpec(name=self.optimizer.name, learning_rate=rate))
         return self
 
-
     @model_validator(mode="after")
     def _schedule_s_own_settings(self) -> "GuidedSpec":
         """What a schedule needs is there, what it has no use for is not: two trials that differ in nothing have one id."""
@@ -193,6 +192,7 @@ class GuidedSpec(SteeredSpec):
         if shares != sorted(set(shares)):
             raise ValueError(f"rate_drops: their 'at' is {shares}; each must come after the one before")
         return self
+
 
 class DalleSpec(GuidedSpec):
     """Codes of DALL-E's discrete VAE, relaxed by a gumbel-softmax and descended (Ramesh et al., 2021; the Aleph notebooks)."""
@@ -241,10 +241,10 @@ class StrokesSpec(GuidedSpec):
     width_rate: PositiveFloat = 0.1
     color_rate: PositiveFloat = 0.01
     """Learning rates of widths and colours, relative to the points'."""
-    cutouts: PositiveInt = 4
     rate_schedule: RateSchedule = "steps"
     scheduled: Literal["points", "all"] = "points"
     """What the schedule moves: the points' learning rate (as in the paper), or the widths' and colours' as well."""
+    cutouts: PositiveInt = 4
 
     def default_learning_rates(self) -> dict[OptimizerName, float]:
         return {"adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0}
@@ -353,9 +353,9 @@ class UnclipSpec(FramesSpec):
     """Pictures: samples, or the frames of a walk (where the prompt has `to`, or there is a `to_image`)."""
     conditioning: Literal["prior", "text", "caption"] = "prior"
     """What stands for the image embedding: the prior's, the text's own, or nothing beside the caption (the paper's ablation, figure 8)."""
-    prior_samples: PositiveInt = 2
     prior: Literal["diffusion", "autoregressive"] = "diffusion"
     """The paper's two; karlo has the diffusion prior alone."""
+    prior_samples: PositiveInt = 2
     """Embeddings that the prior draws, of which the one nearest to the text's is kept."""
     prior_steps: PositiveInt = 25
     prior_scale: NonNegativeFloat = 4.0
@@ -367,9 +367,9 @@ class UnclipSpec(FramesSpec):
     """A picture to vary, or to walk from; its embedding then stands for the caption."""
     to_image: ImageFile | None = None
     """A picture to walk to from `init_image`."""
-    diff_angle: Share = 0.4
     components: PositiveInt | None = None
     """Keep so many principal components of a picture's embedding (the paper's §3.3), by the autoregressive prior's reckoning."""
+    diff_angle: Share = 0.4
     """With `init_image` and a prompt's `to`: how much of the way towards the difference of the two texts the walk goes."""
     model: str = "karlo"
     """As for interpolation."""
