@@ -3,10 +3,11 @@
     python benchmarks/peers.py            # BigGAN-deep-512 and ViT-B/32; some 16 GiB of memory and half an hour of two cores
     python benchmarks/peers.py --quick    # BigGAN-deep-128 and 16 cutouts: a few minutes
 
-Both draw with the same random weights of full size, from the same vectors, and cut in the same places; their first losses must agree.
-Each runs in a process of its own, and they take turns, one iteration each, so that a busy machine is busy for both. Times are medians
-after a first iteration that does not count; peak memory is the process's, weights and imports included. The package is run as it
-comes, but for its insistence on CUDA. It does several prompts one after the other; dreamsweep does them in one batch.
+Both draw with the same random weights of full size, from the same vectors, and cut in the same places; the first losses of the package
+and of dreamsweep in float32 must agree. Each runs in a process of its own, and they take turns, one iteration each, so that a busy
+machine is busy for all. Times are medians after a first iteration that does not count; peak memory is the process's, weights and imports
+included. The package is run as it comes, but for its insistence on CUDA. It does several prompts one after the other; dreamsweep does
+them in one batch.
 """
 
 import argparse
@@ -44,6 +45,10 @@ LAYERS = {
 """Blocks of BigGAN-deep (Brock et al., 2019, tables 7 and 9): doubling?, channels in and out, in units of 128."""
 ATTENTION = 8
 """Before which block the pictures are 64 px and attention is paid."""
+CASES = [(16, 1), (128, 1), (16, 4)]
+"""Cutouts, prompts."""
+OURS = ("dreamsweep", "dreamsweep-bfloat16")
+"""The second computes its networks in `precision: bfloat16`, which is less exact work; the floors are for the first."""
 FLOORS = "floors for one trial, at equal precision: at least 1.4 times the package's iterations a CPU second, at most 0.7 of its memory"
 
 
@@ -53,7 +58,7 @@ def main() -> None:
         work(asked)
         return
     size = 128 if asked.quick else 512
-    cases = [(16, 1)] if asked.quick else [(16, 1), (128, 1), (16, 4)]
+    cases = [(16, 1)] if asked.quick else [case for case in CASES if asked.case in (None, case)]
     print(f"| BigGAN-deep-{size}: cutouts, prompts | system | CPU s an iteration | s | peak, GiB | trials a minute |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="dreamsweep-benchmark-") as folder:
@@ -64,21 +69,16 @@ def main() -> None:
                 rate = 60 * prompts / (told["wall"] * ITERATIONS_A_TRIAL * (prompts if system == "big-sleep" else 1))
                 row = f"{told['cpu']:.2f} | {told['wall']:.2f} | {told['peak']:.2f} | {rate:.3g}"
                 print(f"| {cutouts}, {prompts} | {system} | {row} |", flush=True)
-            if prompts == 1:
-                speed = found["big-sleep"]["cpu"] / found["dreamsweep"]["cpu"]
-                print(f"| {cutouts}, {prompts} | ours / theirs | {speed:.2f}× its/s | | {ratio(found, 'peak'):.2f}× | |", flush=True)
+            for system in OURS if prompts == 1 else ():
+                speed, memory = found["big-sleep"]["cpu"] / found[system]["cpu"], found[system]["peak"] / found["big-sleep"]["peak"]
+                print(f"| {cutouts}, {prompts} | {system} / big-sleep | {speed:.2f}× its/s | | {memory:.2f}× | |", flush=True)
     print(f"\n{FLOORS}\ntrials of {ITERATIONS_A_TRIAL} iterations; medians of {asked.runs}; {machine(asked.threads)}")
-
-
-def ratio(found: dict[str, dict[str, float]], name: str) -> float:
-    return found["dreamsweep"][name] / found["big-sleep"][name]
 
 
 def take_turns(folder: Path, size: int, cutouts: int, prompts: int, runs: int, threads: int) -> dict[str, dict[str, float]]:
     """Medians of CPU and clock seconds an iteration and the peak memory in GiB, of each system."""
     workers = {
-        system: _start(system, folder, size, cutouts, prompts if system == "dreamsweep" else 1, threads)
-        for system in ("big-sleep", "dreamsweep")
+        system: _start(system, folder, size, cutouts, 1 if system == "big-sleep" else prompts, threads) for system in ("big-sleep", *OURS)
     }
     told: dict[str, list[dict[str, float]]] = {system: [] for system in workers}
     try:
@@ -126,6 +126,10 @@ def work(asked: argparse.Namespace) -> None:
     torch.set_num_threads(asked.threads)
     torch.manual_seed(0)
     steps = (of_package if asked.worker == "big-sleep" else of_dreamsweep)(asked.folder, asked.size, asked.cutouts, asked.prompts)
+    if asked.worker == OURS[1]:
+        from dreamsweep.precision import each_in
+
+        steps = each_in("bfloat16", steps)
     for _ in sys.stdin:
         wall, cpu = time.monotonic(), time.process_time()
         loss = next(steps)
@@ -274,9 +278,10 @@ def machine(threads: int) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="BigGAN-deep-128, 16 cutouts, one prompt")
+    parser.add_argument("--case", type=lambda told: tuple(map(int, told.split(","))), help="only this many cutouts, prompts: 128,1")
     parser.add_argument("--runs", type=int, default=3, help="iterations that the medians are over (3)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process (1)")
-    parser.add_argument("--worker", choices=["dreamsweep", "big-sleep"], help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=["big-sleep", *OURS], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     for name in ("size", "cutouts", "prompts"):
         parser.add_argument(f"--{name}", type=int, help=argparse.SUPPRESS)

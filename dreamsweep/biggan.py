@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from dreamsweep import weights as published
 from dreamsweep.errors import WeightsError
+from dreamsweep.precision import of_network
 from dreamsweep.spec import WeightsName
 from dreamsweep.starter.files import read_weights, write_weights
 
@@ -102,8 +103,9 @@ def draw(
     model: BigGAN, latents: Float[Tensor, "b n z"], classes: Float[Tensor, "b n c"], truncation: float = 1.0
 ) -> Float[Tensor, "b 3 h w"]:
     """Pictures in [0, 1] of noise vectors and soft classes, one of each for the start and for each block."""
-    *_, last = features(model, torch.cat([latents, model.embeddings(classes)], 2), truncation)
-    return finish(model, last, truncation)
+    with of_network(latents.device):
+        *_, last = features(model, torch.cat([latents, model.embeddings(classes)], 2), truncation)
+        return finish(model, last, truncation).float()
 
 
 def features(model: BigGAN, conditions: Tensor, truncation: float = 1.0) -> Iterator[Float[Tensor, "b c y x"]]:

@@ -12,6 +12,7 @@ from dall_e import Decoder, Encoder, map_pixels, unmap_pixels
 from torch import Tensor, nn
 
 from dreamsweep.errors import WeightsError
+from dreamsweep.precision import of_network
 from dreamsweep.spec import WeightsName
 from dreamsweep.starter.files import read_weights, write_weights
 from dreamsweep.weights import digest
@@ -42,7 +43,9 @@ def build_encoder(shape: DvaeShape) -> nn.Module:
 
 def decode(decoder: nn.Module, codes: Tensor) -> Tensor:
     """Pictures in [0, 1], `b 3 8h 8w`, from (soft) one-hot codes, `b c h w`. The logit-Laplace scales are not used."""
-    return cast(Tensor, unmap_pixels(torch.sigmoid(decoder(codes).float()[:, :3])))
+    with of_network(codes.device):
+        told = decoder(codes)
+    return cast(Tensor, unmap_pixels(torch.sigmoid(told.float()[:, :3])))
 
 
 def encode_logits(encoder: nn.Module, pictures: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.pipelines import find_folder, open_pipeline, quiet
+from dreamsweep.precision import of_network
 from dreamsweep.spec import Prompt, SchedulerName, WeightsName
 
 SCHEDULERS: dict[SchedulerName, str] = {
@@ -94,7 +95,7 @@ class StableDiffusion:
             texts["pooled_prompt_embeds"] = torch.stack([c.pooled for c in conditions if c.pooled is not None]).to(dtype)
             texts["negative_pooled_prompt_embeds"] = torch.stack([c.pooled for c in against if c.pooled is not None]).to(dtype)
         kind = getattr(diffusers, SCHEDULERS[scheduler])
-        with quiet():
+        with quiet(), of_network(self.device):
             extra = {"skip_prk_steps": True} if scheduler == "pndm" else {}  # as Stable Diffusion's own configuration has it
             self.pipeline.scheduler = kind.from_config(self.trained_with, **extra)
             found = self.pipeline(
@@ -137,7 +138,8 @@ class StableDiffusion:
             sizes = torch.tensor([side, side, 0, 0, side, side], device=self.device, dtype=dtype).expand(len(texts), 6)
             more = {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes}}
         tokens = torch.stack([c.tokens for c in texts]).to(dtype)
-        found = self.pipeline.unet(seen.to(dtype), time, encoder_hidden_states=tokens, **more).sample.float()
+        with of_network(self.device):
+            found = self.pipeline.unet(seen.to(dtype), time, encoder_hidden_states=tokens, **more).sample.float()
         kept = float(self._alphas[time])
         match self.trained_with.prediction_type:
             case "v_prediction":
@@ -152,7 +154,9 @@ class StableDiffusion:
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Pictures, about in [0, 1]; differentiable."""
         vae = self.pipeline.vae
-        return cast(Tensor, vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample.float() / 2 + 0.5)
+        with of_network(self.device):
+            drawn = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+        return cast(Tensor, drawn.float() / 2 + 0.5)
 
     def encode(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c y x"]:
         """Latents of pictures in [0, 1]."""

@@ -133,7 +133,7 @@ def prompts_for(engine: EngineSpec, sweep: Sweep) -> Iterator[Prompt]:
 
 def trials(sweep: Sweep) -> Iterator[Trial]:
     """Every trial of the sweep: engine by engine, prompt by prompt, seed by seed. Memory does not grow with their number."""
-    names = ("guide", "judge", "weights", "snapshot_every", "judge_every", "films")
+    names = ("guide", "judge", "weights", "snapshot_every", "judge_every", "films", "precision")
     shared = tuple(getattr(sweep, name) for name in names)
     fixed: dict[str, Any] = dict(zip(names, shared, strict=True))
     told = [canonical_json(value) for value in shared]

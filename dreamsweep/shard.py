@@ -23,6 +23,7 @@ from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip
+from dreamsweep.precision import each_in
 from dreamsweep.records import trial_records
 from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec, guides_of
 from dreamsweep.store import Store
@@ -96,7 +97,8 @@ class _Run:
         """The batch, iteration by iteration; where it does not fit into the device's memory, anew, half as many trials at once."""
         while True:
             try:
-                yield from generate_in_parts(self.engine, self.guide_of, self.trials, self.at_once, self.state)
+                steps = generate_in_parts(self.engine, self.guide_of, self.trials, self.at_once, self.state)
+                yield from each_in(self.trials[0].precision, steps)
             except torch.OutOfMemoryError:
                 if self.at_once == 1:
                     raise DeviceError(

@@ -37,6 +37,7 @@ PerceptorName = Literal[
 WeightsName = Literal["starter", "published"]
 SchedulerName = Literal["ddim", "ddpm", "pndm", "euler", "euler-ancestral", "heun", "dpm++", "unipc"]
 FilmFormat = Literal["webp", "gif", "mp4"]
+Precision = Literal["default", "bfloat16"]
 Curve = Literal["linear", "cosine", "exponential"]
 """How a number goes from one value to another."""
 RateSchedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
@@ -483,6 +484,9 @@ class Sweep(Spec):
     """A perceptor, or several with weights that pull together: `[ViT-B/32, {name: RN50, weight: 0.5}]`."""
     judge: PerceptorName = "starter-judge"
     weights: WeightsName = "starter"
+    precision: Precision = "default"
+    """Arithmetic of the networks: `default` is float32 on a CPU, and on a GPU what each system's own code uses; `bfloat16` is faster where
+    the hardware knows it, and the pictures differ."""
     shard_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Trials generated together, in one batch."""
 
@@ -521,6 +525,7 @@ class Trial(Spec):
     snapshot_every: NonNegativeInt
     judge_every: PositiveInt
     films: tuple[FilmFormat, ...] = ("webp",)
+    precision: Precision = "default"
 
     @cached_property
     def id(self) -> str:

@@ -122,6 +122,7 @@ TRIALS = pa.schema(
         _column("guide_name", _TEXT, "the perceptor that guided, or several with their weights"),
         _column("judge_name", _TEXT, "the perceptor that marked"),
         _column("weights", _TEXT, "`starter` or `published`"),
+        _column("precision", _TEXT, "of the networks' arithmetic: `default` or `bfloat16`"),
         _column("loss_first", _F32, "loss of the first iteration"),
         _column("loss_last", _F32, "loss of the last iteration"),
         _column("guide_first", _F32, "similarity by the guide, first iteration"),
@@ -204,6 +205,7 @@ def _trial_row(sweep: str, record: TrialRecord) -> dict[str, Any]:
         "guide_name": " + ".join(g.name if g.weight == 1 else f"{g.weight:g} {g.name}" for g in guides_of(trial.guide)),
         "judge_name": trial.judge,
         "weights": trial.weights,
+        "precision": trial.precision,
     }
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamsweep.perceptors.vocabulary import Vocabulary
+from dreamsweep.precision import of_network
 from dreamsweep.starter.files import read_weights, write_weights
 from dreamsweep.torchvision_ops import declare_missing_ops
 
@@ -57,10 +58,10 @@ def normalise_pixels(pictures: Tensor) -> Tensor:
     return (pictures - mean) / std
 
 
-def embed_pictures(model: nn.Module, pictures: Tensor, bf16: bool = False) -> Tensor:
+def embed_pictures(model: nn.Module, pictures: Tensor) -> Tensor:
     """Unit embeddings `n d` of pixels in [0, 1], `n 3 r r`; differentiable."""
     pixels = normalise_pixels(pictures).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=bf16):
+    with of_network(pictures.device):
         embedded = model.visual(pixels)  # type: ignore[operator]
     return F.normalize(embedded.float(), dim=1)
 

@@ -84,20 +84,36 @@ def drawn_ranks(spec: EngineSpec, sheet: Path, names: tuple[str, ...] = GUIDED_N
 
     Of an interpolation, both end frames count: it goes from each name at an even place to the one after it.
     """
+    pictures = [drawn(spec, names[start : start + batch]) for start in range(0, len(names), batch)]
+    marks = judged(pictures, names)
+    captions = [f"{name} ({mark.rank})" for name, mark in zip(names, marks, strict=True)]
+    draw_sheet(torch.cat(pictures), captions, [mark.nearest for mark in marks], sheet)
+    return [mark.rank for mark in marks]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judge says of one picture."""
+
+    rank: int
+    """Of its own name among 100, from 1."""
+    similarity: float
+    """To its own name's sentence."""
+    nearest: str
+    """The name that it takes the picture for."""
+
+
+@torch.no_grad()
+def judged(pictures: Sequence[torch.Tensor], names: tuple[str, ...]) -> list[Judged]:
+    """The judge's word on pictures `n 3 h w`, in parts, of names in order."""
     hundred = hundred_names(names)
     judge = load_perceptor("starter-judge", "cpu")
     texts = judge.embed_texts([HELD_OUT_TEMPLATE.format(name.lower()) for name in hundred])
-    pictures, ranks, nearest = [], [], []
-    for start in range(0, len(names), batch):
-        shown = drawn(spec, names[start : start + batch])
-        similarity = judge.embed_pictures(shrink(shown, judge.resolution)) @ texts.T
-        for i in range(len(shown)):
-            own = similarity[i, start + i]
-            ranks.append(int((similarity[i] > own).sum()) + 1)
-            nearest.append(hundred[int(similarity[i].argmax())])
-        pictures.append(shown)
-    draw_sheet(torch.cat(pictures), [f"{n} ({r})" for n, r in zip(names, ranks, strict=True)], nearest, sheet)
-    return ranks
+    similarity = torch.cat([judge.embed_pictures(shrink(part, judge.resolution)) for part in pictures]) @ texts.T
+    own = similarity.diagonal()
+    ranks = (similarity > own[:, None]).sum(1) + 1
+    told = zip(ranks.tolist(), own.tolist(), similarity.argmax(1).tolist(), strict=True)
+    return [Judged(rank, near, hundred[nearest]) for rank, near, nearest in told]
 
 
 def drawn(spec: EngineSpec, names: tuple[str, ...]) -> torch.Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dreamsweep.perceptors.starter import ClipShape, build_clip, embed_pictures
 from dreamsweep.perceptors.vocabulary import UNKNOWN, Vocabulary
+from dreamsweep.precision import computing_in
 from dreamsweep.starter.art import OBJECT_GROUPS, Art
 from dreamsweep.starter.augment import augment, place_on_white, shuffle_patches
 from dreamsweep.starter.captions import HELD_OUT_TEMPLATE, Captions, name_weights
@@ -168,7 +169,8 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
         half = torch.randperm(len(pictures), generator=rng)[: int(len(pictures) * run.attacked)]
         pictures[half] = _attack(state, run, pictures[half], texts.detach(), target[half], rng)
     wrong = shuffle_patches(pictures[:SHUFFLED], rng)
-    embedded = embed_pictures(state.model, torch.cat([pictures, wrong]), bf16=True)
+    with computing_in("bfloat16"):
+        embedded = embed_pictures(state.model, torch.cat([pictures, wrong]))
     loss, parts = _losses(state, embedded, texts, names, target, allowed, with_bank=state.step >= run.bank_from * run.steps)
     state.optimizer.zero_grad()
     loss.backward()
@@ -216,7 +218,8 @@ def _attack(state: TrainState, run: ClipRun, clean: Tensor, texts: Tensor, targe
     radius = torch.rand(len(clean), 1, 1, 1, generator=rng) * run.attack_radius
     noise = torch.randn(clean.shape, generator=rng)
     start = (clean + noise / noise.flatten(1).norm(dim=1)[:, None, None, None] * radius * 0.3).requires_grad_()
-    embedded = embed_pictures(state.model, start, bf16=True)
+    with computing_in("bfloat16"):
+        embedded = embed_pictures(state.model, start)
     loss = F.cross_entropy(state.model.logit_scale.exp().detach() * embedded @ texts.T, target)
     (gradient,) = torch.autograd.grad(loss, start)
     norm = gradient.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None, None]

@@ -33,7 +33,7 @@ VIEWS = 2
 """Of each picture: plain, and moved, resized and sometimes mirrored."""
 DROPPED = 0.1
 """Share of captions left out."""
-DIFFUSION_RUN = Run(steps=5500, batch=64, learning_rate=6e-4)
+DIFFUSION_RUN = Run(steps=4500, batch=64, learning_rate=6e-4)
 
 
 def build_unet(text_width: int) -> Any:
