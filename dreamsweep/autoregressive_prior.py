@@ -144,7 +144,7 @@ class AutoregressivePrior(nn.Module):
             said = self(caption, near, codes, told)[:, -1]
             if guidance_scale > 1:
                 said = torch.lerp(self(caption, near, codes, untold)[:, -1], said, guidance_scale)
-            code = (said.softmax(1).cumsum(1) < die[:, None]).sum(1).clamp(max=last)
+            code = (said.float().softmax(1).cumsum(1) < die[:, None]).sum(1).clamp(max=last)
             codes = torch.cat([codes, code[:, None]], 1)
         return self.dequantise(codes)
 

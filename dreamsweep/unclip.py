@@ -2,38 +2,44 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
+from safetensors.torch import load_file
 from torch import Tensor
 
+from dreamsweep.autoregressive_prior import FILE, AutoregressivePrior, load_prior
+from dreamsweep.caption import Caption
+from dreamsweep.errors import WeightsError
 from dreamsweep.perceptors.starter import normalise_pixels
 from dreamsweep.pipelines import READ_ERRORS, find_folder, freeze, quiet, unreadable
-from dreamsweep.spec import WeightsName
+from dreamsweep.precision import of_network
+from dreamsweep.spec import UnclipSpec, WeightsName
+
+PROJECTION = "image_projection.safetensors"
+"""In a folder whose decoder takes the starter guide's embeddings: tensor `weight` `d e`, from the guide's to the decoder's."""
 
 
 @dataclass(frozen=True)
-class Caption:
-    """What texts tell the prior and the decoder."""
+class ImageEncoder:
+    """What embeds pictures as a decoder takes them."""
 
-    embedding: Float[Tensor, "n d"]
-    hidden: Float[Tensor, "n t w"]
-    mask: Bool[Tensor, "n t"]
-
-    def __add__(self, other: "Caption") -> "Caption":
-        parts = zip((self.embedding, self.hidden, self.mask), (other.embedding, other.hidden, other.mask), strict=True)
-        return Caption(*(torch.cat(pair) for pair in parts))
+    embed: Callable[[Float[Tensor, "n 3 r r"]], Float[Tensor, "n d"]]
+    """Of pixels in [0, 1]."""
+    resolution: int
+    sha256: dict[str, str]
+    """Of its weights, by their name, where they do not lie in the model's own folder."""
 
 
 class Unclip:
-    """Prior, decoder and upsamplers, frozen on a device. Every item of a batch has a generator of its own, used in order."""
+    """Priors, decoder and upsamplers, frozen on a device. Every item of a batch has a generator of its own, used in order."""
 
-    def __init__(self, pipeline: Any, look: Callable[[Tensor], Tensor], name: str, sha256: str, device: str) -> None:
-        self.pipeline, self._look = pipeline, look
+    def __init__(self, pipeline: Any, folder: Path, name: str, sha256: str, device: str) -> None:
+        self.pipeline, self.folder = pipeline, folder
         self.name, self.sha256, self.device = name, sha256, device
 
     @property
@@ -44,7 +50,18 @@ class Unclip:
     @torch.no_grad()
     def embed_pictures(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
         """Image embeddings of pictures in [0, 1], as the decoder takes them."""
-        return self._look(pictures.to(self.device))
+        side = self.image_encoder.resolution
+        seen = F.interpolate(pictures.to(self.device), size=(side, side), mode="bicubic", align_corners=False, antialias=True)
+        return self.image_encoder.embed(seen.clamp(0, 1))
+
+    @cached_property
+    def image_encoder(self) -> ImageEncoder:
+        """What embeds pictures, loaded when it is first asked for. Raises WeightsError when it cannot be."""
+        return _image_encoder(self.folder, self.device)
+
+    def weights_used(self, spec: UnclipSpec) -> dict[str, str]:
+        """Name and SHA-256 of all weights that a spec's pictures come from."""
+        return {self.name: self.sha256} | (self.image_encoder.sha256 if spec.init_image else {})
 
     @torch.no_grad()
     def read(self, texts: Sequence[str]) -> Caption:
@@ -54,12 +71,63 @@ class Unclip:
             found = tokenizer(
                 list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
             )
-        told = self.pipeline.text_encoder(found.input_ids.to(self.device))
-        return Caption(told.text_embeds, told.last_hidden_state, found.attention_mask.bool().to(self.device))
+        encoder = self.pipeline.text_encoder
+        with of_network(self.device):
+            told = encoder(found.input_ids.to(self.device))
+        mask = found.attention_mask.bool().to(self.device)
+        return Caption(told.text_embeds.to(encoder.dtype), told.last_hidden_state.to(encoder.dtype), mask)
+
+    @property
+    def typical_length(self) -> Float[Tensor, ""]:
+        """Of an image embedding, by the diffusion prior's mean and standard deviation of them."""
+        prior = self.pipeline.prior
+        return cast(Tensor, torch.cat([prior.clip_mean, prior.clip_std]).float().norm())
 
     @torch.no_grad()
-    def imagine(self, caption: Caption, randomness: list[torch.Generator], steps: int, guidance_scale: float) -> Float[Tensor, "n d"]:
-        """Image embeddings that the diffusion prior draws for captions."""
+    def imagine(self, caption: Caption, randomness: list[torch.Generator], spec: UnclipSpec) -> Float[Tensor, "n d"]:
+        """Image embeddings that the prior draws for captions: of several for each, the one nearest to the text's.
+
+        Raises WeightsError when the spec asks for the autoregressive prior and there is none.
+        """
+        drawn = torch.stack([self._imagined(caption, randomness, spec) for _ in range(spec.prior_samples)])
+        nearest = F.cosine_similarity(drawn, caption.embedding[None], dim=2).argmax(0)
+        return drawn[nearest, torch.arange(len(nearest))]
+
+    def _imagined(self, caption: Caption, randomness: list[torch.Generator], spec: UnclipSpec) -> Float[Tensor, "n d"]:
+        match spec.prior:
+            case "diffusion":
+                return self._diffused(caption, randomness, spec.prior_steps, spec.prior_scale)
+            case "autoregressive":
+                prior = self._autoregressive_prior("prior: autoregressive")
+                with of_network(self.device):
+                    return prior.sample(caption, randomness, spec.prior_scale).to(caption.embedding.dtype)
+
+    def rebuild(self, embeddings: Float[Tensor, "n d"], components: int) -> Float[Tensor, "n d"]:
+        """Image embeddings with their first principal components alone (the paper's §3.3).
+
+        Raises WeightsError when the model does not know them, or has fewer.
+        """
+        prior = self._autoregressive_prior(f"components: {components}")
+        if components > prior.shape.embed:
+            raise WeightsError(
+                f"weights {self.name!r}: components: {components} is more than its embeddings have; say {prior.shape.embed} or less."
+            )
+        return prior.rebuild(embeddings, components).to(embeddings.dtype)
+
+    def _autoregressive_prior(self, asked: str) -> AutoregressivePrior:
+        """The prior that also knows the principal components; `asked` is what wants it, as a sweep file spells it."""
+        if not (self.folder / FILE).is_file():
+            raise WeightsError(
+                f"weights {self.name!r}: {asked} needs an autoregressive prior, and there is no {self.folder / FILE}; leave it out, or say "
+                "weights: starter."
+            )
+        return self._loaded_prior
+
+    @cached_property
+    def _loaded_prior(self) -> AutoregressivePrior:
+        return load_prior(self.folder / FILE, self.device)
+
+    def _diffused(self, caption: Caption, randomness: list[torch.Generator], steps: int, guidance_scale: float) -> Float[Tensor, "n d"]:
         prior, guided = self.pipeline.prior, guidance_scale > 1
         told = self.read([""] * len(caption.mask)) + caption if guided else caption
 
@@ -140,9 +208,12 @@ class Unclip:
         latents = latents * scheduler.init_noise_sigma
         for at, time in enumerate(times):
             last = at + 1 == len(times)
-            told = predict(latents, time, last)
+            with of_network(self.device):
+                told = predict(latents, time, last)
             after = None if last else times[at + 1]
-            latents = scheduler.step(told, timestep=time, sample=latents, prev_timestep=after, generator=randomness).prev_sample
+            latents = scheduler.step(
+                told.to(latents.dtype), timestep=time, sample=latents, prev_timestep=after, generator=randomness
+            ).prev_sample
         return latents
 
 
@@ -163,7 +234,7 @@ def load_unclip(weights: WeightsName, model: str, device: str) -> Unclip:
         pipeline = freeze(_assemble(folder, torch.float16 if device.startswith("cuda") else torch.float32), device)
     except READ_ERRORS as error:
         raise unreadable(name, folder, error) from None
-    return Unclip(pipeline, _image_encoder(folder, weights, device), name, sha256, device)
+    return Unclip(pipeline, folder, name, sha256, device)
 
 
 def _assemble(folder: Path, dtype: torch.dtype) -> Any:
@@ -192,31 +263,35 @@ def _assemble(folder: Path, dtype: torch.dtype) -> Any:
         return untyped.UnCLIPPipeline(**parts)
 
 
-def _image_encoder(folder: Path, weights: WeightsName, device: str) -> Callable[[Tensor], Tensor]:
-    """What embeds pictures, loaded when the first one comes: the starter's guide, or the CLIP that the decoder was trained with."""
+def _image_encoder(folder: Path, device: str) -> ImageEncoder:
+    """The CLIP in an unCLIP's folder, the starter guide where the folder has its projection, or else karlo's, which is published apart."""
+    if (folder / "image_encoder").is_dir():
+        return _clip_in(folder, {}, device)
+    if (folder / PROJECTION).is_file():
+        return _guide_through(folder / PROJECTION, device)
+    from dreamsweep import weights as published
 
-    @cache
-    def encoder() -> Any:
-        if weights == "starter" and not (folder / "image_encoder").is_dir():
-            from dreamsweep.perceptors import load_perceptor
+    name = "karlo-image-encoder"
+    return _clip_in(published.folder(name), {name: published.digest(name)}, device)
 
-            return load_perceptor("starter-guide", device)
+
+def _clip_in(folder: Path, sha256: dict[str, str], device: str) -> ImageEncoder:
+    with quiet():
         from transformers import CLIPVisionModelWithProjection
 
-        from dreamsweep import weights as published
-
-        whole = folder if (folder / "image_encoder").is_dir() else published.folder("karlo-image-encoder")
         kind: Any = CLIPVisionModelWithProjection
-        with quiet():
-            found = kind.from_pretrained(whole / "image_encoder", local_files_only=True, use_safetensors=True)
-        return found.eval().requires_grad_(False).to(device)
+        try:
+            found = kind.from_pretrained(folder / "image_encoder", local_files_only=True, use_safetensors=True)
+        except READ_ERRORS as error:
+            raise unreadable("image_encoder", folder, error) from None
+    clip = found.eval().requires_grad_(False).to(device)
+    return ImageEncoder(lambda pictures: clip(normalise_pixels(pictures)).image_embeds, clip.config.image_size, sha256)
 
-    def look(pictures: Tensor) -> Tensor:
-        found = encoder()
-        side = found.resolution if hasattr(found, "resolution") else found.config.image_size
-        seen = F.interpolate(pictures, size=(side, side), mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
-        if hasattr(found, "resolution"):
-            return cast(Tensor, found.embed_pictures(seen))
-        return cast(Tensor, found(normalise_pixels(seen)).image_embeds)
 
-    return look
+def _guide_through(projection: Path, device: str) -> ImageEncoder:
+    """The guide's unit embeddings, projected as the decoder was trained with them."""
+    from dreamsweep.perceptors import load_perceptor
+
+    guide = load_perceptor("starter-guide", device)
+    weight = load_file(projection)["weight"].float().to(device)
+    return ImageEncoder(lambda pictures: guide.embed_pictures(pictures) @ weight.T, guide.resolution, {guide.name: guide.sha256})

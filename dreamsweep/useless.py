@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dreamsweep.errors import SweepFileError
-from dreamsweep.spec import AnySpec, BigSleepSpec, DalleSpec, GuidedDiffusionSpec, GuidedSpec, StrokesSpec, WeightsName
+from dreamsweep.spec import AnySpec, BigSleepSpec, DalleSpec, GuidedDiffusionSpec, GuidedSpec, StrokesSpec, UnclipSpec, WeightsName
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ RULES = (
         in_each=True,
     ),
     _Rule(BigSleepSpec, "class_temperature", lambda spec, _: spec.max_classes is not None, "'max_classes'"),
+    _Rule(UnclipSpec, "components", lambda spec, _: spec.init_image is not None, "an 'init_image', whose embedding's components they are"),
+    _Rule(
+        UnclipSpec,
+        "prior",
+        lambda spec, _: spec.init_image is None and spec.conditioning == "prior",
+        "'conditioning: prior' and no 'init_image'",
+    ),
     _Rule(GuidedDiffusionSpec, "init_strength", lambda spec, _: spec.init_image is not None, "an 'init_image'"),
 )
 

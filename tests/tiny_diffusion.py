@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from dreamsweep.autoregressive_prior import FILE, AutoregressivePrior, PriorShape, save_prior
 from dreamsweep.torchvision_ops import declare_missing_ops
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -44,7 +45,7 @@ def write_tiny_diffusion(folder: Path, seed: int = 3) -> None:
 
 
 def write_tiny_unclip(folder: Path, seed: int = 5) -> None:
-    """An unCLIP with the CLIP that sees for it: prior, decoder of 8 px, upsamplers to 16 px, and an image encoder beside them."""
+    """An unCLIP with the CLIP that sees for it: priors, decoder of 8 px, upsamplers to 16 px, and an image encoder beside them."""
     with _quiet(seed) as untyped:
         from diffusers.pipelines.deprecated.unclip.text_proj import UnCLIPTextProjModel
         from transformers import CLIPTextModelWithProjection, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -53,6 +54,7 @@ def write_tiny_unclip(folder: Path, seed: int = 5) -> None:
         prior = untyped.PriorTransformer(
             num_attention_heads=2, attention_head_dim=8, num_layers=1, embedding_dim=WIDTH, num_embeddings=16, additional_embeddings=4
         )
+        prior.clip_std.data.fill_(1)
         decoder = untyped.UNet2DConditionModel(
             sample_size=8, in_channels=3, out_channels=6, block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=WIDTH,
             attention_head_dim=4, norm_num_groups=4, resnet_time_scale_shift="scale_shift", class_embed_type="identity",
@@ -90,6 +92,17 @@ def write_tiny_unclip(folder: Path, seed: int = 5) -> None:
             patch_size=8,
         )
         CLIPVisionModelWithProjection(vision).save_pretrained(folder / "image_encoder")
+        save_prior(folder / FILE, tiny_autoregressive_prior())
+
+
+def tiny_autoregressive_prior() -> AutoregressivePrior:
+    """A prior of four components in eight buckets that listens to the text."""
+    shape = PriorShape(embed=WIDTH, text=WIDTH, context=16, components=4, buckets=8, width=16, heads=2, layers=1)
+    spread = torch.linspace(2, 0.5, WIDTH)
+    prior = AutoregressivePrior.fit(shape, torch.randn(400, WIDTH) * spread, torch.rand(50))
+    for network in (prior.hidden_in, prior.embedding_in, prior.code_out):
+        network.weight.data.mul_(6)
+    return prior
 
 
 @contextmanager

@@ -79,7 +79,6 @@ def weights_used(spec: EngineSpec, weights: WeightsName, device: str) -> dict[st
         case UnclipSpec():
             from dreamsweep.unclip import load_unclip
 
-            unclip = load_unclip(weights, spec.model, device)
-            return {unclip.name: unclip.sha256}
+            return load_unclip(weights, spec.model, device).weights_used(spec)
         case _:
             assert_never(spec)

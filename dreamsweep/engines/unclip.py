@@ -67,25 +67,23 @@ class UnclipEngine:
         return slerp(route[before], route[min(before + 1, len(route) - 1)], share)
 
     def _sampled(self, texts: list[str], randomness: list[torch.Generator]) -> Float[Tensor, "n d"]:
-        """The image embeddings that the decoder is told for captions: of several from the prior, those nearest to the text."""
+        """The image embeddings that the decoder is told for captions."""
         caption = self.model.read(texts)
         match self.spec.conditioning:
             case "text":
-                return caption.embedding
+                return F.normalize(caption.embedding.float(), dim=1) * self.model.typical_length
             case "caption":  # what the decoder learned to take for no embedding at all
                 nothing: Tensor = self.model.pipeline.text_proj.learned_classifier_free_guidance_embeddings
                 return nothing.expand(len(texts), -1)
-        drawn = torch.stack(
-            [self.model.imagine(caption, randomness, self.spec.prior_steps, self.spec.prior_scale) for _ in range(self.spec.prior_samples)]
-        )
-        nearest = F.cosine_similarity(drawn, caption.embedding[None], dim=2).argmax(0)
-        return drawn[nearest, torch.arange(len(texts))]
+            case "prior":
+                return self.model.imagine(caption, randomness, self.spec)
 
     def _imagined(self, text: str, trial: Trial, key: int) -> Float[Tensor, "d"]:
         return self._sampled([text], [generator(trial.seed, "unclip-key", key)])[0]
 
     def _embedded(self, file: ImageFile) -> Float[Tensor, "d"]:
-        return self.model.embed_pictures(read_picture(file, self.model.image_size)[None])[0]
+        found = self.model.embed_pictures(read_picture(file, self.model.image_size)[None])
+        return (found if self.spec.components is None else self.model.rebuild(found, self.spec.components))[0]
 
     def _difference(self, trial: Trial) -> Float[Tensor, "d"]:
         """The direction from the prompt's text to the last that it goes on to (the paper's text diffs)."""

@@ -20,11 +20,15 @@ USELESS: dict[str, tuple[dict[str, Any], str]] = {
     "scheduled": ({"engine": "strokes", "scheduled": "all", "rate_schedule": "constant"}, "a 'rate_schedule' other than constant"),
     "start": ({"engine": "dalle", "start": "mean", "init_image": "a.png"}, "no 'init_image', which it starts from instead"),
     "class_temperature": ({"engine": "big-sleep", "class_temperature": 3}, "'max_classes'"),
+    "components": ({"engine": "unclip", "components": [1, 20]}, "an 'init_image', whose embedding's components they are"),
+    "prior": ({"engine": "unclip", "prior": "autoregressive", "init_image": "a.png"}, "'conditioning: prior' and no 'init_image'"),
     "init_strength": ({"engine": "guided-diffusion", "init_strength": 0.3}, "an 'init_image'"),
 }
 OF_USE: list[dict[str, Any]] = [
     {"engine": "dalle", "rate_schedule": ["constant", "cosine"], "rate_end": [0.1, 0.2]},
     {"engine": "strokes", "rate_drops": [{"at": 0.5, "times": 0.5}], "scheduled": "all"},
+    {"engine": "unclip", "prior": "autoregressive", "conditioning": ["prior", "text", "caption"]},
+    {"engine": "unclip", "components": [1, 20, None], "init_image": "a.png"},
     {"engine": "big-sleep", "max_classes": 2, "class_temperature": 3},
     {"engine": "big-sleep", "class_temperature": 2.0},  # written out, but the default
 ]
@@ -50,7 +54,7 @@ def test_a_setting_that_would_do_nothing_is_told_of(tmp_path: Path, setting: str
 @pytest.mark.parametrize("entry", OF_USE, ids=str)
 def test_a_setting_that_does_something_is_not(tmp_path: Path, entry: dict[str, Any]) -> None:
     made = specs(tmp_path, entry)
-    assert len({spec.model_dump_json() for spec in made}) == len(made) == (3 if entry["engine"] == "dalle" else 1)
+    assert len({spec.model_dump_json() for spec in made}) == len(made) == (3 if entry["engine"] in ("dalle", "unclip") else 1)
 
 
 @pytest.mark.parametrize("setting", [{"start": "mean"}, {"start": ["noise", "shape"]}, {"code_prior": [0, 0.2]}], ids=str)

@@ -1,16 +1,22 @@
 """unCLIP: the stock pipeline's pictures, and what it has not: several prior samples, walks, text diffs, ablations."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from dreamsweep.engines import make_engine
+from dreamsweep import weights as published
+from dreamsweep.engines import make_engine, weights_used
 from dreamsweep.engines.protocol import Guidance, Step
 from dreamsweep.engines.unclip import UnclipEngine
+from dreamsweep.errors import WeightsError
+from dreamsweep.perceptors import load_perceptor
 from dreamsweep.pipelines import quiet
+from dreamsweep.precision import computing_in
 from dreamsweep.randomness import generator
 from dreamsweep.spec import ImageFile, Prompt, Trial, UnclipSpec
 from dreamsweep.unclip import Unclip, load_unclip
@@ -95,7 +101,7 @@ def test_of_several_prior_samples_the_one_nearest_to_the_text_is_kept(model: Unc
     engine = UnclipEngine(spec(prior_samples=4), model)
     caption = model.read(["a red heart"])
     rng = generator(0, "x")
-    drawn = torch.cat([model.imagine(caption, [rng], 2, 4.0) for _ in range(4)])
+    drawn = torch.cat([model.imagine(caption, [rng], spec(prior_samples=1)) for _ in range(4)])
     kept = engine._sampled(["a red heart"], [generator(0, "x")])
     near = torch.nn.functional.cosine_similarity(drawn, caption.embedding)
     assert torch.allclose(kept[0], drawn[near.argmax()], atol=1e-5)
@@ -104,6 +110,13 @@ def test_of_several_prior_samples_the_one_nearest_to_the_text_is_kept(model: Unc
 def test_the_ablations_differ() -> None:
     by_prior, by_text, by_caption = (pictures_of(trials_of(spec(conditioning=c))) for c in ("prior", "text", "caption"))
     assert not torch.allclose(by_prior, by_text) and not torch.allclose(by_text, by_caption)
+
+
+def test_a_text_in_the_prior_s_place_is_as_long_as_a_picture(model: Unclip) -> None:
+    (told,) = UnclipEngine(spec(conditioning="text"), model)._sampled(["a red heart"], [generator(0, "x")])
+    (own,) = model.read(["a red heart"]).embedding
+    assert torch.nn.functional.cosine_similarity(told, own, dim=0) > 0.9999
+    assert float(told.norm()) == pytest.approx(4)  # sixteen numbers that vary by one about nought
 
 
 def test_variations_are_of_the_picture_and_not_of_the_prompt(red: ImageFile, blue: ImageFile) -> None:
@@ -139,3 +152,72 @@ def test_a_text_diff_moves_a_picture_from_one_caption_towards_another(model: Unc
 def test_a_walk_between_captions() -> None:
     drawn = pictures_of(trials_of(spec(num_iter=4, conditioning="text"), to="a green apple"))
     assert drawn.shape[0] == 4 and not torch.allclose(drawn[0], drawn[-1])
+
+
+def test_the_autoregressive_prior_draws_other_pictures_which_the_seed_decides() -> None:
+    one, again, other = (pictures_of(trials_of(spec(prior="autoregressive"), (seed,))) for seed in (1, 1, 2))
+    assert torch.equal(one, again) and (one - other).abs().mean() > 0.01
+    assert not torch.allclose(one, pictures_of(trials_of(spec(), (1,))))
+    batch = pictures_of(trials_of(spec(prior="autoregressive"), (0, 1, 2)))
+    assert (batch[:, 1] - one[:, 0]).abs().max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("prior", ["diffusion", "autoregressive"])
+def test_in_bfloat16_pictures_are_nearly_the_same(prior: str) -> None:
+    trials = trials_of(spec(prior=prior, num_iter=1, prior_samples=1))
+    exact = pictures_of(trials)
+    with computing_in("bfloat16"):
+        nearly = pictures_of(trials)
+    assert nearly.dtype == torch.float32 and 0 < (exact - nearly).abs().mean() < 0.05
+
+
+def test_of_several_autoregressive_samples_the_one_nearest_to_the_text_is_kept(model: Unclip) -> None:
+    caption, near = model.read(["a red heart", "a green apple"]), []
+    for samples in (1, 8):
+        rngs = [generator(seed, "x") for seed in (0, 1)]
+        drawn = model.imagine(caption, rngs, spec(prior="autoregressive", prior_samples=samples))
+        near.append(torch.nn.functional.cosine_similarity(drawn, caption.embedding))
+    assert (near[1] >= near[0]).all() and not torch.equal(*near)
+
+
+def test_a_picture_with_few_of_its_components(model: Unclip, red: ImageFile) -> None:
+    one, few, all_of_them, plain = (pictures_of(trials_of(spec(init_image=red, components=n))) for n in (1, 4, 16, None))
+    assert (all_of_them - plain).abs().max() <= TOLERANCE
+    assert not torch.allclose(one, few, atol=1e-3) and not torch.allclose(few, plain, atol=1e-3)
+
+
+def test_more_components_than_there_are(red: ImageFile) -> None:
+    with pytest.raises(WeightsError, match=r"components: 17 is more than its embeddings have; say 16 or less\.$"):
+        pictures_of(trials_of(spec(init_image=red, components=17)))
+
+
+def test_a_model_without_an_autoregressive_prior(tiny_weights: Path, tmp_path: Path, red: ImageFile) -> None:
+    shutil.copytree(tiny_weights / "starter-unclip", tmp_path / "other", ignore=shutil.ignore_patterns("prior_autoregressive"))
+    for asked, told in (({"prior": "autoregressive"}, "prior: autoregressive"), ({"components": 3, "init_image": red}, "components: 3")):
+        trials = trials_of(spec(**asked))
+        engine = UnclipEngine(spec(**asked), load_unclip("published", str(tmp_path / "other"), "cpu"))
+        with pytest.raises(WeightsError, match=f"{told} needs an autoregressive prior, and there is no .*; leave it out, or say weights"):
+            next(iter(engine.generate(trials, blind)))
+
+
+def test_a_record_names_the_image_encoder_where_it_is_not_the_model_s_own(
+    tiny_weights: Path, tmp_path: Path, red: ImageFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(weights_used(spec(init_image=red), "starter", "cpu")) == ["starter-unclip"]
+    shutil.copytree(tiny_weights / "starter-unclip", tmp_path / "other", ignore=shutil.ignore_patterns("image_encoder"))
+    monkeypatch.setattr(published, "folder", {"karlo-image-encoder": tiny_weights / "starter-unclip"}.__getitem__)
+    monkeypatch.setattr(published, "digest", {"karlo-image-encoder": "abc"}.__getitem__)
+    other = spec(model=str(tmp_path / "other"))
+    assert list(weights_used(other, "published", "cpu")) == [other.model]
+    seen = weights_used(other.model_copy(update={"init_image": red}), "published", "cpu")
+    assert list(seen) == [other.model, "karlo-image-encoder"] and seen["karlo-image-encoder"] == "abc"
+
+
+def test_the_guide_sees_for_a_decoder_that_was_trained_with_it(tiny_weights: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_weights / "starter-unclip", tmp_path / "other", ignore=shutil.ignore_patterns("image_encoder"))
+    weight = torch.randn(16, 16)
+    save_file({"weight": weight}, tmp_path / "other" / "image_projection.safetensors")
+    model, guide = load_unclip("published", str(tmp_path / "other"), "cpu"), load_perceptor("starter-guide", "cpu")
+    picture = torch.rand(1, 3, guide.resolution, guide.resolution)
+    assert torch.allclose(model.embed_pictures(picture), guide.embed_pictures(picture) @ weight.T, atol=1e-4)
+    assert model.image_encoder.sha256 == {"starter-guide": guide.sha256}

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.starter import ClipShape, StarterPerceptor, build_clip
+from dreamsweep.spec import UnclipSpec
 from dreamsweep.starter import train_unclip
 from dreamsweep.starter.training import Run
 from dreamsweep.unclip import load_unclip
@@ -78,9 +79,10 @@ def test_from_art_to_a_pipeline_that_the_engine_opens(guide: StarterPerceptor, t
     assert model.image_size == 32
     caption = model.read(["red disc"])
     rng = [torch.Generator().manual_seed(0)]
-    embedding = model.imagine(caption, rng, steps=2, guidance_scale=2.0)
-    drawn = model.draw(embedding, caption, rng, steps=2, guidance_scale=2.0, upsample_steps=2)
-    assert drawn.shape == (1, 3, 32, 32) and torch.isfinite(drawn).all()
+    for prior in ("diffusion", "autoregressive"):
+        embedding = model.imagine(caption, rng, UnclipSpec(prior=prior, prior_steps=2))
+        drawn = model.draw(embedding, caption, rng, steps=2, guidance_scale=2.0, upsample_steps=2)
+        assert drawn.shape == (1, 3, 32, 32) and torch.isfinite(drawn).all()
 
 
 def test_the_decoder_listens_to_the_embedding_or_not(guide: StarterPerceptor, tmp_path: Path) -> None:
