@@ -1,5 +1,6 @@
 """Marks the starter weights on styles and sentences that they were never trained on; the model card's figures come from here."""
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dreamsweep.guidance import make_guide, shrink
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.pictures import to_bytes
+from dreamsweep.randomness import generator
 from dreamsweep.spec import (
     BigSleepSpec,
     DalleSpec,
@@ -32,6 +34,7 @@ from dreamsweep.starter.captions import HELD_OUT_TEMPLATE
 from dreamsweep.starter.files import thing_names
 from dreamsweep.starter.train_clip import HeldOut, retrieval_among
 from dreamsweep.starter.train_dvae import ArtOnWhite, psnr_through
+from dreamsweep.unclip import Unclip, load_unclip
 
 GUIDED_NAMES = (
     "red heart", "red apple", "strawberry", "sun", "pizza", "rocket", "cat face", "dog face", "rainbow", "snowman",
@@ -76,6 +79,31 @@ def evaluate(art: Art, folder: Path) -> list[Marks]:
         ranks = np.array(drawn_ranks(spec, folder / f"{spec.engine}.png"))
         told = f"{spec.engine}, 20 prompts, seed 0: own name in the judge's top 5 of 100, and first"
         marks.append(Marks(told, f"{np.mean(ranks <= 5):.0%}, {np.mean(ranks == 1):.0%}"))
+    return marks + prior_marks(art, load_unclip("starter", UnclipSpec().model, "cpu"))
+
+
+@torch.no_grad()
+def prior_marks(art: Art, unclip: Unclip, style: str = "twemoji", batch: int = 64) -> list[Marks]:
+    """How near the priors' embeddings, told a held-out sentence, come to those of pictures in a held-out style.
+
+    Beside them, what needs no prior: the sentence's own embedding, and one and the same for every sentence, the training pictures' mean.
+    """
+    held_out = HeldOut(art, style, unclip.image_encoder.resolution)
+    pictures = torch.cat([unclip.embed_pictures(part) for part in held_out.pictures.split(batch)])
+    sentences = [HELD_OUT_TEMPLATE.format(name.lower()) for name in held_out.names]
+    captions = [unclip.read(sentences[start : start + batch]) for start in range(0, len(sentences), batch)]
+    told = {"the sentence's own": torch.cat([caption.embedding for caption in captions])}
+    told["the mean of training pictures"] = unclip.pipeline.prior.clip_mean.expand(len(sentences), -1)
+    for spec in (UnclipSpec(), UnclipSpec(prior="autoregressive")):
+        rngs = iter([generator(number, "prior-marks") for number in range(len(sentences))])
+        drawn = [unclip.imagine(caption, list(itertools.islice(rngs, len(caption.mask))), spec) for caption in captions]
+        told[f"the {spec.prior} prior's"] = torch.cat(drawn)
+    marks = []
+    for which, embeddings in told.items():
+        near = F.normalize(embeddings.float(), dim=1) @ F.normalize(pictures.float(), dim=1).T
+        first, _ = retrieval_among(near, min(100, len(near)))
+        told_of = f"starter-unclip: {which} embedding, to held-out {style}, {len(near)} names"
+        marks.append(Marks(told_of, f"cosine {near.diagonal().mean():.3f}, its own picture first of 100 {first:.0%}"))
     return marks
 
 
