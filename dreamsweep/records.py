@@ -13,7 +13,7 @@ from dreamsweep import __version__
 from dreamsweep.batch import BatchLog
 from dreamsweep.expand import Shard
 from dreamsweep.pictures import pixels_sha256
-from dreamsweep.spec import FramesSpec, GuidedDiffusionSpec, GuidedSpec
+from dreamsweep.spec import FramesSpec, GuidedDiffusionSpec, GuidedSpec, StrokesSpec
 from dreamsweep.store import Store
 from dreamsweep.tables import ScoreRows, TrialRecord
 
@@ -26,7 +26,6 @@ def trial_records(
     warnings: list[list[str]],
     device: str,
     seconds: float,
-    with_svg: bool,
     at_once: int,
 ) -> tuple[list[TrialRecord], list[ScoreRows]]:
     """The rows of every trial of a finished batch. A trial's seconds are its even share of the batch's."""
@@ -57,7 +56,7 @@ def trial_records(
                 final_uri=store.uri_of(f"{folder}/final.png"),
                 best_uri=store.uri_of(f"{folder}/best.png"),
                 film_uri=store.uri_of(f"{folder}/film.{trial.films[0]}"),
-                svg_uri=store.uri_of(f"{folder}/strokes.svg") if with_svg else None,
+                svg_uri=store.uri_of(f"{folder}/strokes.svg") if isinstance(trial.engine, StrokesSpec) else None,
                 embedding=log.embedding[index].tolist(),
                 picture_sha256=pixels_sha256(log.final[index]),
                 seconds=share,
@@ -70,6 +69,7 @@ def trial_records(
                 error=_reason(shard, index, done) if diverged else None,
                 finished_at=datetime.now(UTC),
                 sheet_uri=store.uri_of(f"{folder}/sheet.png") if isinstance(trial.engine, FramesSpec) else None,
+                strokes_uri=store.uri_of(f"{folder}/strokes.{trial.films[0]}") if isinstance(trial.engine, StrokesSpec) else None,
                 switches=switches(each) if each is not None else (),
             )
         )

@@ -22,7 +22,7 @@ from dreamsweep.expand import Shard, snapshots_every
 from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip
+from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip, to_bytes
 from dreamsweep.precision import each_in
 from dreamsweep.records import trial_records
 from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec, guides_of
@@ -86,7 +86,6 @@ class _Run:
         self.sha256 = {p.name: p.sha256 for p in perceptors} | weights_used(first.engine, first.weights, device)
         self.warnings = [_warnings_for(trial, perceptors) for trial in self.trials]
         self.frames: dict[tuple[str, int], Tensor] = {}
-        self.svg: list[str] | None = None
         self.state, self.log = self._resume()
         self.at_once = part_size(self.state, len(self.trials))
         self.iteration = self.resumed_at = int(self.state["iteration"]) if self.state else 0
@@ -139,8 +138,7 @@ class _Run:
             self.log.mark(step.iteration, pictures, marks, embeddings, early_stop)
             if snapshot:
                 self._keep_snapshots(step.iteration)
-        if step.svg and (last or not self.log.running(step.iteration + 1).any()):
-            self.svg = step.svg()
+        self._keep_strokes(step)
         if time.monotonic() - self.checkpointed > CHECKPOINT_SECONDS and not last:
             self._checkpoint(step)
 
@@ -156,10 +154,8 @@ class _Run:
             if isinstance(trial.engine, FramesSpec):
                 sheet = strip(frames) if is_walk(trial) else grid(frames)
                 self.store.write(self._picture_key(trial, "sheet.png"), png_bytes(sheet, told), "image/png")
-            if self.svg:
-                self.store.write(self._picture_key(trial, "strokes.svg"), self.svg[index].encode(), "image/svg+xml")
         records, scores = trial_records(
-            self.shard, self.log, self.store, self.sha256, self.warnings, self.device, self.elapsed, bool(self.svg), self.at_once
+            self.shard, self.log, self.store, self.sha256, self.warnings, self.device, self.elapsed, self.at_once
         )
         sweep = self.shard.sweep
         stage_shard(self.store, sweep, self.shard.shard_id, trials_table(sweep, records), scores_table(sweep, scores))
@@ -173,6 +169,19 @@ class _Run:
             self.frames[trial.id, iteration] = self.log.final[index].clone()
             data = png_bytes(self.log.final[index], spec_json(trial))
             self.store.write(self._picture_key(trial, f"{iteration:06d}.png"), data, "image/png")
+
+    def _keep_strokes(self, step: Step) -> None:
+        """Of trials that end in this iteration: the strokes, and the film of how they are drawn one after the other."""
+        ended = (self.log.stopped_at == step.iteration).nonzero().flatten().tolist()
+        if step.svg is None or step.paint is None or not ended:
+            return
+        texts = step.svg()
+        for index in ended:
+            trial = self.trials[index]
+            self.store.write(self._picture_key(trial, "strokes.svg"), texts[index].encode(), "image/svg+xml")
+            frames = [to_bytes(picture[None])[0] for picture in step.paint(index)]
+            for kind in trial.films:
+                self.store.write(self._picture_key(trial, f"strokes.{kind}"), film_bytes(frames, kind), FILM_TYPES[kind])
 
     def _film(self, index: int) -> list[Tensor]:
         """The snapshots, those from before a resume read back, and the final picture."""

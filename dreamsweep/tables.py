@@ -48,6 +48,7 @@ class TrialRecord:
     error: str | None
     finished_at: datetime
     sheet_uri: str | None = None
+    strokes_uri: str | None = None
     switches: tuple[int, ...] = ()
 
 
@@ -137,6 +138,7 @@ TRIALS = pa.schema(
         _column("best_uri", _TEXT, "the picture with the best mark, PNG"),
         _column("film_uri", _TEXT, "the snapshots as a film, in the first of the formats asked for"),
         _column("svg_uri", _TEXT, "the strokes, SVG; null for other engines"),
+        _column("strokes_uri", _TEXT, "a film of the strokes being drawn one after the other; null for other engines"),
         _column("sheet_uri", _TEXT, "frames of a walk side by side, or samples in a grid, PNG; null for engines with one picture"),
         _column("embedding", pa.list_(_F32), "the judge's unit embedding of the best picture"),
         _column("picture_sha256", _TEXT, "SHA-256 of the last picture's pixels"),

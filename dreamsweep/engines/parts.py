@@ -44,6 +44,11 @@ def _joined(steps: Sequence[Step], size: int) -> Step:
         own = {f"part{at}.{name}": value for at, step in enumerate(steps) for name, value in step.state().items()}
         return {**own, "iteration": torch.tensor(first.iteration), _SIZE: torch.tensor(size)}
 
+    def paint(index: int) -> Iterator[Tensor]:
+        part = steps[index // size].paint
+        assert part is not None
+        return part(index % size)
+
     svgs = [step.svg for step in steps if step.svg is not None]
     return Step(
         iteration=first.iteration,
@@ -54,6 +59,7 @@ def _joined(steps: Sequence[Step], size: int) -> Step:
         state=state,
         each=_padded([step.each for step in steps if step.each is not None]),
         svg=(lambda: [drawn for svg in svgs for drawn in svg()]) if svgs else None,
+        paint=paint if first.paint is not None else None,
     )
 
 

@@ -56,6 +56,8 @@ class Step:
     """As in `Guidance`."""
     svg: Callable[[], list[str]] | None = None
     """The pictures as SVG, for engines that draw strokes."""
+    paint: Callable[[int], Iterator[Float[Tensor, "3 h w"]]] | None = None
+    """How one trial's picture is drawn stroke by stroke, for engines that draw strokes: from empty paper to what `draw` shows."""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ half of it; the guide makes the augmented views; a trial whose loss, gradient or
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -25,6 +26,10 @@ SIDE = 224
 """Units along a side of the canvas: learning rates and widths are in pixels of the paper's canvas, whatever ours measures."""
 RADIUS = 0.1
 """A new stroke's next control point is uniform in a square of this side around the one before, as a share of the canvas."""
+
+
+PAINT_FRAMES = 60
+"""Pictures of a drawing being drawn, at most: some five seconds of film."""
 
 
 class StrokesEngine:
@@ -60,13 +65,24 @@ class StrokesEngine:
                 draw=torch.no_grad()(lambda: self.draw(strokes)),
                 state=lambda iteration=iteration, alive=alive: _pack(strokes, optimizer, iteration, alive),  # type: ignore[misc]
                 svg=lambda: write_svg(strokes, SIDE, self.spec.background, self.spec.canvas),
+                paint=lambda index: self.paint(strokes, index),
             )
 
-    def draw(self, strokes: Strokes) -> Float[Tensor, "b 3 h w"]:
-        """The pictures of strokes given in units; differentiable where the strokes ask for a gradient."""
+    def draw(self, strokes: Strokes, over: Float[Tensor, "*#b 3 #h #w"] | None = None) -> Float[Tensor, "b 3 h w"]:
+        """The pictures of strokes given in units, on paper or over pictures; differentiable where the strokes ask for a gradient."""
         side, scale = self.spec.canvas, self.spec.canvas / SIDE
         scaled = Strokes(strokes.points * scale, strokes.segments, strokes.widths * scale, strokes.colors)
-        return rasterise(scaled, side, side, paper(self.spec.background).to(self.device))
+        return rasterise(scaled, side, side, paper(self.spec.background).to(self.device) if over is None else over)
+
+    def paint(self, strokes: Strokes, index: int) -> Iterator[Float[Tensor, "3 h w"]]:
+        """One trial's picture, stroke upon stroke: empty paper, and then as many strokes more each time as keep to `PAINT_FRAMES`."""
+        frames = min(PAINT_FRAMES, self.spec.num_paths + 1)
+        counts = [round(at * self.spec.num_paths / (frames - 1)) for at in range(frames)]
+        picture = self.draw(_some(strokes, index, 0, 0))
+        yield picture[0]
+        for before, after in pairwise(counts):
+            picture = self.draw(_some(strokes, index, before, after), over=picture)
+            yield picture[0]
 
     def _into_bounds(self, strokes: Strokes) -> None:
         """Widths and colours back into what strokes may have."""
@@ -98,6 +114,12 @@ def _random_strokes(spec: StrokesSpec, randomness: torch.Generator) -> tuple[Ten
     segments = torch.randint(1, spec.segments_max + 1, (count,), generator=randomness)
     widths = torch.full((count,), min(1.0, spec.max_width))
     return points, segments, widths, torch.rand(count, 4, generator=randomness)
+
+
+def _some(strokes: Strokes, index: int, first: int, end: int) -> Strokes:
+    """The strokes `first` to `end` of one trial, without gradient."""
+    tensors = (strokes.points, strokes.segments, strokes.widths, strokes.colors)
+    return Strokes(*(tensor[index : index + 1, first:end].detach() for tensor in tensors))
 
 
 def _colors_at(strokes: Strokes, picture: Float[Tensor, "3 224 224"]) -> Float[Tensor, "b p 3"]:

@@ -18,9 +18,10 @@ from dreamsweep.errors import DeviceError
 from dreamsweep.expand import Shard, shards
 from dreamsweep.guidance import ClipGuide
 from dreamsweep.manifest import done_shards
-from dreamsweep.pictures import METADATA_KEY
+from dreamsweep.pictures import METADATA_KEY, decode_png, to_bytes
 from dreamsweep.shard import run_shard
-from dreamsweep.spec import Trial
+from dreamsweep.spec import StrokesSpec, Trial
+from dreamsweep.starter.files import thing_names
 from dreamsweep.store import Store, open_store
 from dreamsweep.sweepfile import parse_sweep
 from tests.dreamsweep.fakes import ColourPerceptor
@@ -50,7 +51,9 @@ def test_a_shard_leaves_its_pictures_and_a_row_for_every_iteration(store: Store)
     (manifest,) = done_shards(store, "t")
     for trial in shard.trials:
         names = {Path(key).name for key in store.keys(f"t/pictures/{trial.id}/")}
-        assert names == {"000004.png", "000008.png", "000009.png", "final.png", "best.png", "film.webp", "strokes.svg"}
+        assert names == {"000004.png", "000008.png", "000009.png", "final.png", "best.png", "film.webp", "strokes.svg", "strokes.webp"}
+        drawing = Image.open(io.BytesIO(store.read(f"t/pictures/{trial.id}/strokes.webp")))
+        assert 2 <= drawing.n_frames <= 7 and drawing.size == (32, 32)  # type: ignore[attr-defined]  # equal ones are one
         picture = Image.open(io.BytesIO(store.read(f"t/pictures/{trial.id}/final.png")))
         assert json.loads(picture.info[METADATA_KEY])["trial_id"] == trial.id
         assert Image.open(io.BytesIO(store.read(f"t/pictures/{trial.id}/film.webp"))).n_frames >= 2  # type: ignore[attr-defined]
@@ -127,6 +130,43 @@ def test_early_stop_ends_the_shard_when_nothing_runs_any_more(store: Store, monk
     rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
     assert [row["iterations_done"] for row in rows] == [6, 6] and told[-1].status == "done"
     assert store.exists(f"t/pictures/{shard.trials[0].id}/strokes.svg")
+
+
+@pytest.mark.parametrize("cut_after", [None, 6, 7])
+def test_the_strokes_of_a_trial_that_stopped_early_are_those_of_its_last_picture(
+    store: Store, monkeypatch: pytest.MonkeyPatch, cut_after: int | None
+) -> None:
+    def mark(self: object, pictures: torch.Tensor, iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.tensor([0.5, iteration / 100]), torch.zeros(2, 3)  # the first no longer rises, the second does
+
+    monkeypatch.setattr("dreamsweep.guidance.Judge.mark", mark)
+    if cut_after:
+        monkeypatch.setattr(shard_module, "CHECKPOINT_SECONDS", 0.0)
+    shard = a_shard(early_stop=4)
+    if cut_after:
+        list(itertools.islice(run_shard(shard, store, "cpu"), cut_after + 1))
+    list(run_shard(shard, store, "cpu"))
+    rows = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert [row["iterations_done"] for row in rows] == [6, 9]
+    spec = shard.trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    for step in StrokesEngine(spec).generate(shard.trials, ClipGuide(ColourPerceptor(), shard.trials, thing_names())):
+        for index, ended in enumerate((6, 9)):
+            if step.iteration == ended and step.svg is not None:
+                assert store.read(f"t/pictures/{shard.trials[index].id}/strokes.svg").decode() == step.svg()[index]
+                final = decode_png(store.read(f"t/pictures/{shard.trials[index].id}/final.png"))
+                assert torch.equal(final, to_bytes(step.draw())[index])
+
+
+@pytest.mark.parametrize("films", [["mp4", "gif"], ["gif"]])
+def test_the_strokes_film_comes_in_the_formats_asked_for(store: Store, films: list[str]) -> None:
+    engine = {"engine": "strokes", "canvas": 32, "num_paths": 6, "cutouts": 2}
+    content = {"name": "t", "prompts": ["red"], "engines": [engine], "iterations": 2, "films": films}
+    (shard,) = shards(parse_sweep(content, Path("/"), "test"))
+    list(run_shard(shard, store, "cpu"))
+    (row,) = pq.read_table(io.BytesIO(store.read(f"t/staging/{shard.shard_id}/trials.parquet"))).to_pylist()
+    assert row["strokes_uri"] == store.uri_of(f"t/pictures/{shard.trials[0].id}/strokes.{films[0]}")
+    assert all(store.exists(f"t/pictures/{shard.trials[0].id}/strokes.{kind}") for kind in films)
 
 
 def test_what_a_perceptor_cannot_read_is_recorded(store: Store) -> None:

@@ -39,6 +39,7 @@ def step_of(iteration: int, at: Tensor, prompts: int) -> Step:
         state=lambda: {"iteration": torch.tensor(iteration), "at": at},
         each=at[:, None].expand(-1, prompts),
         svg=lambda: [f"<svg {x:g}>" for x in at.tolist()],
+        paint=lambda index: iter([at[index].expand(3, 2, 2)]),
     )
 
 
@@ -55,6 +56,9 @@ def test_parts_say_what_the_whole_says(size: int) -> None:
         assert torch.equal(one.loss, other.loss) and torch.equal(one.similarity, other.similarity)
         assert torch.equal(one.draw(), other.draw()) and one.learning_rate == other.learning_rate
         assert one.svg is not None and other.svg is not None and one.svg() == other.svg()
+        for index in range(5):
+            assert one.paint is not None and other.paint is not None
+            assert torch.equal(next(one.paint(index)), next(other.paint(index)))
         assert one.each is not None and other.each is not None and other.each.shape == one.each.shape
         assert torch.equal(other.each[-1], one.each[-1])
 

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from dreamsweep.engines.protocol import Guidance, State, Step
+from dreamsweep.engines.rasterise import Strokes
 from dreamsweep.engines.strokes import StrokesEngine, begin, paper
 from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import Prompt, StrokesSpec, Trial
@@ -185,6 +186,24 @@ def test_an_init_image_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "no.png").write_text("not a picture")
     with pytest.raises(SweepFileError, match=r"init_image: .*no\.png.* cannot be read as a picture"):
         run(make_trials(init_image=str(tmp_path / "no.png")), TargetGuide(disc(48)))
+
+
+@pytest.mark.parametrize(("num_paths", "frames"), [(1, 2), (12, 13), (59, 60), (100, 60)])
+def test_a_drawing_is_drawn_stroke_by_stroke_from_paper_to_the_picture(num_paths: int, frames: int) -> None:
+    step, picture = run(make_trials((0, 1), num_iter=2, num_paths=num_paths, background="#204060"), TargetGuide(disc(48)))[-1]
+    assert step.paint is not None
+    for index in (0, 1):
+        drawn = list(step.paint(index))
+        assert len(drawn) == frames and all(frame.shape == (3, 48, 48) and not frame.requires_grad for frame in drawn)
+        assert torch.equal(drawn[0], paper("#204060").expand(3, 48, 48))
+        assert torch.equal(drawn[-1], picture[index])
+    if num_paths == 12:  # each frame is the one before with one stroke more
+        state = step.state()
+        for count, frame in enumerate(drawn):
+            some = Strokes(*(state[name][1:, :count] for name in ("points", "segments", "widths", "colors")))
+            spec = make_trials(num_paths=12, background="#204060")[0].engine
+            assert isinstance(spec, StrokesSpec)
+            torch.testing.assert_close(StrokesEngine(spec).draw(some)[0], frame)
 
 
 def test_svg_speaks_of_each_trial() -> None:
