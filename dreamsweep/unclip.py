@@ -1,7 +1,6 @@
 """unCLIP (Ramesh et al., DALL-E 2, 2022) in the stock classes of diffusers: texts and pictures to embeddings, embeddings to pictures."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -9,30 +8,15 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dreamsweep.autoregressive_prior import FILE, AutoregressivePrior, load_prior
 from dreamsweep.caption import Caption
 from dreamsweep.errors import WeightsError
-from dreamsweep.perceptors.starter import normalise_pixels
+from dreamsweep.image_encoder import ImageEncoder, load_image_encoder
 from dreamsweep.pipelines import READ_ERRORS, find_folder, freeze, quiet, unreadable
 from dreamsweep.precision import of_network
 from dreamsweep.spec import UnclipSpec, WeightsName
-
-PROJECTION = "image_projection.safetensors"
-"""In a folder whose decoder takes the starter guide's embeddings: tensor `weight` `d e`, from the guide's to the decoder's."""
-
-
-@dataclass(frozen=True)
-class ImageEncoder:
-    """What embeds pictures as a decoder takes them."""
-
-    embed: Callable[[Float[Tensor, "n 3 r r"]], Float[Tensor, "n d"]]
-    """Of pixels in [0, 1]."""
-    resolution: int
-    sha256: dict[str, str]
-    """Of its weights, by their name, where they do not lie in the model's own folder."""
 
 
 class Unclip:
@@ -57,7 +41,7 @@ class Unclip:
     @cached_property
     def image_encoder(self) -> ImageEncoder:
         """What embeds pictures, loaded when it is first asked for. Raises WeightsError when it cannot be."""
-        return _image_encoder(self.folder, self.device)
+        return load_image_encoder(self.folder, self.device)
 
     def weights_used(self, spec: UnclipSpec) -> dict[str, str]:
         """Name and SHA-256 of all weights that a spec's pictures come from."""
@@ -261,37 +245,3 @@ def _assemble(folder: Path, dtype: torch.dtype) -> Any:
         for name in ("prior_scheduler", "decoder_scheduler", "super_res_scheduler"):
             parts[name] = untyped.UnCLIPScheduler.from_pretrained(folder / name, local_files_only=True)
         return untyped.UnCLIPPipeline(**parts)
-
-
-def _image_encoder(folder: Path, device: str) -> ImageEncoder:
-    """The CLIP in an unCLIP's folder, the starter guide where the folder has its projection, or else karlo's, which is published apart."""
-    if (folder / "image_encoder").is_dir():
-        return _clip_in(folder, {}, device)
-    if (folder / PROJECTION).is_file():
-        return _guide_through(folder / PROJECTION, device)
-    from dreamsweep import weights as published
-
-    name = "karlo-image-encoder"
-    return _clip_in(published.folder(name), {name: published.digest(name)}, device)
-
-
-def _clip_in(folder: Path, sha256: dict[str, str], device: str) -> ImageEncoder:
-    with quiet():
-        from transformers import CLIPVisionModelWithProjection
-
-        kind: Any = CLIPVisionModelWithProjection
-        try:
-            found = kind.from_pretrained(folder / "image_encoder", local_files_only=True, use_safetensors=True)
-        except READ_ERRORS as error:
-            raise unreadable("image_encoder", folder, error) from None
-    clip = found.eval().requires_grad_(False).to(device)
-    return ImageEncoder(lambda pictures: clip(normalise_pixels(pictures)).image_embeds, clip.config.image_size, sha256)
-
-
-def _guide_through(projection: Path, device: str) -> ImageEncoder:
-    """The guide's unit embeddings, projected as the decoder was trained with them."""
-    from dreamsweep.perceptors import load_perceptor
-
-    guide = load_perceptor("starter-guide", device)
-    weight = load_file(projection)["weight"].float().to(device)
-    return ImageEncoder(lambda pictures: guide.embed_pictures(pictures) @ weight.T, guide.resolution, {guide.name: guide.sha256})

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dreamsweep.autoregressive_prior import FILE, AutoregressivePrior, PriorShape, nearness, save_prior
 from dreamsweep.caption import Caption
+from dreamsweep.image_encoder import PROJECTION
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.starter.art import Art
 from dreamsweep.starter.captions import Captions, name_weights
@@ -328,4 +329,4 @@ def save_unclip(art: Art, guide: StarterPerceptor, folder: Path, target: Path) -
     autoregressive = AutoregressivePrior(autoregressive_shape(guide, width))
     autoregressive.load_state_dict(averaged(folder / "unclip-prior-autoregressive.pt"))
     save_prior(target / FILE, autoregressive)
-    save_file({"weight": looked.projection.half().contiguous()}, target / "image_projection.safetensors")
+    save_file({"weight": looked.projection.half().contiguous()}, target / PROJECTION)
