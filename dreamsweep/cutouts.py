@@ -14,19 +14,21 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamsweep.pictures import WHITE, paper
 from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, DalleSpec, GuidedDiffusionSpec, SteeredEngineSpec, StrokesSpec
 
 
 @dataclass(frozen=True)
 class Projections:
-    """Views through projective maps, averaged where they are coarser than the picture, white outside it, with noise."""
+    """Views through projective maps, averaged where they are coarser than the picture, of one colour outside it, with noise."""
 
     matrices: Float[Tensor, "b k 3 3"]
     """From view to picture."""
     noise: Float[Tensor, "b k c y x"]
     """Of a view's shape, or zeros `b k 1 1 1`."""
     side: int
+    outside: Float[Tensor, "3 1 1"]
 
     def __len__(self) -> int:
         return self.matrices.shape[1]
@@ -37,8 +39,9 @@ class Projections:
         (b, k), (h, w) = matrices.shape[:2], pictures.shape[2:]
         finer = max(1, min(4, round(max(h, w) / self.side)))  # sample finer and average: a bare bilinear sample would alias
         grid = homography_grid(matrices.flatten(0, 1), self.side * finer).to(pictures)  # b·k r r 2
-        ink = (1 - pictures)[:, None].expand(b, k, *pictures.shape[1:]).flatten(0, 1)
-        views = 1 - F.avg_pool2d(F.grid_sample(ink, grid, align_corners=False), finer)
+        outside = self.outside.to(pictures)
+        ink = (outside - pictures)[:, None].expand(b, k, *pictures.shape[1:]).flatten(0, 1)
+        views = outside - F.avg_pool2d(F.grid_sample(ink, grid, align_corners=False), finer)
         shown: Tensor = views.unflatten(0, (b, k)) + self.noise[:, some].to(pictures)
         return shown.clamp(0, 1)
 
@@ -78,7 +81,8 @@ def draw_views(spec: SteeredEngineSpec, seeds: Sequence[int], iteration: int, si
         corners, sizes = zip(*(draw_boxes(spec, seed, iteration, width) for seed in seeds), strict=True)
         return Boxes.at(torch.stack(corners), torch.stack(sizes), side)
     matrices, noise = zip(*(_draw_projections(spec, seed, iteration, side) for seed in seeds), strict=True)
-    return Projections(torch.stack(matrices), torch.stack(noise), side)
+    outside = paper(spec.background if isinstance(spec, StrokesSpec) else WHITE)
+    return Projections(torch.stack(matrices), torch.stack(noise), side, outside)
 
 
 def draw_boxes(spec: BigSleepSpec, seed: int, iteration: int, width: int) -> tuple[Tensor, Tensor]:
@@ -99,8 +103,8 @@ def _draw_projections(spec: DalleSpec | StrokesSpec | GuidedDiffusionSpec, seed:
             matrices = crops(share, angle, rng)
             return matrices, torch.randn(spec.cutouts, 3, side, side, generator=rng) * spec.noise
         case StrokesSpec():
-            share = torch.rand(spec.cutouts, generator=rng).mul(0.2).add(0.7).sqrt()  # RandomResizedCrop(.7, .9) is of the area
-            matrices = perspectives(spec.cutouts, 0.5, rng) @ crops(share, torch.zeros(spec.cutouts), rng)
+            sides = resized_crops(spec.cutouts, (0.7, 0.9), rng)
+            matrices = perspectives(spec.cutouts, 0.5, rng) @ crops(sides, torch.zeros(spec.cutouts), rng)
             return matrices, torch.zeros(spec.cutouts, 1, 1, 1)
         case _:
             assert_never(spec)
@@ -116,13 +120,27 @@ def _nearest(size: int, side: int) -> Int[Tensor, " r"]:
     return F.interpolate(torch.arange(size, dtype=torch.float32)[None, None], size=side, mode="nearest")[0, 0].long()
 
 
+def resized_crops(k: int, area: tuple[float, float], rng: torch.Generator) -> Float[Tensor, "k 2"]:
+    """Widths and heights of crops of so much of the picture's area, between 3:4 and 4:3; of ten, the first that fits into it.
+
+    As torchvision's RandomResizedCrop, in shares of the picture in place of pixels.
+    """
+    areas = torch.rand(k, 10, generator=rng) * (area[1] - area[0]) + area[0]
+    ratio = ((torch.rand(k, 10, generator=rng) * 2 - 1) * math.log(4 / 3)).exp()
+    sides = torch.stack([(areas * ratio).sqrt(), (areas / ratio).sqrt()], -1)  # k 10 2
+    fits = (sides <= 1).all(-1)
+    first = sides[torch.arange(k), fits.int().argmax(1)]
+    return torch.where(fits.any(1)[:, None], first, 1.0)
+
+
 def crops(share: Tensor, angle: Tensor, rng: torch.Generator) -> Float[Tensor, "k 3 3"]:
-    """Square crops of side `share` (`k`), turned by `angle` (`k`, radians), placed uniformly inside the picture."""
+    """Crops of side `share` (`k`, or `k 2`: width and height), turned by `angle` (`k`, radians), placed uniformly inside the picture."""
     k = len(share)
-    offset = (torch.rand(k, 2, generator=rng) * 2 - 1) * (1 - share)[:, None]
-    cos, sin = torch.cos(angle) * share, torch.sin(angle) * share
+    width, height = share.unbind(1) if share.ndim == 2 else (share, share)
+    offset = (torch.rand(k, 2, generator=rng) * 2 - 1) * (1 - torch.stack([width, height], 1))
+    cos, sin = torch.cos(angle), torch.sin(angle)
     matrix = torch.zeros(k, 3, 3)
-    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = cos, -sin, sin, cos
+    matrix[:, 0, 0], matrix[:, 0, 1], matrix[:, 1, 0], matrix[:, 1, 1] = cos * width, -sin * height, sin * width, cos * height
     matrix[:, :2, 2], matrix[:, 2, 2] = offset, 1.0
     return matrix
 

@@ -18,8 +18,14 @@ from dreamsweep.spec import FilmFormat, ImageFile
 
 METADATA_KEY = "dreamsweep"
 """The text chunk of every PNG that holds its trial's spec as JSON."""
+WHITE = "#ffffff"
 FRAME_MILLISECONDS, LAST_MILLISECONDS = 80, 1000
 FILM_TYPES: dict[FilmFormat, str] = {"webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4"}
+
+
+def paper(color: str) -> Float[Tensor, "3 1 1"]:
+    """`#rrggbb` as a background, in [0, 1]."""
+    return torch.tensor([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]).reshape(3, 1, 1)
 
 
 def to_bytes(pictures: Float[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:

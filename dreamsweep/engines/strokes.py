@@ -18,7 +18,7 @@ from dreamsweep.descent import make_optimizer, pack_optimizer, set_rates, take_s
 from dreamsweep.engines.protocol import Guide, State, Step
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.svg import write_svg
-from dreamsweep.pictures import read_picture
+from dreamsweep.pictures import paper, read_picture
 from dreamsweep.randomness import generator
 from dreamsweep.spec import StrokesSpec, Trial
 
@@ -98,11 +98,6 @@ def begin(spec: StrokesSpec, trials: Sequence[Trial]) -> State:
     if spec.init_image is not None:
         strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image, SIDE))
     return _pack(strokes, None, 0, torch.ones(len(trials), dtype=torch.bool))
-
-
-def paper(color: str) -> Float[Tensor, "3 1 1"]:
-    """`#rrggbb` as a background, in [0, 1]."""
-    return torch.tensor([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]).reshape(3, 1, 1)
 
 
 def _random_strokes(spec: StrokesSpec, randomness: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,15 +1,18 @@
 """Cutouts are seeded, lie inside the picture and show what is there."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dreamsweep.cutouts import Boxes, crops, draw_views, homography, homography_grid, make_cutouts, perspectives
+from dreamsweep.cutouts import Boxes, Projections, crops, draw_views, homography, homography_grid, make_cutouts, perspectives, resized_crops
+from dreamsweep.pictures import paper
 from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, DalleSpec, GuidedEngineSpec, StrokesSpec
+from dreamsweep.torchvision_ops import declare_missing_ops
 
 ENGINES: list[GuidedEngineSpec] = [
     DalleSpec(num_iter=5, cutouts=6),
@@ -34,6 +37,57 @@ def test_cutouts_of_a_white_picture_are_white(engine: GuidedEngineSpec) -> None:
     engine = engine.model_copy(update={"noise": 0.0}) if isinstance(engine, DalleSpec) else engine
     views = make_cutouts(torch.ones(1, 3, 40, 40), engine, [0], 1, 16)
     torch.testing.assert_close(views, torch.ones_like(views))
+
+
+@pytest.fixture
+def transforms() -> Any:
+    """torchvision's, which CLIPDraw augments with."""
+    declare_missing_ops()
+    return pytest.importorskip("torchvision.transforms", reason="torchvision, to compare with, is not installed")
+
+
+def measures(sides: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Width, height, area and proportion."""
+    width, height = sides.unbind(1)
+    return width, height, width * height, (width / height).log()
+
+
+def test_crops_of_strokes_are_torchvision_s(transforms: Any) -> None:
+    """Their sizes in law: four thousand of ours, as many of theirs."""
+    ours = resized_crops(4000, (0.7, 0.9), generator(0, "test"))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        picture = torch.empty(3, 1000, 1000)
+        theirs = torch.tensor([transforms.RandomResizedCrop.get_params(picture, (0.7, 0.9), (3 / 4, 4 / 3)) for _ in range(4000)])
+    theirs = theirs[:, [3, 2]] / 1000  # width, height
+    assert ours.max() <= 1 and ours.shape == (4000, 2)
+    quantiles = torch.tensor([0.02, 0.2, 0.5, 0.8, 0.98])
+    for one, other in zip(measures(ours), measures(theirs), strict=True):
+        torch.testing.assert_close(one.quantile(quantiles), other.quantile(quantiles), atol=0.012, rtol=0)
+    placed = crops(ours, torch.zeros(4000), generator(1, "test"))
+    corner = placed @ torch.tensor([1.0, 1.0, 1.0])
+    assert corner.max() <= 1 + 1e-5 and float(corner[:, :2].amax()) > 0.9 and (placed[:, 0, 0] - ours[:, 0]).abs().max() < 1e-6
+
+
+def test_perspectives_of_strokes_are_torchvision_s(transforms: Any) -> None:
+    """The same corners, and the same colour outside: the same view but for where between two pixels a sample lies."""
+    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8, generator=generator(0, "test")), 128, mode="bicubic").clamp(0, 1)
+    side, (matrix,) = 128, perspectives(1, 0.5, generator(5, "test"))
+    corners = torch.tensor([[-1.0, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]]) @ torch.linalg.inv(matrix).T
+    seen_at = ((corners[:, :2] / corners[:, 2:] + 1) / 2 * (side - 1)).tolist()
+    ends = [[0, 0], [side - 1, 0], [side - 1, side - 1], [0, side - 1]]
+    bilinear = transforms.InterpolationMode.BILINEAR
+    theirs = transforms.functional.perspective(smooth, ends, seen_at, bilinear, fill=paper("#204060").flatten().tolist())
+    views = Projections(matrix[None, None], torch.zeros(1, 1, 1, 1, 1), side, paper("#204060"))
+    error = (views.of(smooth)[0, 0] - theirs[0]).square().mean()
+    assert -10 * error.log10() > 35
+
+
+def test_the_paper_of_a_drawing_goes_on_outside_it() -> None:
+    spec = StrokesSpec(num_iter=5, cutouts=8, background="#204060")
+    blank = paper(spec.background).expand(1, 3, 40, 40)
+    views = make_cutouts(blank, spec, [0], 1, 16)
+    torch.testing.assert_close(views, paper(spec.background).expand_as(views))
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from dreamsweep.errors import SweepFileError
-from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, grid, pixels_sha256, png_bytes, read_picture, strip, to_bytes
+from dreamsweep.pictures import METADATA_KEY, decode_png, film_bytes, grid, paper, pixels_sha256, png_bytes, read_picture, strip, to_bytes
 from dreamsweep.spec import FilmFormat, ImageFile
 
 
@@ -24,6 +24,10 @@ def test_a_png_holds_the_pixels_and_the_spec() -> None:
     data = png_bytes(picture(), spec)
     assert torch.equal(decode_png(data), picture())
     assert Image.open(io.BytesIO(data)).info[METADATA_KEY] == spec
+
+
+def test_paper() -> None:
+    assert paper("#ff0080").flatten().tolist() == pytest.approx([1, 0, 128 / 255])
 
 
 def test_bytes_are_rounded_and_what_is_no_number_is_black() -> None:

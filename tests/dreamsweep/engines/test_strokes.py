@@ -12,8 +12,9 @@ from torch import Tensor
 
 from dreamsweep.engines.protocol import Guidance, State, Step
 from dreamsweep.engines.rasterise import Strokes
-from dreamsweep.engines.strokes import StrokesEngine, begin, paper
+from dreamsweep.engines.strokes import StrokesEngine, begin
 from dreamsweep.errors import SweepFileError
+from dreamsweep.pictures import paper
 from dreamsweep.spec import Prompt, StrokesSpec, Trial
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta")
@@ -213,7 +214,3 @@ def test_svg_speaks_of_each_trial() -> None:
     assert len(texts) == 2
     assert texts[0] != texts[1]
     assert all(text.count("<path") == 12 and 'fill="#102030"' in text and 'width="48"' in text for text in texts)
-
-
-def test_paper() -> None:
-    assert paper("#ff0080").flatten().tolist() == pytest.approx([1, 0, 128 / 255])
