@@ -39,6 +39,9 @@ app = typer.Typer(
 app.add_typer(weights, name="weights")
 
 
+STATUS_ROWS = 40
+
+
 class Device(StrEnum):
     """What to compute on."""
 
@@ -57,6 +60,7 @@ def run(
     file: SweepFile,
     store: StoreUri = "runs",
     device: Annotated[Device, typer.Option(help="What to compute on; auto takes the best there is.")] = Device.auto,
+    compute: Annotated[str | None, typer.Option(help="A Prefect deployment that makes the shards: shard/NAME.", show_default=False)] = None,
 ) -> None:
     """Make what the store lacks of a sweep, publish it, and draw its contact sheet and curves.
 
@@ -73,7 +77,7 @@ def run(
         with Display(Console(), sweep.name):
             plan(sweep)
             open_store(store).check()
-            incomplete = _run_flow(sweep, store, device.value)
+            incomplete = _run_flow(sweep, store, device.value, compute)
     except KeyboardInterrupt:
         _tell(f"Stopped. To go on where it stopped: {_same_command()}")
         raise typer.Exit(130) from None
@@ -103,6 +107,30 @@ def plan(file: SweepFile) -> None:
     table.add_row("time", told)
     table.add_row("size", f"about {told_bytes(counted.bytes)}")
     Console().print(table)
+
+
+@app.command(epilog="Example: dreamsweep status demo --store s3://bucket/prefix")
+def status(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name.", show_default=False)],
+    store: StoreUri = "runs",
+) -> None:
+    """Say how far a sweep is, wherever its shards are made: the store tells."""
+    from dreamsweep.status import sweep_status
+    from dreamsweep.store import open_store
+
+    found = sweep_status(open_store(store), sweep)
+    waiting = f", {found.waiting:,} waiting" if found.waiting else ""
+    typer.echo(f"{sweep}: {found.made:,} shards made, {len(found.running):,} begun{waiting}")
+    table = Table("shard", "iteration", "trials", "best", "trials × it/s", box=None)
+    for shard in found.running[:STATUS_ROWS]:
+        best = "–" if shard.best is None else f"{shard.best:.3f}"
+        table.add_row(
+            shard.shard_id, f"{shard.iteration}/{shard.iterations}", str(shard.trials), best, f"{shard.iterations_per_second:.1f}"
+        )
+    if found.running:
+        Console().print(table)
+    if len(found.running) > STATUS_ROWS:
+        typer.echo(f"… and {len(found.running) - STATUS_ROWS:,} more")
 
 
 @app.command(epilog='Example: dreamsweep query "SELECT prompt, max(judge_best) FROM trials GROUP BY prompt"')
@@ -198,7 +226,7 @@ def state_folder() -> Path:
     return folder
 
 
-def _run_flow(sweep: "Sweep", store: str, device: str) -> str | None:
+def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> str | None:
     """Runs the flow against the configured Prefect API, or an embedded one; returns what failed of it, in a sentence."""
     import logging
     import warnings
@@ -209,12 +237,13 @@ def _run_flow(sweep: "Sweep", store: str, device: str) -> str | None:
 
     prefer_quiet()
     with prefect_api(state_folder() / "prefect-api.log") as ready:
+        from flows.fanout import Compute
         from flows.sweep import IncompleteSweepError, SweepRequest
         from flows.sweep import sweep as sweep_flow
 
         ready()
         try:
-            sweep_flow(SweepRequest(sweep=sweep, store=store, device=device))
+            sweep_flow(SweepRequest(sweep=sweep, store=store, device=device, compute=Compute(deployment=compute) if compute else None))
         except IncompleteSweepError as error:
             return str(error)
     return None

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import FilmFormat, ImageFile
+from dreamsweep.store import read_uri
 
 METADATA_KEY = "dreamsweep"
 """The text chunk of every PNG that holds its trial's spec as JSON."""
@@ -97,13 +99,12 @@ def pixels_sha256(picture: UInt8[Tensor, "3 h w"]) -> str:
 
 
 def read_picture(file: ImageFile, side: int) -> Float[Tensor, "3 h w"]:
-    """A picture from the user's disk, cut to a square of `side` pixels, in [0, 1].
+    """A picture from the user's disk, or from a store, cut to a square of `side` pixels, in [0, 1].
 
     Raises SweepFileError when it is missing, is no picture, or has changed since the sweep was read.
     """
     try:
-        with open(file.path, "rb") as handle:
-            data = handle.read()
+        data = read_uri(file.path) if "://" in file.path else Path(file.path).read_bytes()
         image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     except (OSError, UnidentifiedImageError) as error:
         raise SweepFileError(f"init_image: {file.path!r} cannot be read as a picture ({type(error).__name__}).") from None

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -23,6 +23,7 @@ from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip, to_bytes
+from dreamsweep.planned import ShardProgress, forget_progress, write_progress
 from dreamsweep.precision import each_in
 from dreamsweep.records import trial_records
 from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec, guides_of
@@ -48,11 +49,16 @@ class Progress:
     status: Literal["running", "resumed", "done", "already done"]
 
 
-def run_shard(shard: Shard, store: Store, device: str = "auto") -> Iterator[Progress]:
+class ShardStoppedError(Exception):
+    """A shard that was told to stop has kept where it is."""
+
+
+def run_shard(shard: Shard, store: Store, device: str = "auto", stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
     """Generates a shard and stages it; says after every iteration how far it is.
 
     A staged shard is left as it is; one that was cut off goes on from its checkpoint. Raises DreamsweepError for what the
-    user can mend; a trial that diverges is no error but a row with its reason.
+    user can mend, and ShardStoppedError, with a checkpoint of the very iteration, once `stop` says so; a trial that diverges is
+    no error but a row with its reason.
     """
     trials, iterations = shard.trials, shard.trials[0].num_iter
     if shard_is_done(store, shard.sweep, shard.shard_id, (t.id for t in trials)):
@@ -63,6 +69,9 @@ def run_shard(shard: Shard, store: Store, device: str = "auto") -> Iterator[Prog
     yield run.progress("resumed" if run.resumed_at else "running")
     for step in run.steps():
         run.take(step)
+        if stop() and step.iteration < iterations:
+            run.checkpoint(step)
+            raise ShardStoppedError(f"shard {shard.shard_id} was told to stop at iteration {step.iteration}/{iterations}")
         yield run.progress("running")
         if not run.log.running(step.iteration + 1).any() and step.iteration < iterations:
             break
@@ -140,7 +149,7 @@ class _Run:
                 self._keep_snapshots(step.iteration)
         self._keep_strokes(step)
         if time.monotonic() - self.checkpointed > CHECKPOINT_SECONDS and not last:
-            self._checkpoint(step)
+            self.checkpoint(step)
 
     def stage(self) -> None:
         """Writes the pictures, then the rows, then the shard's manifest; the checkpoint is no longer needed."""
@@ -160,6 +169,7 @@ class _Run:
         sweep = self.shard.sweep
         stage_shard(self.store, sweep, self.shard.shard_id, trials_table(sweep, records), scores_table(sweep, scores))
         self.store.delete(self._checkpoint_key)
+        forget_progress(self.store, sweep, self.shard.shard_id)
 
     def _keep_snapshots(self, iteration: int) -> None:
         kept = self.log.running(iteration) & ~self.log.diverged
@@ -201,9 +211,13 @@ class _Run:
     def _checkpoint_key(self) -> str:
         return f"{self.shard.sweep}/staging/{self.shard.shard_id}/checkpoint.safetensors"
 
-    def _checkpoint(self, step: Step) -> None:
+    def checkpoint(self, step: Step) -> None:
+        """Keeps all that is needed to go on after this step, and says how far that is."""
         tensors = {key: value.detach().cpu().contiguous() for key, value in {**step.state(), **self.log.state()}.items()}
         self.store.write(self._checkpoint_key, save_tensors(tensors, {"trials": json.dumps([t.id for t in self.trials])}))
+        told = self.progress("running")
+        record = {name: getattr(told, name) for name in ShardProgress.model_fields}
+        write_progress(self.store, self.shard.sweep, ShardProgress.model_validate(record))
         self.checkpointed = time.monotonic()
 
     def _resume(self) -> tuple[State | None, BatchLog]:

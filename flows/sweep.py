@@ -9,6 +9,7 @@ from dreamsweep.expand import shards
 from dreamsweep.manifest import Manifest, done_shards
 from dreamsweep.spec import Spec, Sweep
 from dreamsweep.store import open_store
+from flows.fanout import Compute, fan_out
 from tasks.check import check
 from tasks.generate import generate_shard
 from tasks.plan import plan_sweep
@@ -28,6 +29,8 @@ class SweepRequest(Spec):
     """A folder, or `s3://bucket/prefix`."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `mps`."""
+    compute: Compute | None = None
+    """A deployment whose flow runs make the shards; without it they are made here, one after the other."""
 
     @field_validator("sweep")
     @classmethod
@@ -52,7 +55,10 @@ def sweep(request: SweepRequest) -> Manifest:
     Raises DreamsweepError for what the user can mend, and IncompleteSweepError when some shards failed.
     """
     asked, store = request.sweep, request.store
-    check(asked, store, request.device)
+    if request.compute is None:
+        check(asked, store, request.device)
+    else:
+        open_store(store).check()  # weights and devices are checked where the shards are made
     plan = plan_sweep(asked, store)
     made = _made(asked, store)
     announce(asked, plan, made)
@@ -68,9 +74,11 @@ def sweep(request: SweepRequest) -> Manifest:
 def generate_shards(request: SweepRequest, made: frozenset[str]) -> list[BaseException]:
     """Generates every shard that is not made yet and returns the failures; one failure does not keep the rest from being made.
 
-    One after the other in this very thread, because a batch uses every core and Ctrl-C must reach it. This is where a
-    deployment's flow runs, one a shard, can take over. Raises the first failure when it is the user's to mend and nothing was made.
+    Here, one after the other in this very thread, because a batch uses every core and Ctrl-C must reach it; or by a deployment's
+    flow runs. Raises the first failure when it is the user's to mend and nothing was made.
     """
+    if request.compute is not None:
+        return fan_out(shards(request.sweep, made), request.sweep.name, request.store, request.device, request.compute)
     failures: list[BaseException] = []
     succeeded = bool(made)
     for shard in shards(request.sweep, made):

@@ -85,6 +85,12 @@ def open_store(uri: str) -> Store:
             )
 
 
+def read_uri(uri: str) -> bytes:
+    """An object by the address that its store's `uri_of` gave. Raises StoreError as `read` does."""
+    folder, _, name = uri.rpartition("/")
+    return open_store(folder).read(unquote(name))
+
+
 def without_login(uri: str) -> str:
     """The same address, with a name and password in it left out, as an error may tell it."""
     return re.sub(r"//[^/@\s]*@", "//", uri)

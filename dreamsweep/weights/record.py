@@ -1,21 +1,23 @@
 """A sweep's trials are made with the same weights, on whatever machine and night: the record of those made so far is the judge."""
 
 from collections.abc import Mapping
+from itertools import islice
 
 from dreamsweep.errors import WeightsError
 from dreamsweep.manifest import done_shards
 from dreamsweep.store import Store
 
 
-def refuse_other_weights(store: Store, sweep: str, used: Mapping[str, str]) -> None:
+def refuse_other_weights(store: Store, sweep: str, used: Mapping[str, str], shards: int | None = None) -> None:
     """Raises WeightsError when trials of this sweep were made with published weights of the same name and another SHA-256.
 
-    `used`: name and SHA-256 of what is about to be used. Starter weights are let through: their hash comes with the package.
+    `used`: name and SHA-256 of what is about to be used; `shards`: how many to look at, by default all that are made. Starter
+    weights are let through: their hash comes with the package.
     """
     published = {name: digest for name, digest in used.items() if not name.startswith("starter-")}
     if not published:
         return
-    for shard in done_shards(store, sweep):
+    for shard in islice(done_shards(store, sweep), shards):
         for line in shard.weights:
             name, _, digest = line.rpartition(":")
             if published.get(name, digest) != digest:

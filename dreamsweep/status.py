@@ -1,0 +1,36 @@
+"""How far a sweep is, as its store tells it: what is made, what runs, what waits."""
+
+from dataclasses import dataclass
+
+from dreamsweep.errors import StoreError
+from dreamsweep.planned import ShardProgress, planned_shards, read_progress
+from dreamsweep.store import RUN_FIRST, Store
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """A sweep's shards; those that wait are known only where they were planned for others to make."""
+
+    sweep: str
+    made: int
+    running: tuple[ShardProgress, ...]
+    """That have told of progress and are not staged yet. One whose machine died looks the same until it goes on."""
+    waiting: int
+
+
+def sweep_status(store: Store, sweep: str) -> SweepStatus:
+    """Reads the store's keys and the running shards' progress. Raises StoreError where nothing is known of such a sweep."""
+    staged: set[str] = set()
+    telling: set[str] = set()
+    for key in store.keys(f"{sweep}/staging/"):
+        shard_id, _, name = key.removeprefix(f"{sweep}/staging/").partition("/")
+        if name == "manifest.json":
+            staged.add(shard_id)
+        elif name == "progress.json":
+            telling.add(shard_id)
+    planned = set(planned_shards(store, sweep))
+    if not (staged or telling or planned or store.exists(f"{sweep}/sweep.yaml")):
+        raise StoreError(f"sweep {sweep!r}: store {store.uri} knows nothing of it; {RUN_FIRST}.")
+    told = (read_progress(store, sweep, shard_id) for shard_id in sorted(telling - staged))
+    running = tuple(progress for progress in told if progress is not None)
+    return SweepStatus(sweep, len(staged), running, len(planned - staged - telling))

@@ -1,0 +1,192 @@
+"""Shards as flow runs of a deployment: a bounded window of them, one poll for all, and what was started before is taken over.
+
+The server owns the flow runs, so they outlive a parent that dies; the parent that comes after it finds them by their tags. What is
+made is what the store says, whatever state a flow run ended in.
+"""
+
+import hashlib
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling, Crashed
+from pydantic import PositiveFloat, PositiveInt
+
+from dreamsweep.errors import DreamsweepError
+from dreamsweep.expand import Shard
+from dreamsweep.manifest import shard_is_done
+from dreamsweep.planned import read_progress, write_shard
+from dreamsweep.spec import Spec
+from dreamsweep.store import open_store
+from flows.shard import REFUSED, ShardRequest
+
+PAGE = 200
+"""Flow runs that the API gives at once, at most."""
+
+
+class Compute(Spec):
+    """A deployment whose flow runs make the shards, and how they are looked after."""
+
+    deployment: str
+    """`shard/gpu`: the flow's name and the deployment's."""
+    window: PositiveInt = 32
+    """Flow runs alive at once, waiting or running."""
+    attempts: PositiveInt = 3
+    """Flow runs for one shard, before it is given up."""
+    poll_seconds: PositiveFloat = 5.0
+    silent_minutes: PositiveFloat = 20.0
+    """A running shard that has told of no progress for so long is taken for lost, cancelled and started elsewhere."""
+
+
+class ComputeError(DreamsweepError):
+    """There is no such deployment, or none of its flow runs can do the work."""
+
+
+class ShardFailedError(Exception):
+    """A shard that no flow run has made."""
+
+
+@dataclass
+class _Child:
+    """A flow run that is alive, and when its shard last got further."""
+
+    shard: Shard
+    told: int
+    heard: float
+    asked_to_end: bool = False
+
+
+def fan_out(shards: Iterable[Shard], sweep: str, store: str, device: str, compute: Compute) -> list[BaseException]:
+    """Plans the shards into the store, has the deployment make them, and returns the failures.
+
+    Raises ComputeError where there is no such deployment, or every flow run of a first window refused the work.
+    """
+    with get_client(sync_client=True) as client:
+        return _FanOut(client, sweep, store, device, compute).run(shards)
+
+
+class _FanOut:
+    def __init__(self, client: SyncPrefectClient, sweep: str, store: str, device: str, compute: Compute) -> None:
+        self.client, self.compute, self.device = client, compute, device
+        self.sweep, self.store = sweep, open_store(store)
+        self.tag = f"dreamsweep-{hashlib.sha256(f'{self.store.uri} {sweep}'.encode()).hexdigest()[:12]}"
+        """Of all flow runs of this sweep in this store."""
+        self.live: dict[UUID, _Child] = {}
+        self.started = Counter[str]()
+        """Flow runs of each shard, ever."""
+        self.tried = Counter[str]()
+        """The same, of this parent's."""
+        self.failures: list[BaseException] = []
+        self.made = 0
+
+    def run(self, shards: Iterable[Shard]) -> list[BaseException]:
+        self._check()
+        before = self._taken_over()
+        left: deque[Shard] = deque()
+        source: Iterator[Shard] = iter(shards)
+        while True:
+            while len(self.live) < self.compute.window and (shard := left.popleft() if left else next(source, None)):
+                if shard.shard_id in before:
+                    self._watch(before.pop(shard.shard_id), shard)
+                else:
+                    self._start(shard)
+            if not self.live:
+                return self.failures
+            time.sleep(self.compute.poll_seconds)
+            for run in self._read(list(self.live)):
+                if run.state and run.state.is_final():
+                    left.extend(self._over(run))
+                elif run.state and (run.state.is_running() or run.state.is_cancelling()):
+                    self._listen(run)
+
+    def _check(self) -> None:
+        try:
+            self.client.read_deployment_by_name(self.compute.deployment)
+        except (ObjectNotFound, ValueError):
+            raise ComputeError(
+                f"compute {self.compute.deployment!r}: the Prefect API at {self.client.api_url} knows no such deployment; create it, or "
+                "name one of `prefect deployment ls`."
+            ) from None
+
+    def _taken_over(self) -> dict[str, UUID]:
+        """Flow runs that an earlier parent left alive, by shard."""
+        alive: dict[str, UUID] = {}
+        for run in self._pages(FlowRunFilter(tags=FlowRunFilterTags(all_=[self.tag]))):
+            shard_id = run.parameters.get("request", {}).get("shard_id")
+            self.started[shard_id] += 1
+            if run.state and not run.state.is_final():
+                alive[shard_id] = run.id
+        return alive
+
+    def _start(self, shard: Shard) -> None:
+        write_shard(self.store, shard)
+        self.started[shard.shard_id] += 1
+        self.tried[shard.shard_id] += 1
+        request = ShardRequest(sweep=self.sweep, shard_id=shard.shard_id, store=self.store.uri, device=self.device)
+        run: Any = run_deployment(  # no coroutine here: there is no event loop
+            self.compute.deployment,
+            parameters={"request": request.model_dump()},
+            timeout=0,
+            tags=[self.tag, f"sweep:{self.sweep}"],
+            flow_run_name=f"{self.sweep}-{shard.shard_id}-{self.started[shard.shard_id]}",
+            idempotency_key=f"{self.tag}-{shard.shard_id}-{self.started[shard.shard_id]}",
+        )
+        self._watch(run.id, shard)
+
+    def _watch(self, run: UUID, shard: Shard) -> None:
+        self.live[run] = _Child(shard, -1, time.monotonic())
+
+    def _over(self, run: FlowRun) -> Iterator[Shard]:
+        """Notes how a flow run ended; gives its shard back where it is to be tried again."""
+        shard = self.live.pop(run.id).shard
+        state = run.state
+        if shard_is_done(self.store, self.sweep, shard.shard_id, (trial.id for trial in shard.trials)):
+            self.made += 1
+            return
+        told = f"shard {shard.shard_id}, flow run {run.name!r}: {state.name if state else 'gone'}"
+        told += f": {state.message}" if state and state.message else ""
+        if state and state.name == REFUSED:
+            self.failures.append(ComputeError(state.message or told))
+            if not self.made and len(self.failures) >= self.compute.window:
+                raise self.failures[0]
+        elif self.tried[shard.shard_id] < self.compute.attempts:
+            yield shard
+        else:
+            self.failures.append(ShardFailedError(told))
+
+    def _listen(self, run: FlowRun) -> None:
+        """A running shard that got no further for long is lost: its machine is gone, and nobody said so."""
+        child = self.live[run.id]
+        silent = time.monotonic() - child.heard
+        if silent < self.compute.silent_minutes * 60 / 4:
+            return
+        progress = read_progress(self.store, self.sweep, child.shard.shard_id)
+        told = progress.iteration if progress else -1
+        if told != child.told:
+            child.told, child.heard = told, time.monotonic()
+        elif silent > self.compute.silent_minutes * 60:
+            message = f"no progress for {silent / 60:.0f} minutes"
+            # first asks whoever runs it to end it; where nobody is left to answer, it has crashed
+            self.client.set_flow_run_state(
+                run.id, Crashed(message=message) if child.asked_to_end else Cancelling(message=message), force=True
+            )
+            child.asked_to_end, child.heard = True, time.monotonic()
+
+    def _read(self, ids: list[UUID]) -> Iterator[FlowRun]:
+        return self._pages(FlowRunFilter(id=FlowRunFilterId(any_=ids)))
+
+    def _pages(self, wanted: FlowRunFilter) -> Iterator[FlowRun]:
+        found: list[FlowRun] = []
+        while True:
+            page = self.client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found))
+            found += page
+            if len(page) < PAGE:
+                return iter(found)

@@ -1,0 +1,35 @@
+"""What a store tells of a sweep that is being made."""
+
+from pathlib import Path
+
+import pytest
+
+from dreamsweep.errors import StoreError
+from dreamsweep.planned import ShardProgress, write_progress
+from dreamsweep.status import sweep_status
+from dreamsweep.store import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "runs"))
+
+
+def test_shards_are_made_or_run_or_wait(store: Store) -> None:
+    for shard in "abcd":
+        store.write(f"t/planned/{shard}.json", b"{}")
+    store.write("t/planned/0.image", b"a picture is no shard")
+    store.write("t/staging/a/manifest.json", b"{}")
+    told = ShardProgress(shard_id="b", iteration=3, iterations=9, trials=2, best=0.5, iterations_per_second=1.5)
+    write_progress(store, "t", told)
+    status = sweep_status(store, "t")
+    assert (status.made, status.running, status.waiting) == (1, (told,), 2)
+    store.write("t/staging/b/manifest.json", b"{}")
+    assert sweep_status(store, "t").made == 2 and not sweep_status(store, "t").running
+
+
+def test_a_sweep_that_has_only_begun_is_known(store: Store) -> None:
+    store.write("t/sweep.yaml", b"name: t")
+    assert sweep_status(store, "t").made == 0
+    with pytest.raises(StoreError, match=r"sweep 'u': store .* knows nothing of it"):
+        sweep_status(store, "u")
