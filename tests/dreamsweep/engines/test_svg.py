@@ -3,6 +3,7 @@
 import io
 import math
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.svg import write_svg
+from dreamsweep.pictures import paper
 
 resvg = pytest.importorskip("resvg_py", reason="resvg-py, the independent renderer, is not installed")
 SIDE = 224
@@ -39,6 +41,12 @@ def psnr(one: Picture, other: Picture) -> float:
     return -10 * math.log10(float(((one - other) ** 2).mean()))
 
 
+def decibels(strokes: Strokes, background: str) -> float:
+    """How near our picture and resvg's are to each other."""
+    ours = rasterise(strokes, SIDE, SIDE, paper(background))[0].movedim(0, -1).numpy()
+    return psnr(ours, rendered(write_svg(strokes, SIDE, background)[0], zoom=6))
+
+
 @pytest.mark.parametrize(("p", "narrowest", "widest", "seed"), [(64, 1, 4, 0), (256, 1, 10, 1), (256, 1, 1, 2)])
 def test_an_independent_renderer_draws_the_same(p: int, narrowest: float, widest: float, seed: int) -> None:
     strokes = random_strokes(p, narrowest, widest, seed)
@@ -47,6 +55,36 @@ def test_an_independent_renderer_draws_the_same(p: int, narrowest: float, widest
     assert psnr(ours, rendered(text, zoom=6)) > 36
     if widest > 1:  # at its own size resvg draws strokes of one pixel as hairlines, 29 dB from its own enlarged picture
         assert psnr(ours, rendered(text, zoom=1)) > 33
+
+
+PAPERS = ("#ffffff", "#000000", "#2050a0")
+
+
+@pytest.mark.parametrize("background", PAPERS)
+@pytest.mark.parametrize("segments", [1, 2, 3])
+def test_it_draws_the_same_for_any_number_of_segments_on_any_paper(segments: int, background: str) -> None:
+    strokes = replace(random_strokes(128, 1, 8, segments), segments=torch.full((1, 128), segments))
+    assert decibels(strokes, background) > 40
+
+
+@pytest.mark.parametrize("opacity", [0.05, 0.5, 1.0])
+def test_it_draws_the_same_where_many_strokes_lie_upon_each_other(opacity: float) -> None:
+    """Strokes across the middle: half of the pixels there lie under four and more."""
+    strokes = random_strokes(100, 6, 20, 5)
+    colors = torch.cat((strokes.colors[..., :3], torch.full((1, 100, 1), opacity)), 2)
+    strokes = replace(strokes, points=(strokes.points - SIDE / 2) * 0.3 + SIDE / 2, colors=colors)
+    layers = replace(strokes, colors=torch.tensor([1.0, 1.0, 1.0, 0.01]).expand(1, 100, 4))
+    depth = rasterise(layers, SIDE, SIDE, torch.zeros(3, 1, 1))[0, 0, 92:132, 92:132]
+    assert float(depth.median()) > 1 - 0.99**4
+    assert decibels(strokes, "#2050a0") > 40
+
+
+def test_the_strokes_that_a_descent_ends_with_are_drawn_the_same() -> None:
+    """Widths at their bounds, colours at 0 and 1, points off the canvas: what an optimizer leaves."""
+    strokes = random_strokes(96, 1, 10, 7)
+    points = (strokes.points - SIDE / 2) * 1.4 + SIDE / 2
+    strokes = replace(strokes, points=points, widths=strokes.widths.mul(1.5).clamp(1, 10), colors=strokes.colors.mul(3).sub(1).clamp(0, 1))
+    assert decibels(strokes, "#ffe0c0") > 40
 
 
 def test_names_every_stroke_in_order_and_well_formed() -> None:
