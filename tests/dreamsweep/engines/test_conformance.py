@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.protocol import Engine, Guidance, Step
+from dreamsweep.pictures import png_bytes, to_bytes
 from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, GuidedDiffusionSpec, GuidedSpec, OptimizerSpec, Prompt, StrokesSpec, Trial
 
 SPECS: dict[str, EngineSpec] = {
@@ -111,6 +113,32 @@ def test_it_goes_on_from_any_state_as_if_it_had_not_stopped(spec: EngineSpec, op
         assert step.iteration > 5
         resumed = step.draw()
     assert torch.equal(last, resumed)
+
+
+def test_a_learning_rate_moves_as_the_spec_says(spec: EngineSpec) -> None:
+    if not isinstance(spec, GuidedSpec):
+        pytest.skip("an engine without an optimizer has no learning rate")
+    spec = type(spec).model_validate({**spec.model_dump(), "num_iter": 3, "rate_schedule": "linear", "rate_end": 0.5})
+    rates = [step.learning_rate for step in make_engine(spec, "starter", "cpu").generate(trials_of(spec, [0]), towards_red)]
+    assert rates == pytest.approx([spec.optimizer.learning_rate or 0, 0.75 * rates[0], 0.5 * rates[0]])
+
+
+def test_it_starts_from_a_picture(spec: EngineSpec, tmp_path: Path) -> None:
+    """Nobody steers; the first picture is more like the one that it starts from than without it."""
+    if not isinstance(spec, GuidedSpec):
+        pytest.skip("what random diffusion weights make of a picture is noise; its own tests say where it starts")
+    red = torch.tensor([0.9, 0.1, 0.1])[:, None, None].expand(3, 64, 64)
+    (tmp_path / "red.png").write_bytes(png_bytes(to_bytes(red[None])[0], "{}"))
+    away = []
+    for picture in ({}, {"init_image": str(tmp_path / "red.png")}):
+        asked: EngineSpec = type(spec).model_validate({**spec.model_dump(), **picture})
+        step = next(iter(make_engine(asked, "starter", "cpu").generate(trials_of(asked, [0, 1]), nowhere)))
+        away.append((step.draw() - red[:, :1, :1]).abs().mean((1, 2, 3)))
+    assert (away[1] < away[0]).all()
+
+
+def nowhere(pictures: Tensor, iteration: int) -> Guidance:
+    return Guidance(0 * pictures.mean((1, 2, 3)), torch.zeros(len(pictures)))
 
 
 def test_a_diverged_trial_leaves_its_batch_mates_alone(engine: Engine, spec: EngineSpec) -> None:
