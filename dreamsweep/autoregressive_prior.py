@@ -10,6 +10,7 @@ cosine; and where there is no caption, a learned prefix stands for all of it, th
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -69,8 +70,8 @@ class AutoregressivePrior(nn.Module):
         prefix = shape.context + 2
         self.hidden_in = nn.Linear(shape.text, shape.width)
         self.embedding_in = nn.Linear(shape.embed, shape.width)
-        self.near_in = nn.Embedding(shape.buckets, shape.width)
-        self.code_in = nn.Embedding(shape.buckets, shape.width)
+        self.near_in = nn.Embedding(shape.buckets, shape.width, _weight=_smooth(shape))
+        self.code_in = nn.Embedding(shape.buckets, shape.width, _weight=_smooth(shape))
         self.nothing = nn.Parameter(0.1 * torch.randn(prefix, shape.width))
         self.place = nn.Parameter(0.1 * torch.randn(prefix + shape.components - 1, shape.width))
         layer = nn.TransformerEncoderLayer(
@@ -78,6 +79,7 @@ class AutoregressivePrior(nn.Module):
         )
         self.transformer = nn.TransformerEncoder(layer, shape.layers, nn.LayerNorm(shape.width), enable_nested_tensor=False)
         self.code_out = nn.Linear(shape.width, shape.buckets)
+        self.code_out.weight.data.copy_(_smooth(shape) / (2 * shape.width**0.5))
 
     @classmethod
     def fit(cls, shape: PriorShape, embeddings: Float[Tensor, "n d"], nearness: Float[Tensor, "m"]) -> "AutoregressivePrior":
@@ -150,6 +152,13 @@ class AutoregressivePrior(nn.Module):
 
     def _along(self, embeddings: Tensor) -> Float[Tensor, "n k"]:
         return (embeddings.float() - self.mean) @ self.directions[: self.shape.components].T
+
+
+def _smooth(shape: PriorShape) -> Float[Tensor, "q w"]:
+    """Random vectors for buckets, neighbours' alike, so that their order need not be learned: mixed waves, slow ones loudest."""
+    waves = torch.arange(1, min(12, shape.buckets) + 1)
+    along = torch.cos(math.pi * waves * (torch.arange(shape.buckets)[:, None] + 0.5) / shape.buckets)
+    return 2**0.5 * along @ torch.diag(F.normalize(1 / waves, dim=0)) @ torch.randn(len(waves), shape.width)
 
 
 def nearness(texts: Float[Tensor, "n d"], embeddings: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:

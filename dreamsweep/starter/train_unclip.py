@@ -44,7 +44,7 @@ DROPPED_EMBEDDING, DROPPED_CAPTION = 0.1, 0.5
 DECODER_RUN = Run(steps=4000, batch=64, learning_rate=8e-4)
 UPSAMPLER_RUN = Run(steps=1200, batch=12, learning_rate=1e-3)
 PRIOR_RUN = Run(steps=2000, batch=128, learning_rate=6e-4)
-AUTOREGRESSIVE_RUN = Run(steps=2000, batch=128, learning_rate=6e-4)
+AUTOREGRESSIVE_RUN = Run(steps=2000, batch=128, learning_rate=1e-3)
 
 
 @dataclass(frozen=True)
