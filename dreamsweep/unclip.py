@@ -235,12 +235,14 @@ def _assemble(folder: Path, dtype: torch.dtype) -> Any:
             "text_encoder": transformers.CLIPTextModelWithProjection,
             "text_proj": UnCLIPTextProjModel,
             "super_res_first": diffusers.UNet2DModel,
-            "super_res_last": diffusers.UNet2DModel,
         }
+        if (folder / "super_res_last").is_dir():
+            networks["super_res_last"] = diffusers.UNet2DModel
         parts = {
             name: kind.from_pretrained(folder / name, local_files_only=True, use_safetensors=True, torch_dtype=dtype)
             for name, kind in networks.items()
         }
+        parts.setdefault("super_res_last", parts["super_res_first"])  # a folder with one upsampler uses it for the last step as well
         parts["tokenizer"] = transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         for name in ("prior_scheduler", "decoder_scheduler", "super_res_scheduler"):
             parts[name] = untyped.UnCLIPScheduler.from_pretrained(folder / name, local_files_only=True)

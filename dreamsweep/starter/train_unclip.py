@@ -8,6 +8,7 @@ than predicting the noise.
 """
 
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from dreamsweep.starter.training import Run, averaged, fit
 SMALL, LARGE = 32, 128
 """Pixels on a side of what the decoder and the upsampler draw."""
 DECODER_CHANNELS = (32, 64, 128)
-UPSAMPLER_CHANNELS = (32, 48, 64)
-PRIOR_HEADS, PRIOR_LAYERS = 6, 4
+UPSAMPLER_CHANNELS = (24, 40, 56)
+PRIOR_HEADS, PRIOR_LAYERS = 5, 3
 COMPONENTS, BUCKETS = 16, 64
 """Of the autoregressive prior. The guide's pictures lie in a space of some fifteen dimensions: this loses 0.3 % of the squared error."""
 AUTOREGRESSIVE_WIDTH, AUTOREGRESSIVE_HEADS, AUTOREGRESSIVE_LAYERS = 144, 4, 3
@@ -157,8 +158,8 @@ def build_upsampler() -> Any:
     kind: Any = diffusers.UNet2DModel  # untyped
     levels = len(UPSAMPLER_CHANNELS)
     return kind(
-        sample_size=LARGE, in_channels=6, out_channels=3, block_out_channels=UPSAMPLER_CHANNELS, layers_per_block=1, norm_num_groups=16,
-        down_block_types=("ResnetDownsampleBlock2D",) * levels, up_block_types=("ResnetUpsampleBlock2D",) * levels, add_attention=False,
+        sample_size=LARGE, in_channels=6, out_channels=3, block_out_channels=UPSAMPLER_CHANNELS, layers_per_block=1, norm_num_groups=8,
+        down_block_types=("DownBlock2D",) * levels, up_block_types=("UpBlock2D",) * levels, add_attention=False,
         resnet_time_scale_shift="scale_shift",
     )  # fmt: skip
 
@@ -314,18 +315,18 @@ def save_unclip(art: Art, guide: StarterPerceptor, folder: Path, target: Path) -
     width = len(looked.projection)
     reader = CaptionReader(art, guide, looked.projection, "cpu")
     decoder, prior = Decoder(width), build_prior(width, guide.vocabulary.context)
-    upsamplers = [build_upsampler(), build_upsampler()]
+    upsampler = build_upsampler()
     decoder.load_state_dict(averaged(folder / "unclip-decoder.pt"))
     prior.load_state_dict(averaged(folder / "unclip-prior.pt"))
-    for upsampler in upsamplers:  # one network: the stock pipeline keeps another for its last step
-        upsampler.load_state_dict(averaged(folder / "unclip-upsampler.pt"))
+    upsampler.load_state_dict(averaged(folder / "unclip-upsampler.pt"))
     kind: Any = diffusers.UnCLIPPipeline
     pipeline = kind(
         prior=prior, decoder=decoder.network, text_encoder=reader.encoder, tokenizer=reader.tokenizer, text_proj=decoder.told,
-        super_res_first=upsamplers[0], super_res_last=upsamplers[1], prior_scheduler=scheduler("fixed_small_log", 5.0),
+        super_res_first=upsampler, super_res_last=upsampler, prior_scheduler=scheduler("fixed_small_log", 5.0),
         decoder_scheduler=scheduler("learned_range", 1.0), super_res_scheduler=scheduler("fixed_small_log", 1.0),
     )  # fmt: skip
     pipeline.to(torch.float16).save_pretrained(target)
+    shutil.rmtree(target / "super_res_last")  # the stock pipeline keeps one more network for its last step; here it is the same
     autoregressive = AutoregressivePrior(autoregressive_shape(guide, width))
     autoregressive.load_state_dict(averaged(folder / "unclip-prior-autoregressive.pt"))
     save_prior(target / FILE, autoregressive)

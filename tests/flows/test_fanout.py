@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Completed, Crashed, Failed, Pending, Running, State
+from prefect.states import Completed, Crashed, Failed, Pending, Running
 
 from dreamsweep.expand import Shard
 from dreamsweep.expand import shards as shards_of
@@ -182,7 +183,7 @@ def test_a_parent_that_died_and_is_rerun_takes_over_what_is_alive(fan: Any, stor
 def test_a_shard_that_falls_silent_is_cancelled_and_started_elsewhere(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     lost, slow = (shard.shard_id for shard in planned()[:2])
     clock = itertools.count(step=0.5)
-    monkeypatch.setattr(fanout.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("flows.fanout.time.monotonic", lambda: next(clock))
 
     def fate(shard: str, starts: int, polls: int) -> State[Any]:
         if shard == lost and starts == 1:
