@@ -60,17 +60,19 @@ def _devices() -> Iterator[Finding]:
 
 
 def _starter_weights() -> Iterator[Finding]:
-    from dreamsweep.starter.files import STARTER_NAMES, expected_sha256, file_sha256, weights_folder
+    from dreamsweep.starter.files import STARTER_FOLDERS, STARTER_NAMES, expected_sha256, file_sha256, folder_sha256, weights_folder
 
-    for name in STARTER_NAMES:
-        path = weights_folder() / f"{name}.safetensors"
+    for name in (*STARTER_NAMES, *STARTER_FOLDERS):
+        path = weights_folder() / (name if name in STARTER_FOLDERS else f"{name}.safetensors")
         try:
-            expected, found = expected_sha256(name), file_sha256(path, name)
+            expected = expected_sha256(name)
+            found = folder_sha256(path) if name in STARTER_FOLDERS else file_sha256(path, name)
         except DreamsweepError as error:
             yield Finding(f"weights {name}", str(error), ok=False)
             continue
         whole = found == expected
-        told = f"{path.stat().st_size / 1e6:.1f} MB, SHA-256 {found[:12]}…"
+        size = sum(file.stat().st_size for file in (path.rglob("*") if name in STARTER_FOLDERS else (path,)) if file.is_file())
+        told = f"{size / 1e6:.1f} MB, SHA-256 {found[:12]}…"
         yield Finding(f"weights {name}", told if whole else f"{told}, but {expected[:12]}… was shipped; restore it with git", ok=whole)
 
 

@@ -359,10 +359,11 @@ class UnclipSpec(FramesSpec):
     prior_samples: PositiveInt = 2
     """Embeddings that the prior draws, of which the one nearest to the text's is kept."""
     prior_steps: PositiveInt = 25
-    prior_scale: NonNegativeFloat = 4.0
+    prior_scale: NonNegativeFloat = 2.0
     steps: PositiveInt = 25
-    guidance_scale: NonNegativeFloat = 8.0
-    """Steps and classifier-free guidance of the prior, and of the decoder."""
+    guidance_scale: NonNegativeFloat = 3.0
+    """Steps and classifier-free guidance of the prior, and of the decoder. These suit the starter weights; karlo's own
+    are 4 and 8."""
     upsample_steps: PositiveInt = 7
     init_image: ImageFile | None = None
     """A picture to vary, or to walk from; its embedding then stands for the caption."""

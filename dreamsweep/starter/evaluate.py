@@ -44,7 +44,7 @@ GUIDED_NAMES = (
 OTHERS = 80
 MARKED: tuple[EngineSpec, ...] = (
     DalleSpec(num_iter=200), StrokesSpec(num_iter=200), BigSleepSpec(num_iter=100), GuidedDiffusionSpec(num_iter=50),
-    InterpolationSpec(num_iter=2), UnclipSpec(num_iter=1),
+    InterpolationSpec(num_iter=2), UnclipSpec(num_iter=1), UnclipSpec(num_iter=1, prior="autoregressive"),
 )  # fmt: skip
 """What each engine is marked with."""
 
@@ -76,8 +76,9 @@ def evaluate(art: Art, folder: Path) -> list[Marks]:
             Marks(f"starter-dvae: PSNR through encoder and decoder, held-out {style}, {len(pictures)} pictures", f"{decibels:.2f} dB")
         )
     for spec in MARKED:
-        ranks = np.array(drawn_ranks(spec, folder / f"{spec.engine}.png"))
-        told = f"{spec.engine}, 20 prompts, seed 0: own name in the judge's top 5 of 100, and first"
+        prior = "-autoregressive" if isinstance(spec, UnclipSpec) and spec.prior == "autoregressive" else ""
+        ranks = np.array(drawn_ranks(spec, folder / f"{spec.engine}{prior}.png"))
+        told = f"{spec.engine}{prior}, 20 prompts, seed 0: own name in the judge's top 5 of 100, and first"
         marks.append(Marks(told, f"{np.mean(ranks <= 5):.0%}, {np.mean(ranks == 1):.0%}"))
     return marks + prior_marks(art, load_unclip("starter", UnclipSpec().model, "cpu"))
 

@@ -12,7 +12,10 @@ from torch import Tensor
 from dreamsweep.errors import WeightsError
 
 _SHIPPED = Path(__file__).parent / "weights"
-STARTER_NAMES = ("starter-guide", "starter-judge", "starter-dvae")
+STARTER_NAMES = ("starter-guide", "starter-judge", "starter-dvae", "starter-biggan")
+"""Weights that ship as one safetensors file."""
+STARTER_FOLDERS = ("starter-diffusion", "starter-unclip")
+"""Weights that ship as a folder in the format of diffusers."""
 
 
 def weights_folder() -> Path:
@@ -72,6 +75,9 @@ def folder_sha256(folder: Path) -> str:
 
 def list_folder(folder: Path) -> None:
     """Writes the SHA-256 of a starter folder into `weights.json` beside it."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)  # safetensors writes for the owner alone
     _list(folder.parent / "weights.json", folder.name, folder_sha256(folder))
 
 

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from dreamsweep.errors import WeightsError
-from dreamsweep.starter.files import STARTER_NAMES, expected_sha256, file_sha256, read_weights, thing_names, weights_folder, write_weights
+from dreamsweep.starter.files import (
+    STARTER_FOLDERS,
+    STARTER_NAMES,
+    expected_sha256,
+    file_sha256,
+    folder_sha256,
+    read_weights,
+    thing_names,
+    weights_folder,
+    write_weights,
+)
 
 BUDGET = 64 * 1024**2
 
@@ -21,9 +31,18 @@ def test_what_ships_is_what_is_listed(name: str) -> None:
     assert all(torch.isfinite(t).all() for t in tensors.values() if t.is_floating_point())
 
 
+@pytest.mark.parametrize("name", STARTER_FOLDERS)
+def test_a_folder_that_ships_is_what_is_listed_and_holds_no_pickles(name: str) -> None:
+    folder = weights_folder() / name
+    assert folder_sha256(folder) == expected_sha256(name)
+    kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert ".safetensors" in kinds and kinds <= {".safetensors", ".json", ".txt"}
+
+
 def test_all_of_it_fits_the_budget_and_has_its_papers() -> None:
     files = list(weights_folder().iterdir())
-    assert sum(file.stat().st_size for file in files) < BUDGET
+    assert sum(file.stat().st_size for file in weights_folder().rglob("*") if file.is_file()) < BUDGET
+    assert {file.name for file in files if file.is_dir()} == set(STARTER_FOLDERS)
     assert {"MODEL_CARD.md", "NOTICE", "weights.json"} <= {file.name for file in files}
     assert {file.stem for file in files if file.suffix == ".safetensors"} == set(STARTER_NAMES)
 
