@@ -102,7 +102,7 @@ def plan(file: SweepFile) -> None:
     table.add_row("iterations", f"{counted.iterations:,} ({_listed(counted.iterations_by_engine)})")
     table.add_row("pictures", f"{counted.pictures:,}")
     seconds = estimate_seconds(sweep, counted)
-    unknown = "not known beforehand: published weights, or an engine that was never timed here"
+    unknown = "not known beforehand: published weights"
     told = unknown if seconds is None else f"about {told_seconds(seconds)} on two CPU cores"
     table.add_row("time", told)
     table.add_row("size", f"about {told_bytes(counted.bytes)}")

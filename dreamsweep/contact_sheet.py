@@ -48,7 +48,9 @@ def contact_sheet(store: Store, sweep: str) -> bytes:
     return out.getvalue()
 
 
-_COLUMNS = ("trial_id", "prompt", "engine", *map(engine_column, ENGINES), "seed", "judge_best", "guide_best", "status", "best_uri")
+_COLUMNS = (
+    "trial_id", "prompt", "prompts_to", "engine", *map(engine_column, ENGINES), "seed", "judge_best", "guide_best", "status", "best_uri",
+)  # fmt: skip
 
 
 def _choose(sweep: str, rows: Sequence[dict[str, Any]]) -> Sheet:
@@ -174,6 +176,8 @@ def _draw_trial(
     assert trial is not None
     given = {"judge ": trial["judge_best"], "guide ": trial["guide_best"]}
     marks = [(name if tile > 150 else "") + ("–" if mark is None else f"{mark:.2f}") for name, mark in given.items()]
+    if trial["prompts_to"]:  # a walk: its best picture may be of any of its prompts
+        marks = [marks[0], f"to {trial['prompts_to'][-1]}"]
     told = " · ".join(marks if trial["status"] == "done" else [trial["status"], *marks])
     pen.text((x, y + tile + 5), _cut(told, _font(14), tile), PALE, _font(14))
 

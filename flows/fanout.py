@@ -15,6 +15,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Crashed
@@ -186,7 +187,7 @@ class _FanOut:
     def _pages(self, wanted: FlowRunFilter) -> Iterator[FlowRun]:
         found: list[FlowRun] = []
         while True:
-            page = self.client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found))
+            page = self.client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=len(found))
             found += page
             if len(page) < PAGE:
                 return iter(found)

@@ -12,8 +12,6 @@ from dreamsweep.spec import Sweep
 
 PROGRESS = logging.getLogger("dreamsweep.progress")
 SECONDS_BETWEEN = 0.25
-UNTIMED_SECONDS = 0.1
-"""What an iteration of an engine that nobody timed counts for beside the others, until the time that it takes shows."""
 
 
 def announce(sweep: Sweep, plan: Plan, made: Container[str]) -> None:
@@ -24,7 +22,7 @@ def announce(sweep: Sweep, plan: Plan, made: Container[str]) -> None:
             count += 1
         else:
             left[trial.engine.engine] += trial.num_iter
-    costs = {engine.engine: seconds_an_iteration(engine) or UNTIMED_SECONDS for engine in engines(sweep)}
+    costs = {engine.engine: seconds_an_iteration(engine) for engine in engines(sweep)}
     told = {"plan": plan, "made": count, "left": dict(left), "costs": costs}
     PROGRESS.info("sweep %s: %d trials, %d of them made", sweep.name, plan.trials, count, extra=told)
 
