@@ -121,6 +121,7 @@ def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table]:
     record = TrialRecord(
         trial=trial,
         shard_id="",
+        trials_at_once=8,
         iterations_done=iterations,
         best_iteration=iterations,
         **numbers,

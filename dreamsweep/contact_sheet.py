@@ -177,7 +177,7 @@ def _draw_trial(
     given = {"judge ": trial["judge_best"], "guide ": trial["guide_best"]}
     marks = [(name if tile > 150 else "") + ("–" if mark is None else f"{mark:.2f}") for name, mark in given.items()]
     if trial["prompts_to"]:  # a walk: its best picture may be of any of its prompts
-        marks = [marks[0], f"to {trial['prompts_to'][-1]}"]
+        marks = [marks[0].removeprefix("judge "), f"to {trial['prompts_to'][-1]}"]
     told = " · ".join(marks if trial["status"] == "done" else [trial["status"], *marks])
     pen.text((x, y + tile + 5), _cut(told, _font(14), tile), PALE, _font(14))
 
