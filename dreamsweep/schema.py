@@ -4,7 +4,7 @@ from typing import Any
 
 from dreamsweep.spec import ENGINES, Sweep
 
-WORDS_FOR_TEXT = ("Prompt", "Phrase", "OptimizerGrid", "ImageFile", "WeightedPerceptor")
+WORDS_FOR_TEXT = ("Prompt", "Phrase", "OptimizerGrid", "ImageFile", "WeightedPerceptor", "Schedule")
 """Where a plain text stands for the whole mapping."""
 
 

@@ -4,11 +4,15 @@
 Where a sweep may list several values for a setting, the `…Grid` twin of an engine's spec, derived from it, says so.
 """
 
+import difflib
 import hashlib
 import json
+import zoneinfo
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from cronsim import CronSim, CronSimError
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -467,6 +471,42 @@ class SeedRange(Spec):
     count: PositiveInt
 
 
+class Schedule(Spec):
+    """When a sweep is made by itself, once it is deployed: `"0 2 * * *"`, or with a timezone. No part of any trial's identity."""
+
+    cron: str
+    """Minute, hour, day of the month, month, day of the week: `0 2 * * *` is every night at two."""
+    timezone: str = "UTC"
+    """Such as `Europe/Berlin`; two o'clock stays two o'clock when summer time comes and goes."""
+    active: bool = True
+    """`false` keeps the schedule, and starts nothing."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_cron(cls, value: Any) -> Any:
+        return {"cron": value} if isinstance(value, str) else value
+
+    @field_validator("cron")
+    @classmethod
+    def _comes(cls, cron: str) -> str:
+        if len(cron.split()) != 5:
+            raise ValueError("it takes five fields, such as '0 2 * * *' (minute, hour, day of the month, month, day of the week)")
+        try:
+            CronSim(cron, datetime.now(UTC))
+        except CronSimError as error:
+            raise ValueError(f"{str(error).lower()}; every night at two is '0 2 * * *'") from None
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, timezone: str) -> str:
+        known = zoneinfo.available_timezones()
+        if timezone not in known:
+            near = difflib.get_close_matches(timezone, known, n=1)
+            raise ValueError(f"no such timezone; did you mean {near[0]!r}" if near else "no such timezone; use one such as 'Europe/Berlin'")
+        return timezone
+
+
 class Sweep(Spec):
     """A night's work: prompts × engines × seeds."""
 
@@ -490,6 +530,8 @@ class Sweep(Spec):
     the hardware knows it, and the pictures differ."""
     shard_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Trials generated together, in one batch."""
+    schedule: Schedule | None = None
+    """When `dreamsweep deploy` has it made; without it, whenever somebody asks."""
 
     @field_validator("prompts", mode="before")
     @classmethod

@@ -19,6 +19,7 @@ from dreamsweep.spec import (
     Prompt,
     PromptFile,
     PromptTemplate,
+    Schedule,
     SeedRange,
     Sweep,
 )
@@ -96,7 +97,8 @@ def explain(error: ValidationError) -> str:
         case "string_pattern_mismatch" if field == "name":
             return f"name: {value} cannot be part of a path; use small letters, digits, '.', '_' and '-', such as 'demo-1'."
         case _:
-            return f"{field}: {value} will not do: {first['msg'][0].lower()}{first['msg'][1:]}."
+            told = first["msg"].removeprefix("Value error, ")
+            return f"{field}: {value} will not do: {told[0].lower()}{told[1:]}."
 
 
 def _field(loc: tuple[int | str, ...]) -> str:
@@ -124,8 +126,9 @@ def _words_at(loc: tuple[int | str, ...]) -> list[str]:
             return list(Drop.model_fields)
         engine = next((n for n in names if n in ENGINES), None)
         return list(ENGINES[engine].model_fields) if engine else []
-    nearby: tuple[type[BaseModel], ...] = (SeedRange,) if names[0] == "seeds" else (Prompt, Phrase, PromptTemplate, PromptFile)
-    return sorted({word for model in nearby for word in model.model_fields})
+    elsewhere: tuple[type[BaseModel], ...] = (Prompt, Phrase, PromptTemplate, PromptFile)
+    known: dict[str, tuple[type[BaseModel], ...]] = {"seeds": (SeedRange,), "schedule": (Schedule,)}
+    return sorted({word for model in known.get(names[0], elsewhere) for word in model.model_fields})
 
 
 def _did_you_mean(word: str, choices: Any) -> str:

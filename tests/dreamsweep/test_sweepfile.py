@@ -30,6 +30,17 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
     "negative seed": ({"seeds": -1}, "seeds[0]: -1 will not do"),
     "unknown guide": ({"guide": "vit-b/32"}, "guide: no 'vit-b/32'; did you mean 'ViT-B/32'?"),
     "template without its list": ({"prompts": [{"template": "a {b}", "c": ["x"]}]}, "names 'b', but the lists given are 'c'"),
+    "four fields of cron": ({"schedule": "0 2 * *"}, "schedule.cron: '0 2 * *' will not do: it takes five fields, such as '0 2 * * *'"),
+    "an hour that no day has": ({"schedule": "0 25 * * *"}, "schedule.cron: '0 25 * * *' will not do: bad hour; every night at two is"),
+    "a day that no month has": ({"schedule": "0 2 31 2 *"}, "schedule.cron: '0 2 31 2 *' will not do: bad day-of-month;"),
+    "unknown timezone": (
+        {"schedule": {"cron": "0 2 * * *", "timezone": "Europe/Berln"}},
+        "schedule.timezone: 'Europe/Berln' will not do: no such timezone; did you mean 'Europe/Berlin'",
+    ),
+    "misspelt schedule": (
+        {"schedule": {"cron": "0 2 * * *", "timezon": "UTC"}},
+        "schedule.timezon: no such word; did you mean 'timezone'?",
+    ),
     "missing initial picture": ({"engines": [{"engine": "dalle", "init_image": "no.png"}]}, "init_image: '/no.png' cannot be read"),
 }
 
@@ -78,3 +89,13 @@ def test_paths_are_taken_from_the_sweep_file_s_folder(tmp_path: Path) -> None:
     path = tmp_path / "sweep.yaml"
     path.write_text("name: t\nprompts: p.txt\nengines: dalle\n")
     assert load_sweep(path).prompts[0].file == str(tmp_path / "p.txt")  # type: ignore[union-attr]
+
+
+def test_a_schedule_may_be_plain_cron_and_is_no_part_of_what_is_made() -> None:
+    from dreamsweep.expand import trials
+    from dreamsweep.spec import Schedule
+
+    plain, scheduled = (parse_sweep({**GOOD, **more}, Path("/"), "sweep.yaml") for more in ({}, {"schedule": "30 1 * * mon-fri"}))
+    assert plain.schedule is None
+    assert scheduled.schedule == Schedule(cron="30 1 * * mon-fri", timezone="UTC", active=True)
+    assert [trial.id for trial in trials(scheduled)] == [trial.id for trial in trials(plain)]
