@@ -51,9 +51,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 
 class Spec(BaseModel):
-    """Frozen, and closed to words that it does not know."""
+    """Frozen, and closed to words that it does not know. What stands below a field describes it in schemas and forms as well."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Phrase(Spec):
@@ -164,6 +164,7 @@ class GuidedSpec(SteeredSpec):
     """What every engine that descends a guide has in common."""
 
     optimizer: OptimizerSpec = OptimizerSpec()
+    """Adam where none is named; without a learning rate, the engine's own for that optimizer."""
     rate_schedule: RateSchedule = "constant"
     """How the learning rate moves: towards `rate_end`, or in `rate_drops`."""
     rate_end: PositiveFloat | None = None
@@ -404,7 +405,7 @@ def _grid_of(spec: type[AnySpec]) -> type[Spec]:
             continue
         one: Any = OptimizerGrid if info.annotation is OptimizerSpec else _annotated(info)
         kind = Union[one, Annotated[tuple[one, ...], Field(min_length=1)]] if listable(info.annotation) else one  # noqa: UP007
-        fields[name] = (kind, Field(default=None, description=f"default: {info.default}") if name == "optimizer" else info.default)
+        fields[name] = (kind, Field(default=None if name == "optimizer" else info.default, description=info.description))
     return create_model(spec.__name__.replace("Spec", "Grid"), __base__=Spec, __doc__=spec.__doc__, **fields)
 
 
