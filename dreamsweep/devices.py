@@ -1,7 +1,12 @@
-"""Where tensors live: the CPU, or an accelerator that torch finds."""
+"""Where tensors live: the CPU, or an accelerator that torch finds; and whether networks are compiled for it."""
+
+import os
+import shutil
 
 import torch
+from torch import nn
 
+from dreamsweep.environment import is_on
 from dreamsweep.errors import DeviceError
 
 
@@ -13,6 +18,19 @@ def resolve_device(asked: str) -> str:
     if asked.split(":")[0] not in found:
         raise DeviceError(f"device {asked!r} is not there; this machine has {', '.join(found)} (or say 'auto').")
     return asked
+
+
+def compile_if_asked(network: nn.Module) -> None:
+    """Has a network compiled at its first call (`torch.compile`), where DREAMSWEEP_COMPILE is set; its results differ by rounding.
+
+    Raises DeviceError where there is no compiler for it.
+    """
+    if not is_on("DREAMSWEEP_COMPILE"):
+        return
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise DeviceError(f"DREAMSWEEP_COMPILE is set, but there is no compiler {compiler!r}; install one (Debian: g++), or unset it.")
+    network.compile()
 
 
 def available_devices() -> list[str]:

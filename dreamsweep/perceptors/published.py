@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dreamsweep import weights
+from dreamsweep.devices import compile_if_asked
 from dreamsweep.errors import WeightsError
 from dreamsweep.perceptors.starter import embed_pictures
 from dreamsweep.perceptors.vocabulary import bpe
@@ -28,6 +29,7 @@ class PublishedPerceptor:
     def __init__(self, name: str, model: "CLIP", sha256: str, device: str) -> None:
         self.name, self.sha256, self.device = name, sha256, device
         self.model = model.eval().requires_grad_(False).to(device)
+        compile_if_asked(self.model.visual)
         self.resolution: int = model.visual.input_resolution
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamsweep.devices import compile_if_asked
 from dreamsweep.perceptors.vocabulary import Vocabulary
 from dreamsweep.precision import of_network
 from dreamsweep.starter.files import read_weights, write_weights
@@ -73,6 +74,7 @@ class StarterPerceptor:
         self.name, self.sha256, self.device = name, sha256, device
         self.vocabulary = vocabulary
         self.model = model.eval().requires_grad_(False).to(device)
+        compile_if_asked(self.model.visual)
         self.resolution: int = model.visual.input_resolution
 
     @torch.no_grad()

@@ -2,13 +2,13 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from dreamsweep.environment import is_on
 from dreamsweep.errors import WeightsError
 from dreamsweep.weights import hub
 from dreamsweep.weights.cache import Pin, cache_folder, file_sha256, pin, pins_file, read_pin, read_sha256, remember
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 def offline() -> bool:
     """Whether DREAMSWEEP_OFFLINE forbids the network."""
-    return os.environ.get("DREAMSWEEP_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+    return is_on("DREAMSWEEP_OFFLINE")
 
 
 def entry(name: str) -> Published:

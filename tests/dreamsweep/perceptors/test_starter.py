@@ -1,8 +1,11 @@
 """A starter perceptor: unit embeddings, gradients to the pixels alone, and an honest word about what it cannot read."""
 
+import shutil
+
 import pytest
 import torch
 
+from dreamsweep.errors import DeviceError
 from dreamsweep.perceptors import Perceptor, load_perceptor
 from dreamsweep.perceptors.starter import normalise_pixels
 
@@ -21,6 +24,28 @@ def test_embeddings_are_unit_vectors_and_only_pixels_get_gradients(perceptor: Pe
     (embedded @ texts.T).sum().backward()
     assert pictures.grad is not None and pictures.grad.abs().sum() > 0
     assert not any(p.requires_grad for p in perceptor.model.parameters())  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
+@pytest.mark.filterwarnings("ignore")  # the compiler's own: it looks at what nobody else does
+def test_compiled_it_sees_the_same(perceptor: Perceptor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMSWEEP_COMPILE", "1")
+    load_perceptor.cache_clear()
+    compiled = load_perceptor("starter-guide", "cpu")
+    pictures = torch.rand(3, 3, perceptor.resolution, perceptor.resolution, requires_grad=True)
+    eager, fast = (one.embed_pictures(pictures) for one in (perceptor, compiled))
+    gradient, other = (torch.autograd.grad(embedded[:, 0].sum(), pictures)[0] for embedded in (eager, fast))
+    assert torch.allclose(eager, fast, atol=1e-5)
+    assert torch.allclose(gradient, other, atol=1e-5)
+    assert compiled.model.visual._compiled_call_impl is not None  # type: ignore[attr-defined]
+
+
+def test_a_missing_compiler_is_told_of_at_once(tiny_weights: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMSWEEP_COMPILE", "1")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(DeviceError, match="no compiler 'no-such-compiler'"):
+        load_perceptor("starter-guide", "cpu")
 
 
 def test_each_picture_is_seen_alone(perceptor: Perceptor) -> None:
