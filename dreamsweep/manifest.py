@@ -146,17 +146,21 @@ def gather(store: Store, sweep: str, wanted: Container[str] | Callable[[str], bo
 def publish(store: Store, manifest: Manifest) -> None:
     """Makes a gathered generation the sweep's own, in one write; then removes the tables that it replaces.
 
-    Raises StoreError, and changes nothing, when the generation's tables are not there.
+    Two runs of one sweep may publish at the same time. Whoever is second looks at its tables again before it writes, as the first may
+    have removed them, and the first stops removing as soon as the manifest is no longer its own; where all of that was still too late,
+    the error tells it. Raises StoreError, and changes nothing, when the generation's tables are not there.
     """
-    if not _tables_are_there(store, manifest):
-        raise StoreError(
-            f"store {store.uri!r}: the tables of sweep {manifest.sweep!r} went before they were published, so another run of it must have "
-            "published its own; wait until it is over and run the sweep again."
-        )
-    store.write(f"{manifest.sweep}/manifest.json", _json(manifest), JSON)
-    for key in list(store.keys(f"{manifest.sweep}/tables/")):
-        if key.split("/")[2] != manifest.generation:
-            store.delete(key)
+    key = f"{manifest.sweep}/manifest.json"
+    while True:
+        before = store.version(key)
+        _refuse_without_tables(store, manifest)
+        if _is_published(store, manifest) or store.replace(key, _json(manifest), before, JSON):
+            break
+    for other in [entry for entry in store.keys(f"{manifest.sweep}/tables/") if entry.split("/")[2] != manifest.generation]:
+        if not _is_published(store, manifest):
+            return
+        store.delete(other)
+    _refuse_without_tables(store, manifest)
 
 
 def read_manifest(store: Store, sweep: str) -> Manifest | None:
@@ -248,6 +252,14 @@ def _with_staged_before(store: Store, before: ShardManifest, trials: pa.Table, s
 def _is_published(store: Store, manifest: Manifest) -> bool:
     key = f"{manifest.sweep}/manifest.json"
     return store.exists(key) and store.read(key) == _json(manifest)
+
+
+def _refuse_without_tables(store: Store, manifest: Manifest) -> None:
+    if not _tables_are_there(store, manifest):
+        raise StoreError(
+            f"store {store.uri!r}: the tables of sweep {manifest.sweep!r} went before they were published, so another run of it must have "
+            "published its own; wait until it is over and run the sweep again."
+        )
 
 
 def _tables_are_there(store: Store, manifest: Manifest) -> bool:

@@ -5,7 +5,8 @@ names, ids and fixed words, never of prompts.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
@@ -14,6 +15,29 @@ from dreamsweep.errors import StoreError
 
 BYTES = "application/octet-stream"
 RUN_FIRST = "run the sweep first, or name another store with --store"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object as a listing tells it."""
+
+    key: str
+    size: int
+    """Bytes."""
+    modified: float
+    """When it was written, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What a write that never ended left behind; no reader sees it."""
+
+    name: str
+    size: int
+    """Bytes, as far as the store tells."""
+    begun: float
+    """Seconds since 1970."""
+    remove: Callable[[], None]
 
 
 @runtime_checkable
@@ -29,6 +53,18 @@ class Store(Protocol):
 
     def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
         """The same from a file, in parts where it is large; memory does not grow with it."""
+        ...
+
+    def version(self, key: str) -> str | None:
+        """What tells the object as it is now from what it was and will be; None where there is none."""
+        ...
+
+    def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
+        """Puts the object in one step, only where it still is in this version (None: not there yet), and says whether it did.
+
+        Of several who replace the same version one succeeds, in a folder and on servers with conditional writes (AWS since 2024, most
+        others); where a server has none, the last one does.
+        """
         ...
 
     def read(self, key: str) -> bytes:
@@ -47,6 +83,10 @@ class Store(Protocol):
         """Every key that starts so, sorted."""
         ...
 
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """The same, with sizes and times."""
+        ...
+
     def folders(self) -> Iterator[str]:
         """The first part of every key with more parts than one, each once, sorted: the names of the sweeps."""
         ...
@@ -57,6 +97,14 @@ class Store(Protocol):
 
     def uri_of(self, key: str) -> str:
         """The object's address, as DuckDB and people read it."""
+        ...
+
+    def link(self, key: str, seconds: int) -> str:
+        """An address that a browser opens for so long without credentials; in a folder, the file's."""
+        ...
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """What writes left behind that were cut off, or are going on."""
         ...
 
     def check(self) -> None:

@@ -1,16 +1,20 @@
 """A store in a local folder: each object is a file, put in place by a rename."""
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock
+
 from dreamsweep.errors import StoreError
-from dreamsweep.store import BYTES, RUN_FIRST, checked_key
+from dreamsweep.store import BYTES, RUN_FIRST, Entry, Unfinished, checked_key
 
 PARTIAL = ".partial-"
 """Begins the name of a file that is still being written. A killed process leaves one behind; no store ever shows it."""
@@ -27,12 +31,28 @@ class LocalStore:
         self.uri = self.folder.as_uri()
 
     def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
-        with self._sentences(key), self._replacing(key) as partial:
-            partial.write(data)
+        with self._sentences(key), self._replacing(key) as target:
+            target.write(data)
 
     def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
-        with path.open("rb") as source, self._sentences(key), self._replacing(key) as partial:
-            shutil.copyfileobj(source, partial, 1 << 20)
+        with path.open("rb") as source, self._sentences(key), self._replacing(key) as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+    def version(self, key: str) -> str | None:
+        with self._sentences(key):
+            try:
+                return hashlib.sha256(self._path(key).read_bytes()).hexdigest()
+            except FileNotFoundError:
+                return None
+
+    def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
+        with self._sentences(key):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / f"{PARTIAL}lock"):  # its file stays, for a lock on one that was removed locks nobody out
+                if self.version(key) != version:
+                    return False
+                self.write(key, data, content_type)
+                return True
 
     def read(self, key: str) -> bytes:
         with self._sentences(key):
@@ -49,13 +69,14 @@ class LocalStore:
             return self._path(key).is_file()
 
     def keys(self, prefix: str) -> Iterator[str]:
-        start = self.folder / prefix.rpartition("/")[0]
-        found = []
-        with self._sentences(prefix):
-            for root, _, names in os.walk(start, onerror=_unless_missing):
-                inside = Path(root).relative_to(self.folder).as_posix()
-                found += [name if inside == "." else f"{inside}/{name}" for name in names if not name.startswith(PARTIAL)]
-        return iter(sorted(key for key in found if key.startswith(prefix)))
+        names = (path.relative_to(self.folder).as_posix() for path in self._files(prefix) if not path.name.startswith(PARTIAL))
+        return iter(sorted(key for key in names if key.startswith(prefix)))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        for key in self.keys(prefix):
+            with suppress(FileNotFoundError), self._sentences(key, missing_is_empty=True):
+                told = self._path(key).stat()
+                yield Entry(key, told.st_size, told.st_mtime)
 
     def folders(self) -> Iterator[str]:
         with self._sentences("", missing_is_empty=True):
@@ -73,6 +94,17 @@ class LocalStore:
     def uri_of(self, key: str) -> str:
         return self._path(key).as_uri()
 
+    def link(self, key: str, seconds: int) -> str:
+        return self.uri_of(key)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        for path in self._files(""):
+            if path.name.startswith(PARTIAL) and path.name != f"{PARTIAL}lock":
+                told = path.stat()
+                yield Unfinished(
+                    path.relative_to(self.folder).as_posix(), told.st_size, told.st_mtime, partial(path.unlink, missing_ok=True)
+                )
+
     def check(self) -> None:
         with self._sentences(""):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -85,6 +117,14 @@ class LocalStore:
             if shutil.disk_usage(self.folder).free < ROOM:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def _files(self, prefix: str) -> list[Path]:
+        """Every file below the prefix's last folder."""
+        found: list[Path] = []
+        with self._sentences(prefix):
+            for root, _, names in os.walk(self.folder / prefix.rpartition("/")[0], onerror=_unless_missing):
+                found += [Path(root, name) for name in names]
+        return found
+
     def _path(self, key: str) -> Path:
         return self.folder / checked_key(key)
 
@@ -92,15 +132,15 @@ class LocalStore:
     def _replacing(self, key: str) -> Iterator[BinaryIO]:
         """A new file beside the key's that takes its place once it is whole and on the disk."""
         path = self._path(key)
-        partial = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
+        unfinished = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
         try:
-            with _made(partial) as handle:
+            with _made(unfinished) as handle:
                 yield handle
                 _write_through(handle)
-            os.replace(partial, path)
+            os.replace(unfinished, path)
         except BaseException:
             with suppress(OSError):
-                partial.unlink()
+                unfinished.unlink()
             raise
         _keep_names(path.parent)
 

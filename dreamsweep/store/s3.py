@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    FlexibleChecksumError,
     IncompleteReadError,
     NoCredentialsError,
     ParamValidationError,
@@ -28,16 +29,20 @@ from botocore.exceptions import (
 )
 
 from dreamsweep.errors import StoreError
-from dreamsweep.store import BYTES, RUN_FIRST, checked_key, without_login
+from dreamsweep.store import BYTES, RUN_FIRST, Entry, Unfinished, checked_key, without_login
 
-ADDRESSING = "DREAMSWEEP_S3_ADDRESSING"
+ADDRESSING, ENCRYPTION = "DREAMSWEEP_S3_ADDRESSING", "DREAMSWEEP_S3_ENCRYPTION"
 _QUICK = {"connect_timeout": 3, "read_timeout": 8, "retries": {"mode": "standard", "total_max_attempts": 2}}
 _PATIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 6}}
 """Seconds and tries: of the first call, so that a mistaken endpoint shows within seconds, and of all others, which outlast a hiccup."""
 PAGE = 1000
 """Keys that a listing asks for at a time; S3 gives no more."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
-_BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict", *_MISSING}
+"""Answers to a conditional write: another was first."""
+_UNCONDITIONAL = {"501", "NotImplemented"}
+"""Answers of servers that have no conditional writes."""
+_BROKEN_OFF = (FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _UNANSWERED = (ConnectTimeoutError, EndpointConnectionError, SSLError, ReadTimeoutError)
 _CURES = {
     "InvalidAccessKeyId": "access denied, as the server does not know the access key; check AWS_ACCESS_KEY_ID, or AWS_PROFILE",
@@ -77,6 +82,7 @@ class S3Store:
     def __init__(self, bucket: str, prefix: str) -> None:
         self.bucket, self.prefix = bucket, prefix
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
+        self.encryption = _encryption(self.uri)
         self.session, self._quick, self.style = self._connect()
         self.endpoint = without_login(self._quick.meta.endpoint_url)
         """The server's address, as an error may tell it."""
@@ -94,11 +100,35 @@ class S3Store:
 
     def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
         with self._sentences(key):
-            self.client.put_object(Bucket=self.bucket, Key=self._full(checked_key(key)), Body=data, ContentType=content_type)
+            self._put(key, data, content_type)
 
     def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
         with self._sentences(key):
-            self.client.upload_file(str(path), self.bucket, self._full(checked_key(key)), ExtraArgs={"ContentType": content_type})
+            told = {"ContentType": content_type, **self.encryption}
+            self.client.upload_file(str(path), self.bucket, self._full(checked_key(key)), ExtraArgs=told)
+
+    def version(self, key: str) -> str | None:
+        with self._sentences(key):
+            try:
+                found: str = self.client.head_object(Bucket=self.bucket, Key=self._full(checked_key(key)))["ETag"]
+            except ClientError as error:
+                if _code(error) in _MISSING:
+                    return None
+                raise
+            return found
+
+    def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        with self._sentences(key):
+            try:
+                self._put(key, data, content_type, **condition)
+            except ClientError as error:
+                if _code(error) in _CHANGED:
+                    return False
+                if _code(error) not in _UNCONDITIONAL:
+                    raise
+                self._put(key, data, content_type)
+            return True
 
     def read(self, key: str) -> bytes:
         def whole() -> bytes:
@@ -123,12 +153,15 @@ class S3Store:
             return True
 
     def keys(self, prefix: str) -> Iterator[str]:
-        for page in self._pages(self._full(prefix)):
-            for entry in page.get("Contents", ()):
-                yield entry["Key"][len(self._full("")) :]
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        for page in self._pages("list_objects_v2", self._full(prefix)):
+            for told in page.get("Contents", ()):
+                yield Entry(told["Key"][len(self._full("")) :], told["Size"], told["LastModified"].timestamp())
 
     def folders(self) -> Iterator[str]:
-        for page in self._pages(self._full(""), Delimiter="/"):
+        for page in self._pages("list_objects_v2", self._full(""), Delimiter="/"):
             for entry in page.get("CommonPrefixes", ()):
                 yield entry["Prefix"][len(self._full("")) :].rstrip("/")
 
@@ -138,6 +171,26 @@ class S3Store:
 
     def uri_of(self, key: str) -> str:
         return f"s3://{self.bucket}/{self._full(checked_key(key))}"
+
+    def link(self, key: str, seconds: int) -> str:
+        with self._sentences(key):
+            asked = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}
+            address: str = self.session.client(
+                "s3", region_name=self._quick.meta.region_name, config=_config(self.style, {"signature_version": "s3v4"})
+            ).generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds)
+            return address
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """Uploads in parts that were not completed; how large they are a listing does not tell."""
+        for page in self._pages("list_multipart_uploads", self._full("")):
+            for told in page.get("Uploads", ()):
+                where = {"Bucket": self.bucket, "Key": told["Key"], "UploadId": told["UploadId"]}
+                yield Unfinished(
+                    told["Key"][len(self._full("")) :],
+                    0,
+                    told["Initiated"].timestamp(),
+                    partial(self.client.abort_multipart_upload, **where),
+                )
 
     def check(self) -> None:
         for _ in self.keys(".dreamsweep-check"):  # tells more than HEAD, whose answer has no body
@@ -158,12 +211,14 @@ class S3Store:
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
-    def _pages(self, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
+    def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> None:
+        where = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}
+        self.client.put_object(**where, Body=data, ContentType=content_type, **self.encryption, **condition)
+
+    def _pages(self, listing: str, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
         with self._sentences(""):
             pages = iter(
-                self.client.get_paginator("list_objects_v2").paginate(
-                    Bucket=self.bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}, **how
-                )
+                self.client.get_paginator(listing).paginate(Bucket=self.bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}, **how)
             )
         while True:
             with self._sentences(""):
@@ -208,6 +263,8 @@ class S3Store:
             case _ if isinstance(error, _UNANSWERED):
                 reason = "its certificate is not trusted" if isinstance(error, SSLError) else type(error).__name__
                 return f"{asked}: {self.endpoint} does not answer ({reason}); check AWS_ENDPOINT_URL and the network."
+            case FlexibleChecksumError():
+                return f"{asked}: {key!r} came with another checksum than it was stored with, each time; it, or the network, is damaged."
             case ParamValidationError():
                 return f"{asked}: {key!r} is nothing that S3 can hold; check the bucket's name and the prefix."
             case _:
@@ -222,6 +279,19 @@ class S3Store:
             return f": {_DENIED}."
         cure = _CURES.get(code, f"{self.endpoint} refused it; look at the server's log, or try again later")
         return f": {cure} ({code}{f' for {key!r}' if key else ''})."
+
+
+def _encryption(uri: str) -> dict[str, str]:
+    """What every write asks of the server (DREAMSWEEP_S3_ENCRYPTION); nothing where the bucket's own default is to hold."""
+    told = os.environ.get(ENCRYPTION, "").strip()
+    if not told:
+        return {}
+    if told == "AES256":
+        return {"ServerSideEncryption": told}
+    if told == "aws:kms" or told.startswith("aws:kms:"):
+        key = told.removeprefix("aws:kms").removeprefix(":")
+        return {"ServerSideEncryption": "aws:kms", **({"SSEKMSKeyId": key} if key else {})}
+    raise StoreError(f"store {uri!r}: {ENCRYPTION} is {told!r}; set it to AES256, aws:kms or aws:kms:KEY, or unset it.")
 
 
 def _config(style: str, patience: dict[str, Any]) -> Config:

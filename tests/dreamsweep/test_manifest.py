@@ -164,7 +164,43 @@ def test_gathering_again_what_is_published_writes_nothing(local: LocalStore) -> 
     watched = Failing(local, at=0)
     assert gather(watched, "demo", lambda _: True, manifest.spec_sha256) == manifest
     publish(watched, manifest)
-    assert watched.changes == 1  # the manifest itself
+    assert watched.changes == 0
+
+
+def test_of_two_who_publish_the_second_looks_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made_shard(store, "demo", "s1", OLD)
+    made_shard(store, "demo", "s2", NEW)
+    mine = gather(store, "demo", {t.id for t in OLD}, SPEC)
+    theirs = gather(store, "demo", {t.id for t in OLD + NEW}, SPEC)
+    replace = store.replace
+
+    def after_another(*given: Any) -> bool:
+        monkeypatch.setattr(store, "replace", replace)
+        publish(store, theirs)  # and removes the tables of mine
+        return replace(*given)
+
+    monkeypatch.setattr(store, "replace", after_another)
+    with pytest.raises(StoreError, match="another run of it must have published its own"):
+        publish(store, mine)
+    assert read_manifest(store, "demo") == theirs
+    assert set(store.keys("demo/tables/")) == {theirs.scores_key, theirs.trials_key}
+
+
+def test_two_who_publish_at_once_leave_a_whole_sweep(local: LocalStore, tmp_path: Path) -> None:
+    made_shard(local, "demo", "s1", OLD)
+    made_shard(local, "demo", "s2", NEW)
+    some, every = {t.id for t in OLD}, {t.id for t in OLD + NEW}
+    allowed = {gather(local, "demo", some, SPEC).generation: 2, gather(local, "demo", every, SPEC).generation: 4}
+    publishers = [
+        subprocess.Popen(
+            [sys.executable, "-c", PUBLISHES_TWENTY_TIMES, str(local.folder), ",".join(wanted)],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+        )
+        for wanted in (some, every)
+    ]
+    assert [publisher.wait(120) for publisher in publishers] == [0, 0]
+    assert_whole(local, allowed)
 
 
 def test_tables_that_went_are_not_published(local: LocalStore) -> None:
@@ -226,16 +262,17 @@ class Failing:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.store, name)
-        return self._counted(method) if name in ("write", "write_file", "delete") else method
+        return self._counted(method) if name in ("write", "write_file", "replace", "delete") else method
 
-    def _counted(self, method: Callable[..., None]) -> Callable[..., None]:
-        def change(*given: Any) -> None:
+    def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def change(*given: Any) -> Any:
             self.changes += 1
             if self.at and (self.changes > self.at or (self.changes == self.at and not self.after)):
                 raise ConnectionAbortedError("died")
-            method(*given)
+            answer = method(*given)
             if self.changes == self.at:
                 raise ConnectionAbortedError("died")
+            return answer
 
         return change
 
@@ -292,6 +329,27 @@ while True:
     for wanted in sys.argv[2:]:
         publish(store, gather(store, "demo", set(wanted.split(",")), "0" * 64))
         time.sleep(0.05)
+"""
+
+
+PUBLISHES_TWENTY_TIMES = """
+import sys
+from pathlib import Path
+from dreamsweep.errors import StoreError
+from dreamsweep.manifest import gather, publish
+from dreamsweep.store.local import LocalStore
+store, wanted = LocalStore(Path(sys.argv[1])), set(sys.argv[2].split(","))
+for attempt in range(20):
+    try:
+        publish(store, gather(store, "demo", wanted, "0" * 64))
+    except StoreError as error:
+        assert "another run of it" in str(error), error
+while True:
+    try:
+        publish(store, gather(store, "demo", wanted, "0" * 64))
+        break
+    except StoreError:
+        pass
 """
 
 

@@ -80,6 +80,17 @@ def test_a_reader_sees_whole_objects_only_and_a_kill_leaves_one(tmp_path: Path) 
     assert list(store.keys("")) == ["sweep/object"]
 
 
+def test_what_a_kill_leaves_is_found_and_can_be_removed(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.replace("a/b", b"whole", None)
+    (tmp_path / "a" / f"{PARTIAL}0123").write_bytes(b"half")
+    (left,) = store.unfinished()
+    assert (left.name, left.size) == (f"a/{PARTIAL}0123", 4)
+    left.remove()
+    assert list(store.unfinished()) == []
+    assert store.read("a/b") == b"whole"
+
+
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
     for folder in ("runs", "runs/deeper"):

@@ -1,8 +1,14 @@
 """An S3 store against a real server: how it finds it, and what it says when it may not."""
 
+import os
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 
 from dreamsweep.errors import StoreError
@@ -45,6 +51,98 @@ def test_large_files_go_in_parts_and_types_are_kept(s3_bucket: str, tmp_path: Pa
     assert store.client.head_object(Bucket=s3_bucket, Key="p/demo/final.png")["ContentType"] == "image/png"
     store.read_file("demo/film.webp", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == (tmp_path / "film").read_bytes()
+
+
+def test_uploads_that_were_cut_off_are_found_and_can_be_removed(s3_bucket: str) -> None:
+    store = s3(f"s3://{s3_bucket}/p")
+    store.write("demo/whole", b"")
+    store.client.create_multipart_upload(Bucket=s3_bucket, Key="p/demo/film.webp")
+    (left,) = store.unfinished()
+    assert left.name == "demo/film.webp"
+    left.remove()
+    assert list(store.unfinished()) == []
+
+
+def test_a_link_opens_without_credentials_for_a_while(s3_bucket: str) -> None:
+    store = s3(f"s3://{s3_bucket}/p")  # the strict server of these tests cannot check links
+    store.write("demo/a picture.png", b"pixels", "image/png")
+    link = store.link("demo/a picture.png", 60)
+    answer = httpx.get(link, trust_env=False)
+    assert (answer.content, answer.headers["content-type"]) == (b"pixels", "image/png")
+    assert "X-Amz-Signature=" in link and "X-Amz-Expires=60" in link
+    assert SECRET not in link
+
+
+def test_encryption_is_asked_of_the_server(s3_bucket: str, aws_settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    aws_settings.setenv("DREAMSWEEP_S3_ENCRYPTION", "aws:kms:the-key")
+    store = s3(f"s3://{s3_bucket}/p")
+    (tmp_path / "file").write_bytes(b"x" * (9 << 20))
+    store.write("a", b"")
+    store.write_file("b", tmp_path / "file")
+    assert store.replace("c", b"", None)
+    for key in "abc":
+        head = store.client.head_object(Bucket=s3_bucket, Key=f"p/{key}")
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "the-key")
+    aws_settings.setenv("DREAMSWEEP_S3_ENCRYPTION", "rot13")
+    with pytest.raises(StoreError, match="DREAMSWEEP_S3_ENCRYPTION is 'rot13'; set it to AES256, aws:kms or aws:kms:KEY"):
+        s3(f"s3://{s3_bucket}/p")
+
+
+def test_a_server_without_conditional_writes_is_written_to_all_the_same(s3_bucket: str, aws_settings: pytest.MonkeyPatch) -> None:
+    def refuse_conditions(asked: BaseHTTPRequestHandler, answer: httpx.Response) -> tuple[int, bytes]:
+        if asked.headers["If-Match"] or asked.headers["If-None-Match"]:
+            return 501, b"<Error><Code>NotImplemented</Code></Error>"
+        return answer.status_code, answer.content
+
+    with changed_answers(os.environ["AWS_ENDPOINT_URL"], refuse_conditions) as address:
+        aws_settings.setenv("AWS_ENDPOINT_URL", address)
+        store = s3(f"s3://{s3_bucket}/p")
+        assert store.replace("m", b"one", None)
+        assert store.replace("m", b"two", "an old version")
+        assert store.read("m") == b"two"
+
+
+def test_what_arrives_damaged_is_refused(s3_bucket: str, aws_settings: pytest.MonkeyPatch) -> None:
+    def damage(asked: BaseHTTPRequestHandler, answer: httpx.Response) -> tuple[int, bytes]:
+        return answer.status_code, answer.content.replace(b"whole", b"hole!") if asked.command == "GET" else answer.content
+
+    with changed_answers(os.environ["AWS_ENDPOINT_URL"], damage) as address:
+        s3(f"s3://{s3_bucket}/p").write("a", b"whole")
+        aws_settings.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(StoreError, match="'a' came with another checksum than it was stored with"):
+            s3(f"s3://{s3_bucket}/p").read("a")
+
+
+@contextmanager
+def changed_answers(server: str, change: Callable[[BaseHTTPRequestHandler, httpx.Response], tuple[int, bytes]]) -> Iterator[str]:
+    """A server that passes requests on, and changes the answers: its address."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            answer = httpx.request(self.command, server + self.path, content=body, headers=headers, trust_env=False)
+            status, content = change(self, answer)
+            self.send_response(status)
+            for name, value in answer.headers.items():
+                if name not in ("content-length", "connection", "transfer-encoding", "date", "server"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)) if self.command != "HEAD" else answer.headers.get("content-length", "0"))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_HEAD = do_DELETE = pass_on  # noqa: N815 - http.server's names
+
+        def log_message(self, *told: object) -> None:
+            pass
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{proxy.server_port}"
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
 
 
 def test_addresses_are_path_style_where_an_endpoint_is_named(aws_settings: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """What both stores keep to."""
 
 import io
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,37 @@ def test_objects_come_back_and_go(store: Store, tmp_path: Path) -> None:
     assert not store.exists("a/b.bin")
     store.delete("ab/d.bin")
     assert list(store.folders()) == ["a"]
+
+
+def test_only_the_version_that_was_seen_is_replaced(store: Store) -> None:
+    assert store.version("a/b") is None
+    assert not store.replace("a/b", b"too late", "another version")
+    assert not store.exists("a/b")
+    assert store.replace("a/b", b"one", None)
+    assert not store.replace("a/b", b"two", None)
+    first = store.version("a/b")
+    assert store.replace("a/b", b"three", first)
+    assert not store.replace("a/b", b"four", first)
+    assert store.read("a/b") == b"three"
+    assert list(store.keys("")) == ["a/b"]
+
+
+def test_of_many_who_replace_one_version_one_does(store: Store) -> None:
+    store.write("m", b"old")
+    seen = store.version("m")
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda number: store.replace("m", f"new {number}".encode(), seen), range(8)))
+    assert won.count(True) == 1
+    assert store.read("m") == f"new {won.index(True)}".encode()
+
+
+def test_a_listing_tells_sizes_and_times(store: Store) -> None:
+    before = time.time() - 2
+    store.write("a/b", b"four")
+    store.write("c", b"")
+    found = list(store.entries(""))
+    assert [(entry.key, entry.size) for entry in found] == [("a/b", 4), ("c", 0)]
+    assert all(before < entry.modified < time.time() + 2 for entry in found)
 
 
 def test_a_missing_object_is_named(store: Store, tmp_path: Path) -> None:
