@@ -239,18 +239,22 @@ class StrokesSpec(GuidedSpec):
     canvas: Annotated[int, Field(ge=32, le=1024)] = 224
     """Pixels on a side."""
     num_paths: PositiveInt = 256
+    """Strokes of a drawing."""
     max_width: PositiveFloat = 10.0
     """Widest stroke, pixels of a 224 canvas."""
     segments_max: Annotated[int, Field(ge=1, le=8)] = 3
     """A stroke has 1 to this many cubic segments."""
     background: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    """Colour of the paper."""
     width_rate: PositiveFloat = 0.1
     color_rate: PositiveFloat = 0.01
     """Learning rates of widths and colours, relative to the points'."""
     rate_schedule: RateSchedule = "steps"
+    """How the learning rate moves: towards `rate_end`, or in `rate_drops`."""
     scheduled: Literal["points", "all"] = "points"
     """What the schedule moves: the points' learning rate (as in the paper), or the widths' and colours' as well."""
     cutouts: PositiveInt = 4
+    """Random views of the drawing that the guide sees in each iteration."""
 
     def default_learning_rates(self) -> dict[OptimizerName, float]:
         return {"adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0}
@@ -364,11 +368,12 @@ class UnclipSpec(FramesSpec):
     prior_samples: PositiveInt = 2
     """Embeddings that the prior draws, of which the one nearest to the text's is kept."""
     prior_steps: PositiveInt = 25
+    """Denoising steps of the diffusion prior."""
     prior_scale: NonNegativeFloat = 2.0
+    """Its classifier-free guidance."""
     steps: PositiveInt = 25
     guidance_scale: NonNegativeFloat = 3.0
-    """Steps and classifier-free guidance of the prior, and of the decoder. These suit the starter weights; karlo's own
-    are 4 and 8."""
+    """Steps and classifier-free guidance of the decoder. These, and the prior's, suit the starter weights; karlo's own are 4 and 8."""
     upsample_steps: PositiveInt = 7
     init_image: ImageFile | None = None
     """A picture to vary, or to walk from; its embedding then stands for the caption."""

@@ -38,17 +38,22 @@ def load_sweep(path: Path | str) -> Sweep:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SweepFileError(f"sweep file {str(path)!r} cannot be read: {reason}.") from None
+    return parse_text(text, path.parent.resolve(), str(path))
+
+
+def parse_text(text: str, folder: Path, source: str) -> Sweep:
+    """The sweep in a sweep file's text; relative paths in it are taken from `folder`. Raises SweepFileError."""
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise SweepFileError(f"sweep file {str(path)!r} is not YAML{place}: {problem}.") from None
+        raise SweepFileError(f"sweep file {source!r} is not YAML{place}: {problem}.") from None
     if not isinstance(content, dict):
         found = "nothing" if content is None else type(content).__name__
-        raise SweepFileError(f"sweep file {str(path)!r} holds {found}; it must hold 'name:', 'prompts:' and 'engines:'.")
-    return parse_sweep(content, folder=path.parent.resolve(), source=str(path))
+        raise SweepFileError(f"sweep file {source!r} holds {found}; it must hold 'name:', 'prompts:' and 'engines:'.")
+    return parse_sweep(content, folder, source)
 
 
 def parse_sweep(content: dict[str, Any], folder: Path, source: str) -> Sweep:
