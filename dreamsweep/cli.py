@@ -24,6 +24,7 @@ from dreamsweep.weights.command import app as weights
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from dreamsweep.garbage import Garbage
     from dreamsweep.spec import Sweep
     from dreamsweep.store import Store
 
@@ -90,9 +91,10 @@ def run(
 @app.command(epilog="Example: dreamsweep plan prompts/demo.yaml")
 def plan(file: SweepFile) -> None:
     """Say how many trials, shards and pictures a sweep comes to, and about how long and how large it gets."""
-    from dreamsweep.estimate import estimate_seconds, told_bytes, told_seconds
+    from dreamsweep.estimate import estimate_seconds
     from dreamsweep.expand import plan as count
     from dreamsweep.sweepfile import load_sweep
+    from dreamsweep.words import told_bytes, told_seconds
 
     sweep = load_sweep(file)
     counted = count(sweep)
@@ -170,6 +172,44 @@ def show(
             target = to / f"{sweep}-{key.rsplit('/', 1)[1]}"
             _copy(opened, key, target)
             typer.echo(str(target))
+
+
+@app.command(epilog="Example: dreamsweep gc --older-than 30d --keep 'nightly-*' --apply")
+def gc(
+    sweeps: Annotated[list[str] | None, typer.Argument(metavar="[SWEEP]…", help="Only of these sweeps.", show_default=False)] = None,
+    store: StoreUri = "runs",
+    older_than: Annotated[str, typer.Option(help="Leave alone what is younger: 12h, 30d.")] = "7d",
+    keep: Annotated[list[str] | None, typer.Option(help="Leave these sweeps alone: names, or patterns with *.", show_default=False)] = None,
+    staging: Annotated[bool, typer.Option("--staging", help="Also rows of shards whose trials are all published.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it; without this, only say what would go.")] = False,
+) -> None:
+    """Remove what nobody needs any more: never what a manifest names, nor a picture of a trial that is made (docs/operate.md)."""
+    from fnmatch import fnmatchcase
+
+    from dreamsweep.garbage import garbage
+    from dreamsweep.store import open_store
+    from dreamsweep.words import parsed_seconds, told_bytes, told_seconds
+
+    def wanted(sweep: str) -> bool:
+        return (not sweeps or sweep in sweeps) and not any(fnmatchcase(sweep, pattern) for pattern in keep or ())
+
+    now, console = time.time(), Console()
+    found = list(garbage(open_store(store), now - parsed_seconds(older_than, "--older-than"), wanted, staging))
+    table = Table("sweep", "what", "objects", "size", "oldest", box=None)
+    for sweep, kind in sorted({(one.sweep, one.kind) for one in found}):
+        mine = [one for one in found if (one.sweep, one.kind) == (sweep, kind)]
+        oldest = told_seconds(now - min(one.modified for one in mine))
+        table.add_row(sweep or "–", kind, f"{len(mine):,}", told_bytes(sum(one.size for one in mine)), oldest)
+    if found:
+        console.print(table)
+    total = f"{len(found):,} {'object' if len(found) == 1 else 'objects'}, {told_bytes(sum(one.size for one in found))}"
+    if not found:
+        typer.echo("Nothing can go.")
+    elif apply:
+        _remove(found, console)
+        typer.echo(f"Removed: {total}.")
+    else:
+        typer.echo(f"{total} can go; nothing was removed. To remove them: {_same_command()} --apply")
 
 
 @app.command(epilog="Example: dreamsweep doctor --store s3://bucket/prefix")
@@ -255,8 +295,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def _tell_where(store: "Store", sweep: str, asked_store: str, seconds: float) -> None:
-    from dreamsweep.estimate import told_seconds
     from dreamsweep.manifest import read_manifest
+    from dreamsweep.words import told_seconds
 
     manifest = read_manifest(store, sweep)
     if manifest is None:
@@ -273,6 +313,14 @@ def _tell_where(store: "Store", sweep: str, asked_store: str, seconds: float) ->
     ):
         typer.echo(f"  {what:14} {_place(store, key)}")
     typer.echo(f'  {"ask":14} dreamsweep query "SELECT prompt, engine, judge_best FROM trials ORDER BY judge_best DESC LIMIT 5"{option}')
+
+
+def _remove(found: "Sequence[Garbage]", console: Console) -> None:
+    """One after the other: the order is such that it may end at any moment."""
+    from rich.progress import track
+
+    for one in track(found, "removing", console=console, transient=True, disable=not console.is_terminal):
+        one.remove()
 
 
 def _place(store: "Store", key: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from dreamsweep.estimate import told_seconds
+from dreamsweep.words import told_seconds
 
 if TYPE_CHECKING:
     from dreamsweep.expand import Plan

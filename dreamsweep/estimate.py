@@ -52,25 +52,3 @@ def estimate_seconds(sweep: Sweep, plan: Plan) -> float | None:
     for spec in specs:
         total += each * (spec.num_iter or sweep.iterations) * seconds_an_iteration(spec)
     return total
-
-
-def told_seconds(seconds: float) -> str:
-    """`48 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`."""
-    whole = round(seconds)
-    if whole >= 86_400:
-        days, hours = divmod(whole // 3_600, 24)
-        return ("1 day" if days == 1 else f"{days} days") + (f" {hours} h" if hours else "")
-    for size, unit, below, below_unit in ((3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // below
-            return f"{whole // size} {unit}" + (f" {rest} {below_unit}" if rest else "")
-    return f"{whole} s"
-
-
-def told_bytes(size: float) -> str:
-    """`12 kB`, `3.4 MB`, `1.2 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

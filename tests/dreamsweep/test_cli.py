@@ -218,3 +218,26 @@ def test_it_runs_as_a_module_and_loads_nothing_heavy() -> None:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert told.splitlines()[-1] == "[]"
     assert subprocess.run([sys.executable, "-m", "dreamsweep", "--help"], capture_output=True, check=False).returncode == 0
+
+
+def test_gc_says_what_can_go_and_removes_it_only_when_told(capsys: Output) -> None:
+    make_up(open_store("runs"))
+    stray = Path("runs/demo/pictures/0123456789abcdef/best.png")
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"pixels")
+    assert cli.run_command(["gc"]) == 0
+    assert "Nothing can go." in capsys.readouterr().out  # it is young
+    assert cli.run_command(["gc", "--older-than", "0s"]) == 0
+    told = capsys.readouterr().out
+    assert "pictures" in told and "1 object, 6 bytes can go; nothing was removed." in told
+    assert cli.run_command(["gc", "--older-than", "0s", "--keep", "de*", "--apply"]) == 0
+    assert "Nothing can go." in capsys.readouterr().out
+    assert stray.exists()
+    assert cli.run_command(["gc", "--older-than", "0s", "demo", "--apply"]) == 0
+    assert "Removed: 1 object, 6 bytes." in capsys.readouterr().out
+    assert not stray.exists()
+    assert cli.run_command(["query", "SELECT count(*) AS n FROM trials"]) == 0
+
+
+def test_gc_wants_a_span_of_time(capsys: Output) -> None:
+    assert "--older-than: '7 weeks' is no span of time" in refused(capsys, "gc", "--older-than", "7 weeks")

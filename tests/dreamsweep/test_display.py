@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from dreamsweep.display import Display, Tally
-from dreamsweep.estimate import told_bytes, told_seconds
 from dreamsweep.expand import Plan
 from dreamsweep.shard import Progress
+from dreamsweep.words import told_bytes, told_seconds
 
 PLAN = Plan(
     trials=8, shards=2, iterations=800, pictures=1, trials_by_engine={}, iterations_by_engine={"dalle": 400, "strokes": 400}, bytes=1
