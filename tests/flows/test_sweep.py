@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterType
 
 from dreamsweep.errors import StoreError, SweepFileError, WeightsError
 from dreamsweep.expand import Shard
@@ -50,6 +53,25 @@ def test_a_sweep_is_made_published_and_summed_up(store: Store) -> None:
     for key in ("t/summary/contact-sheet.png", "t/summary/curves.png"):
         assert store.read(key).startswith(b"\x89PNG")
     assert parse_sweep(yaml.safe_load(store.read("t/sweep.yaml")), Path("/"), "again") == asked(store).sweep
+
+
+def test_progress_shows_on_prefect_s_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.progress.ARTIFACT_SECONDS", 0.0)
+    sweep(asked(store, name="told.often", prompts=["a red heart"], engines=[{"engine": "dalle", "image_size": 32, "cutouts": 2}]))
+    with get_client(sync_client=True) as client:
+        wanted = ArtifactFilter(type=ArtifactFilterType(any_=["progress"]))
+        found = [one for one in client.read_artifacts(artifact_filter=wanted) if str(one.key).startswith("told-often-")]
+    assert [one.data for one in found] == [100.0]
+    assert "1 trial, iteration 4 of 4, the judge's best mark is" in str(found[0].description)
+
+
+def test_a_server_that_does_not_answer_holds_no_shard_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*told: object, **more: object) -> None:
+        raise httpx.ConnectError("nobody there")
+
+    monkeypatch.setattr("tasks.progress.ARTIFACT_SECONDS", 0.0)
+    monkeypatch.setattr("tasks.progress.create_progress_artifact", unreachable)
+    assert sweep(asked(store)).done == 4
 
 
 def test_an_s3_server_and_a_folder_hold_the_same_manifest_and_pictures(store: Store, s3_bucket: str) -> None:
