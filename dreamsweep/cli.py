@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -50,6 +50,14 @@ class Device(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
     mps = "mps"
+
+
+class PoolType(StrEnum):
+    """What a worker starts flow runs as."""
+
+    process = "process"
+    docker = "docker"
+    kubernetes = "kubernetes"
 
 
 SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file, such as prompts/demo.yaml.", show_default=False)]
@@ -133,6 +141,42 @@ def status(
         Console().print(table)
     if len(found.running) > STATUS_ROWS:
         typer.echo(f"… and {len(found.running) - STATUS_ROWS:,} more")
+
+
+@app.command(epilog="Example: dreamsweep deploy prompts/nightly.yaml --pool-type docker --store s3://bucket/prefix --dry-run")
+def deploy(
+    pool_type: Annotated[PoolType, typer.Option(help="What a worker starts: a process beside it, a container, a Job.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILES]...", help="Sweep files that name a schedule.", show_default=False)
+    ] = None,
+    store: StoreUri = "runs",
+    image: Annotated[
+        str | None, typer.Option(help="Of containers; by default this version's, with -cpu where there is no GPU.", show_default=False)
+    ] = None,
+    compute_window: Annotated[
+        int | None, typer.Option(min=1, help="Shards made at once; 1 for processes, 8 for containers.", show_default=False)
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="GPUs of a shard's container; 1, and 0 with a -cpu image.", show_default=False)
+    ] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove the schedules of sweeps that FILES do not name.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+) -> None:
+    """Register work pools, deployments and the schedules of sweep files with the configured Prefect server.
+
+    The same command again changes nothing.
+    """
+    from dreamsweep.errors import SweepFileError
+    from dreamsweep.sweepfile import load_sweep
+
+    sweeps = {path: load_sweep(path) for path in files or []}
+    names = [sweep.name for sweep in sweeps.values()]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SweepFileError(f"two of the files name the sweep {min(twice)!r}; a schedule goes by its sweep's name, so rename one.")
+    _register(sweeps, pool_type.value, store, image, compute_window, gpus, prune, dry_run)
+    for path, sweep in sweeps.items():
+        if sweep.schedule is None:
+            typer.echo(f'{path} names no schedule, so nothing is registered for it; add one, such as  schedule: "0 2 * * *"')
 
 
 @app.command(epilog='Example: dreamsweep query "SELECT prompt, max(judge_best) FROM trials GROUP BY prompt"')
@@ -287,6 +331,40 @@ def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> s
         except IncompleteSweepError as error:
             return str(error)
     return None
+
+
+def _register(
+    sweeps: "dict[Path, Sweep]",
+    pool_type: Literal["process", "docker", "kubernetes"],
+    store: str,
+    image: str | None,
+    window: int | None,
+    gpus: int | None,
+    prune: bool,
+    dry_run: bool,
+) -> None:
+    """Registers it all with the configured Prefect API, and tells what that took."""
+    import warnings
+
+    warnings.simplefilter("ignore")
+    from flows.embedded import prefer_quiet
+
+    prefer_quiet()
+    from flows.deploy import GPU, SWEEPS, form_url, place, register
+
+    changed = False
+    for change in register(place(pool_type, store, image, window, gpus), sweeps.values(), prune=prune, dry_run=dry_run):
+        told = f"would be {change.how}" if dry_run and change.how in ("created", "changed", "removed") else change.how
+        typer.echo(f"{change.what:25} {told}{'; --prune removes it' if change.how == 'kept' else ''}")
+        for line in change.differences:
+            typer.echo(f"    {line}")
+        changed |= change.how in ("created", "changed", "removed")
+    if dry_run:
+        typer.echo("Nothing was changed (--dry-run)." if changed else "Nothing to change.")
+        return
+    typer.echo(f"Workers:  prefect worker start --pool {SWEEPS}   and   prefect worker start --pool {GPU}")
+    if url := form_url():
+        typer.echo(f"By hand:  {url}")
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -65,6 +65,11 @@ def parse_sweep(content: dict[str, Any], folder: Path, source: str) -> Sweep:
     return _with_real_paths(sweep, folder)
 
 
+def sweep_text(sweep: Sweep) -> str:
+    """The text of a sweep file that says the same."""
+    return yaml.safe_dump(sweep.model_dump(mode="json", exclude_unset=True), sort_keys=False, allow_unicode=True)
+
+
 def explain(error: ValidationError) -> str:
     """One sentence for the most telling of a validation's complaints: the field, what was found, what to do."""
     complaints = error.errors()

@@ -52,7 +52,7 @@ def prefect_api(log: Path) -> Iterator[Callable[[], None]]:
 
     configured = PREFECT_API_URL.value()
     if configured:
-        yield lambda: _check(configured)
+        yield lambda: check_api(configured)
         return
     port = _free_port()
     with _server(port, log) as server, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
@@ -85,13 +85,14 @@ def _server(port: int, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
             server.wait()
 
 
-def _check(url: str) -> None:
-    """Whether anyone answers there, whatever the answer."""
+def check_api(url: str) -> None:
+    """Whether anyone answers there, whatever the answer. Raises ApiError."""
     try:
         httpx.get(f"{url.rstrip('/')}/health", timeout=30)
     except httpx.TransportError as error:
         raise ApiError(
-            f"Prefect's API at {url} does not answer ({type(error).__name__}); start it, or unset PREFECT_API_URL to use an embedded one."
+            f"Prefect's API at {url} does not answer ({type(error).__name__}); start it, or name another in PREFECT_API_URL (without "
+            "one, `dreamsweep run` starts its own)."
         ) from None
 
 

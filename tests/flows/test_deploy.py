@@ -1,0 +1,220 @@
+"""`dreamsweep deploy` against a real server: what it registers, what the same again changes, what it refuses."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from typer.testing import CliRunner
+
+from dreamsweep import __version__, cli
+from dreamsweep.errors import SweepFileError
+from dreamsweep.expand import trials
+from dreamsweep.spec import Sweep
+from dreamsweep.sweepfile import load_sweep, parse_text
+from flows.deploy import GPU, NIGHTLY, SHARD, SWEEPS, Change, DeployError, Place, base_job_template, place, portable_text, register
+from flows.embedded import ApiError
+from flows.form import find_sweep
+from flows.sweep import SweepRequest
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "prompts" / "nightly.yaml"
+STORE = "s3://bucket/night"
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+
+@pytest.fixture
+def client(prefect_server: None) -> Iterator[SyncPrefectClient]:
+    """A server that holds none of it, before and after."""
+    with get_client(sync_client=True) as client:
+        _forget(client)
+        yield client
+        _forget(client)
+
+
+def _forget(client: SyncPrefectClient) -> None:
+    for name in (NIGHTLY, SHARD):
+        try:
+            client.delete_deployment(client.read_deployment_by_name(name).id)
+        except ObjectNotFound:
+            continue
+    for pool in (SWEEPS, GPU):
+        try:
+            client.delete_work_pool(pool)
+        except ObjectNotFound:
+            continue
+
+
+def processes(store: str = STORE, window: int = 8) -> Place:
+    return place("process", store, None, window, None)
+
+
+def nightly(**changes: Any) -> Sweep:
+    return load_sweep(FILE).model_copy(update=changes)
+
+
+def told(changes: Iterator[Change]) -> dict[str, str]:
+    return {change.what: change.how for change in changes}
+
+
+THINGS = ("work pool sweeps", "work pool gpu", "deployment shard/gpu", "deployment sweep/nightly", "schedule nightly")
+
+
+def test_the_first_time_registers_all_and_the_second_nothing(client: SyncPrefectClient) -> None:
+    assert told(register(processes(), [nightly()], dry_run=True)) == dict.fromkeys(THINGS, "created")
+    with pytest.raises(ObjectNotFound):
+        client.read_work_pool(SWEEPS)
+    assert told(register(processes(), [nightly()])) == dict.fromkeys(THINGS, "created")
+    assert told(register(processes(), [nightly()])) == dict.fromkeys(THINGS, "unchanged")
+    assert client.read_work_pool(GPU).concurrency_limit == 8
+    (schedule,) = client.read_deployment_schedules(client.read_deployment_by_name(NIGHTLY).id)
+    assert (schedule.slug, schedule.active) == ("nightly", True)
+    assert (schedule.schedule.cron, schedule.schedule.timezone) == ("0 2 * * *", "Europe/Berlin")  # type: ignore[union-attr]
+
+
+def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectClient) -> None:
+    list(register(processes(), [nightly()]))
+    (schedule,) = client.read_deployment_schedules(client.read_deployment_by_name(NIGHTLY).id)
+    request = SweepRequest.model_validate(schedule.parameters["request"])
+    assert (request.name, request.store, request.compute and request.compute.deployment) == ("nightly", STORE, SHARD)
+    made = find_sweep(request.sweep, request.store)
+    assert [trial.id for trial in trials(made)] == [trial.id for trial in trials(nightly())]
+
+
+def test_the_server_takes_the_schedule_s_parameters_for_a_flow_run(client: SyncPrefectClient) -> None:
+    list(register(processes(), [nightly()]))
+    deployment = client.read_deployment_by_name(NIGHTLY)
+    (schedule,) = client.read_deployment_schedules(deployment.id)
+    run = client.create_flow_run_from_deployment(deployment.id, parameters=schedule.parameters)
+    assert SweepRequest.model_validate(run.parameters["request"]).name == "nightly"
+
+
+def test_a_change_is_told_field_by_field_and_made(client: SyncPrefectClient) -> None:
+    list(register(processes(), [nightly()]))
+    schedule = nightly().schedule
+    assert schedule is not None
+    changed = nightly(iterations=300, schedule=schedule.model_copy(update={"cron": "30 3 * * *", "active": False}))
+    for dry_run in (True, False):
+        changes = {change.what: change for change in register(processes(window=4), [changed], dry_run=dry_run)}
+        assert changes["work pool gpu"].differences == ("concurrency_limit: 8 → 4",)
+        assert changes["deployment sweep/nightly"].differences == ("parameters.request.compute.window: 8 → 4",)
+        assert changes["schedule nightly"].differences == (
+            'cron: "0 2 * * *" → "30 3 * * *"',
+            "active: true → false",
+            "parameters.request.compute.window: 8 → 4",
+            "parameters.request.sweep:",
+            "  -iterations: 200",
+            "  +iterations: 300",
+        )
+    assert set(told(register(processes(window=4), [changed])).values()) == {"unchanged"}
+
+
+def test_schedules_of_other_files_go_only_when_asked(client: SyncPrefectClient) -> None:
+    list(register(processes(), [nightly(), nightly(name="weekly")]))
+    assert told(register(processes(), [nightly()]))["schedule weekly"] == "kept"
+    assert told(register(processes(), [nightly()], prune=True, dry_run=True))["schedule weekly"] == "removed"
+    id = client.read_deployment_by_name(NIGHTLY).id
+    assert len(client.read_deployment_schedules(id)) == 2
+    assert told(register(processes(), [nightly()], prune=True))["schedule weekly"] == "removed"
+    assert [schedule.slug for schedule in client.read_deployment_schedules(id)] == ["nightly"]
+
+
+@pytest.mark.parametrize("pool_type", ["docker", "kubernetes"])
+def test_container_pools(client: SyncPrefectClient, pool_type: Any) -> None:
+    at = place(pool_type, STORE, None, None, 2)
+    assert told(register(at, [nightly()])) == dict.fromkeys(THINGS, "created")
+    assert told(register(at, [nightly()])) == dict.fromkeys(THINGS, "unchanged")
+    pools = {name: client.read_work_pool(name) for name in (SWEEPS, GPU)}
+    assert {pool.type for pool in pools.values()} == {pool_type}
+    for name, gpus in ((SWEEPS, 0), (GPU, 2)):
+        known = pools[name].base_job_template["variables"]["properties"]
+        assert known["image"]["default"] == f"dreamsweep:{__version__}"
+        if pool_type == "kubernetes":
+            assert known["gpus"]["default"] == gpus
+        else:
+            assert [request["Count"] for request in known["device_requests"]["default"]] == [gpus] * (gpus > 0)
+    with pytest.raises(DeployError, match=f"'sweeps' is of type '{pool_type}', not 'process'.* prefect work-pool delete sweeps"):
+        list(register(processes(), []))
+
+
+def test_an_image_for_cpus_asks_for_no_gpu() -> None:
+    assert place("docker", STORE, "dreamsweep:1-cpu", None, None).gpus == 0
+    assert place("docker", STORE, None, None, 0).image == f"dreamsweep:{__version__}-cpu"
+    at = place("docker", STORE, None, None, None)
+    assert (at.image, at.gpus, at.window) == (f"dreamsweep:{__version__}", 1, 8)
+    assert base_job_template(at, 0) != base_job_template(at, 1)
+
+
+def test_what_cannot_be_is_one_sentence(client: SyncPrefectClient) -> None:
+    with pytest.raises(DeployError, match=r"^--image x: a process pool has no containers"):
+        place("process", STORE, "x", None, None)
+    with pytest.raises(DeployError, match=r"^store 'runs' would be a folder inside each container"):
+        place("docker", "runs", None, None, None)
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}), pytest.raises(ApiError, match="does not answer"):
+        list(register(processes(), []))
+    with temporary_settings({PREFECT_API_URL: None}), pytest.raises(ApiError, match="no Prefect API is configured"):
+        list(register(processes(), []))
+
+
+def test_prompts_in_a_file_travel_along_and_pictures_do_not(tmp_path: Path) -> None:
+    (tmp_path / "things.csv").write_text("text,negatives\na heart,blue|green\na rocket,\n")
+    (tmp_path / "a.png").write_bytes(b"a picture")
+    start = "name: t\nprompts: things.csv\nengines:\n- engine: dalle\n"
+    sweep = parse_text(start, tmp_path, "test")
+    there = parse_text(portable_text(sweep, "docker"), Path("/nowhere"), "test")
+    assert [trial.id for trial in trials(there)] == [trial.id for trial in trials(sweep)]
+    pictured = parse_text(start + "  init_image: a.png\n", tmp_path, "test")
+    assert str(tmp_path / "a.png") in portable_text(pictured, "process")
+    with pytest.raises(SweepFileError, match=r"t: engines\[0\]\.init_image lies on this machine.*--compute shard/gpu"):
+        portable_text(pictured, "docker")
+
+
+def test_the_command(client: SyncPrefectClient, tmp_path: Path) -> None:
+    arguments = ["deploy", str(FILE), str(ROOT / "prompts" / "demo.yaml"), "--pool-type", "process", "--store", str(tmp_path)]
+    dry = CliRunner().invoke(cli.app, [*arguments, "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    assert "schedule nightly          would be created\n    0 2 * * * Europe/Berlin\n" in dry.output
+    assert "Nothing was changed (--dry-run)." in dry.output
+    assert "demo.yaml names no schedule, so nothing is registered for it" in dry.output
+    done = CliRunner().invoke(cli.app, arguments)
+    assert "deployment sweep/nightly  created" in done.output
+    assert "prefect worker start --pool gpu" in done.output
+    assert "/deployments/deployment/" in done.output
+    assert "Nothing to change." in CliRunner().invoke(cli.app, [*arguments, "--dry-run"]).output
+    (tmp_path / "other.yaml").write_text(FILE.read_text())
+    twice = CliRunner().invoke(cli.app, ["deploy", str(FILE), str(tmp_path / "other.yaml"), "--pool-type", "process"])
+    assert "two of the files name the sweep 'nightly'" in str(twice.exception)
+
+
+def test_prefect_deploy_all_registers_the_same(client: SyncPrefectClient) -> None:
+    list(register(processes(), [nightly()]))
+    ours = _registered(client)
+    for name in (NIGHTLY, SHARD):
+        client.delete_deployment(client.read_deployment_by_name(name).id)
+    environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), "DREAMSWEEP_STORE": STORE, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    theirs = _registered(client)
+    by_text, by_name = (found[NIGHTLY]["schedules"][0]["parameters"]["request"].pop("sweep") for found in (ours, theirs))
+    assert theirs == ours
+    made = [find_sweep(SweepRequest.model_validate({"sweep": asked}).sweep, "nowhere") for asked in (by_text, by_name)]
+    assert [trial.id for trial in trials(made[0])] == [trial.id for trial in trials(made[1])]
+
+
+def _registered(client: SyncPrefectClient) -> dict[str, Any]:
+    """All that the server holds of the two deployments, but for ids and times."""
+    times = {"created", "updated", "last_polled", "status"}
+    changing = times | {"id", "deployment_id", "work_queue_id", "version_id", "version_info", "labels"}
+    found = {}
+    for name in (NIGHTLY, SHARD):
+        held = client.read_deployment_by_name(name).model_dump(mode="json", exclude=changing)
+        held["schedules"] = [{key: value for key, value in one.items() if key not in changing} for one in held["schedules"]]
+        found[name] = held
+    return found
