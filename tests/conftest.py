@@ -45,7 +45,7 @@ class StrictServer:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """A server that is open to all: the endpoint's address."""
-    with _moto(no_auth_actions=1_000_000_000) as address:
+    with moto_server(no_auth_actions=1_000_000_000) as address:
         yield address
 
 
@@ -54,7 +54,7 @@ def strict_s3() -> Iterator[StrictServer]:
     """A server that refuses whom it does not know, with its users."""
     import boto3
 
-    with _moto(no_auth_actions=7) as address:
+    with moto_server(no_auth_actions=7) as address:
         known = {"endpoint_url": address, "region_name": "us-east-1", "aws_access_key_id": "root", "aws_secret_access_key": "root"}
         iam, keys = boto3.client("iam", **known), []
         for user, actions in (("writer", ["s3:*"]), ("reader", ["s3:ListBucket", "s3:GetObject"])):
@@ -98,7 +98,8 @@ def s3_bucket(s3_server: str, aws_settings: pytest.MonkeyPatch) -> str:
 
 
 @contextmanager
-def _moto(no_auth_actions: int) -> Iterator[str]:
+def moto_server(no_auth_actions: int) -> Iterator[str]:
+    """A server of its own, and its address; that many requests may come before it checks who asks."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

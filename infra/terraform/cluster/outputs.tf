@@ -1,0 +1,4 @@
+output "name" {
+  description = "Name of the cluster."
+  value       = aws_eks_cluster.this.name
+}
