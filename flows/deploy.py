@@ -113,7 +113,7 @@ def form_url() -> str | None:
     with get_client(sync_client=True) as client:
         found = _id_of(client, NIGHTLY)
     ui = get_current_settings().ui_url
-    return f"{ui}/deployments/deployment/{found}/run" if ui and found else None
+    return f"{ui}/v2/deployments/deployment/{found}/run" if ui and found else None
 
 
 def _request(at: Place, one: Sweep | None = None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The form shows what people turn first; all other words of a sweep file go throug
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -38,13 +39,29 @@ def _tab(engine: str) -> type[Spec]:
 
 
 DALLE = _tab("dalle")
+
+
+def form_schema(*required: str) -> Callable[[dict[str, Any]], None]:
+    """What Prefect's form needs of a schema: unions as `anyOf` (a tab chosen of `oneOf` springs back), and which fields are not optional."""
+
+    def adapt(schema: dict[str, Any]) -> None:
+        for field in schema["properties"].values():
+            for union in (field, field.get("items", {})):
+                if "oneOf" in union:
+                    union["anyOf"] = union.pop("oneOf")
+                    union.pop("discriminator", None)
+        schema["required"] = list(required)
+
+    return adapt
+
+
 EngineTab = Annotated[Union[DALLE, *(_tab(engine) for engine in TABS if engine != "dalle")], Field(discriminator="engine")]  # type: ignore[valid-type]
 
 
 class SweepForm(Spec):
     """Every prompt, by every engine."""
 
-    model_config = ConfigDict(title="Fill in", json_schema_extra={"required": ["name", "lines", "engines"]})
+    model_config = ConfigDict(title="Fill in", json_schema_extra=form_schema("name", "lines", "engines"))
 
     name: Name = "my-sweep"
     """Small letters, digits and dashes. The same name again goes on with what it made before."""
@@ -84,7 +101,7 @@ class SweepForm(Spec):
 class StoredSweep(Spec):
     """One that ships with dreamsweep, or was made in this store before."""
 
-    model_config = ConfigDict(title="By name", json_schema_extra={"required": ["stored"]})
+    model_config = ConfigDict(title="By name", json_schema_extra=form_schema("stored"))
 
     stored: Annotated[Name, Field(title="Name")] = "demo"
     """A file that ships (demo, engines, nightly, optimizers, portraits, published), or the sweep that last ran under this name."""

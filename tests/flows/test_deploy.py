@@ -185,7 +185,7 @@ def test_the_command(client: SyncPrefectClient, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli.app, arguments)
     assert "deployment sweep/nightly  created" in done.output
     assert "prefect worker start --pool gpu" in done.output
-    assert "/deployments/deployment/" in done.output
+    assert "/v2/deployments/deployment/" in done.output
     assert "Nothing to change." in CliRunner().invoke(cli.app, [*arguments, "--dry-run"]).output
     (tmp_path / "other.yaml").write_text(FILE.read_text())
     twice = CliRunner().invoke(cli.app, ["deploy", str(FILE), str(tmp_path / "other.yaml"), "--pool-type", "process"])

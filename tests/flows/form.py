@@ -1,0 +1,85 @@
+"""Prefect's run form in a headless browser, used as a person uses it."""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",  # for root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SECONDS = 60
+"""For any one step of the pages, on a busy machine."""
+STARTED = re.compile(r"/runs/flow-run/([0-9a-f-]{36})")
+
+
+def chromium() -> str | None:
+    """The browser on this machine; None where there is none."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@contextmanager
+def browser(executable: str, height: int = 900) -> Iterator[Page]:
+    """An empty page; Playwright fetches no browser of its own."""
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=executable, args=FLAGS)
+        page = opened.new_page(viewport={"width": 1180, "height": height})
+        page.set_default_timeout(SECONDS * 1000)
+        expect.set_options(timeout=SECONDS * 1000)
+        yield page
+        opened.close()
+
+
+def open_form(page: Page, ui: str, deployment_id: str) -> None:
+    """The run form of a deployment, on the server at `ui`, as its page's own button opens it."""
+    page.goto(f"{ui}/v2/deployments/deployment/{deployment_id}")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Custom run").click()
+    page.get_by_role("heading", name="Parameters").wait_for()
+
+
+def choose(page: Page, tab: str) -> None:
+    """A tab of the form: `By name`, or an engine."""
+    page.get_by_role("tab", name=tab, exact=True).click()
+
+
+def fill(page: Page, values: Mapping[str, str]) -> None:
+    """Fields by their labels; what else a field is called (`(Optional)`) does not matter."""
+    for label, value in values.items():
+        page.get_by_label(re.compile(rf"^{re.escape(label)}( \(Optional\))?$")).fill(value)
+
+
+def submit(page: Page) -> str:
+    """Starts the flow run, and returns its id."""
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("link", name="View run").or_(page.get_by_role("button", name="View run")).click()
+    page.wait_for_url(STARTED)
+    found = STARTED.search(page.url)
+    assert found
+    return found[1]
+
+
+def show_run(page: Page, ui: str, flow_run_id: str, tab: str = "Logs") -> None:
+    """A flow run's page."""
+    page.goto(f"{ui}/v2/runs/flow-run/{flow_run_id}?tab={tab}")
+    page.get_by_role("tab", name=tab).click()
+
+
+def wait_until_completed(page: Page, seconds: float) -> None:
+    """Until the page itself says so, which asks the server every few seconds."""
+    expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=seconds * 1000)
+
+
+def picture(page: Page, path: Path, height: int | None = None) -> None:
+    """A screenshot."""
+    page.wait_for_timeout(700)  # pages fade in
+    page.screenshot(path=path, clip=None if height is None else {"x": 0, "y": 0, "width": 1180, "height": height})
