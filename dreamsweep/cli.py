@@ -69,7 +69,9 @@ def run(
     file: SweepFile,
     store: StoreUri = "runs",
     device: Annotated[Device, typer.Option(help="What to compute on; auto takes the best there is.")] = Device.auto,
-    compute: Annotated[str | None, typer.Option(help="A Prefect deployment that makes the shards: shard/NAME.", show_default=False)] = None,
+    compute: Annotated[
+        str | None, typer.Option(help="What makes the shards: a deployment (shard/NAME), dask or ray (dask:ADDRESS).", show_default=False)
+    ] = None,
 ) -> None:
     """Make what the store lacks of a sweep, publish it, and draw its contact sheet and curves.
 
@@ -321,13 +323,12 @@ def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> s
 
     prefer_quiet()
     with prefect_api(state_folder() / "prefect-api.log") as ready:
-        from flows.fanout import Compute
-        from flows.sweep import IncompleteSweepError, SweepRequest
+        from flows.sweep import IncompleteSweepError, SweepRequest, compute_of
         from flows.sweep import sweep as sweep_flow
 
         ready()
         try:
-            sweep_flow(SweepRequest(sweep=sweep, store=store, device=device, compute=Compute(deployment=compute) if compute else None))
+            sweep_flow(SweepRequest(sweep=sweep, store=store, device=device, compute=compute_of(compute) if compute else None))
         except IncompleteSweepError as error:
             return str(error)
     return None

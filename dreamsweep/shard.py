@@ -48,6 +48,12 @@ class Progress:
     """Trials × iterations, since the shard started or resumed."""
     status: Literal["running", "resumed", "done", "already done"]
 
+    @classmethod
+    def of_made(cls, shard: Shard) -> "Progress":
+        """Of a shard that is made already, by whomever."""
+        iterations = shard.trials[0].num_iter
+        return cls(shard.shard_id, iterations, iterations, len(shard.trials), None, 0.0, "already done")
+
 
 class ShardStoppedError(Exception):
     """A shard that was told to stop has kept where it is."""
@@ -62,7 +68,7 @@ def run_shard(shard: Shard, store: Store, device: str = "auto", stop: Callable[[
     """
     trials, iterations = shard.trials, shard.trials[0].num_iter
     if shard_is_done(store, shard.sweep, shard.shard_id, (t.id for t in trials)):
-        yield Progress(shard.shard_id, iterations, iterations, len(trials), None, 0.0, "already done")
+        yield Progress.of_made(shard)
         return
     device = resolve_device(device)
     run = _Run(shard, store, device)

@@ -65,13 +65,13 @@ class _Child:
     asked_to_end: bool = False
 
 
-def fan_out(shards: Iterable[Shard], sweep: str, store: str, device: str, compute: Compute) -> list[BaseException]:
-    """Plans the shards into the store, has the deployment make them, and returns the failures.
+def fan_out(shards: Iterable[Shard], sweep: str, store: str, device: str, compute: Compute) -> Iterator[Shard | BaseException]:
+    """Plans the shards into the store and has the deployment make them; gives each that is made, and why others are not.
 
     Raises ComputeError where there is no such deployment, or every flow run of a first window refused the work.
     """
     with get_client(sync_client=True) as client:
-        return _FanOut(client, sweep, store, device, compute).run(shards)
+        yield from _FanOut(client, sweep, store, device, compute).run(shards)
 
 
 class _FanOut:
@@ -85,26 +85,26 @@ class _FanOut:
         """Flow runs of each shard, ever."""
         self.tried = Counter[str]()
         """The same, of this parent's."""
-        self.failures: list[BaseException] = []
-        self.made = 0
+        self.left: deque[Shard] = deque()
+        """Shards to be tried again."""
+        self.made = self.refused = 0
 
-    def run(self, shards: Iterable[Shard]) -> list[BaseException]:
+    def run(self, shards: Iterable[Shard]) -> Iterator[Shard | BaseException]:
         self._check()
         before = self._taken_over()
-        left: deque[Shard] = deque()
         source: Iterator[Shard] = iter(shards)
         while True:
-            while len(self.live) < self.compute.window and (shard := left.popleft() if left else next(source, None)):
+            while len(self.live) < self.compute.window and (shard := self.left.popleft() if self.left else next(source, None)):
                 if shard.shard_id in before:
                     self._watch(before.pop(shard.shard_id), shard)
                 else:
                     self._start(shard)
             if not self.live:
-                return self.failures
+                return
             time.sleep(self.compute.poll_seconds)
             for run in self._read(list(self.live)):
                 if run.state and run.state.is_final():
-                    left.extend(self._over(run))
+                    yield from self._over(run)
                 elif run.state and (run.state.is_running() or run.state.is_cancelling()):
                     self._listen(run)
 
@@ -145,23 +145,26 @@ class _FanOut:
     def _watch(self, run: UUID, shard: Shard) -> None:
         self.live[run] = _Child(shard, -1, time.monotonic())
 
-    def _over(self, run: FlowRun) -> Iterator[Shard]:
-        """Notes how a flow run ended; gives its shard back where it is to be tried again."""
+    def _over(self, run: FlowRun) -> Iterator[Shard | BaseException]:
+        """Gives the shard of a flow run that ended, or why it is not made; nothing where it is to be tried again."""
         shard = self.live.pop(run.id).shard
         state = run.state
         if shard_is_done(self.store, self.sweep, shard.shard_id, (trial.id for trial in shard.trials)):
             self.made += 1
+            yield shard
             return
         told = f"shard {shard.shard_id}, flow run {run.name!r}: {state.name if state else 'gone'}"
         told += f": {state.message}" if state and state.message else ""
         if state and state.name == REFUSED:
-            self.failures.append(ComputeError(state.message or told))
-            if not self.made and len(self.failures) >= self.compute.window:
-                raise self.failures[0]
+            self.refused += 1
+            refusal = ComputeError(state.message or told)
+            if not self.made and self.refused >= self.compute.window:
+                raise refusal
+            yield refusal
         elif self.tried[shard.shard_id] < self.compute.attempts:
-            yield shard
+            self.left.append(shard)
         else:
-            self.failures.append(ShardFailedError(told))
+            yield ShardFailedError(told)
 
     def _listen(self, run: FlowRun) -> None:
         """A running shard that got no further for long is lost: its machine is gone, and nobody said so."""

@@ -1,5 +1,6 @@
 """A sweep, from its file's contents to a published manifest and a contact sheet."""
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from prefect import flow
@@ -7,16 +8,17 @@ from prefect.client.schemas.objects import State
 from pydantic import ConfigDict, Field, field_validator
 
 from dreamsweep.errors import DreamsweepError, SweepFileError
-from dreamsweep.expand import shards
+from dreamsweep.expand import Plan, Shard, shards
 from dreamsweep.manifest import Manifest, done_shards
 from dreamsweep.spec import Spec, Sweep
 from dreamsweep.store import open_store
-from flows.fanout import Compute, fan_out
-from flows.form import AskedSweep, SweepForm, find_sweep, name_of
+from flows.cluster import Cluster, make_on_cluster
+from flows.fanout import Compute, ShardFailedError, fan_out
+from flows.form import AskedSweep, SweepForm, find_sweep, form_schema, name_of
 from tasks.check import check
 from tasks.generate import generate_shard
 from tasks.plan import plan_sweep
-from tasks.progress import announce
+from tasks.progress import announce, report_made
 from tasks.publish import gather_rows, publish_manifest
 from tasks.summarise import summarise
 
@@ -27,7 +29,7 @@ MAX_PARAMETER = 400_000
 class SweepRequest(Spec):
     """What to make, where to keep it, and on what to make it."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["sweep"]})
+    model_config = ConfigDict(json_schema_extra=form_schema("sweep"))
 
     sweep: AskedSweep = SweepForm()
     """Fill in what to draw, name a sweep that there is, or paste a sweep file."""
@@ -35,8 +37,9 @@ class SweepRequest(Spec):
     """Where pictures and tables are kept: a folder, or s3://bucket/prefix."""
     device: Annotated[str, Field(json_schema_extra={"enum": ["auto", "cpu", "cuda", "mps"]})] = "auto"
     """What to compute on; auto takes the best there is."""
-    compute: Annotated[Compute | None, Field(title="Made by")] = None
-    """A deployment whose flow runs make the pictures, on as many machines as it has; without it they are made one after the other."""
+    compute: Annotated[Compute | Cluster | None, Field(title="Made by")] = None
+    """A deployment whose flow runs make the pictures, on as many machines as it has, or a Dask or Ray cluster; without either they are
+    made here, one after the other."""
 
     @property
     def name(self) -> str:
@@ -54,6 +57,12 @@ class SweepRequest(Spec):
                 "put the prompts into a file beside it: 'prompts: names.txt'."
             )
         return sweep
+
+
+def compute_of(text: str) -> Compute | Cluster:
+    """What makes the shards, as a command line says it: `shard/NAME`, `dask`, `ray`, `dask:tcp://host:8786`, `ray:ray://host:10001`."""
+    kind, _, address = text.partition(":")
+    return Cluster.model_validate({"cluster": kind, "address": address or None}) if kind in ("dask", "ray") else Compute(deployment=text)
 
 
 class IncompleteSweepError(Exception):
@@ -74,7 +83,7 @@ def sweep(request: SweepRequest) -> Manifest:
     plan = plan_sweep(asked, store)
     made = _made(asked, store)
     announce(asked, plan, made)
-    failures = generate_shards(asked, request, made)
+    failures = generate_shards(asked, request, plan, made)
     manifest = gather_rows(asked, store)
     publish_manifest(manifest, store)
     summarise(asked.name, store)
@@ -83,25 +92,34 @@ def sweep(request: SweepRequest) -> Manifest:
     return manifest
 
 
-def generate_shards(asked: Sweep, request: SweepRequest, made: frozenset[str]) -> list[BaseException]:
+def generate_shards(asked: Sweep, request: SweepRequest, plan: Plan, made: frozenset[str]) -> list[BaseException]:
     """Generates every shard that is not made yet and returns the failures; one failure does not keep the rest from being made.
 
-    Here, one after the other in this very thread, because a batch uses every core and Ctrl-C must reach it; or by a deployment's
-    flow runs. Raises the first failure when it is the user's to mend and nothing was made.
+    Raises the first failure when it is the user's to mend and nothing was made.
     """
-    if request.compute is not None:
-        return fan_out(shards(asked, made), asked.name, request.store, request.device, request.compute)
-    failures: list[BaseException] = []
-    succeeded = bool(made)
-    for shard in shards(asked, made):
-        state: State[None] = generate_shard(shard, request.store, request.device, return_state=True)
-        if state.is_completed():
-            succeeded = True
-        else:
-            failures.append(state.result(raise_on_failure=False))  # type: ignore[arg-type]
+    left, store, device = shards(asked, made), request.store, request.device
+    match request.compute:
+        case None:
+            outcomes = make_here(left, store, device)
+        case Compute():
+            outcomes = report_made(asked, plan, made, fan_out(left, asked.name, store, device, request.compute))
+        case Cluster():
+            outcomes = report_made(asked, plan, made, make_on_cluster(left, store, device, request.compute))
+    failures, succeeded = list[BaseException](), bool(made)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            failures.append(outcome)
+        succeeded |= isinstance(outcome, Shard)
     if failures and not succeeded:
-        raise failures[0]
+        raise IncompleteSweepError(_told(failures, 0, plan.trials)) if isinstance(failures[0], ShardFailedError) else failures[0]
     return failures
+
+
+def make_here(shards: Iterable[Shard], store: str, device: str) -> Iterator[Shard | BaseException]:
+    """One after the other in this very thread, because a batch uses every core and Ctrl-C must reach it."""
+    for shard in shards:
+        state: State[None] = generate_shard(shard, store, device, return_state=True)
+        yield shard if state.is_completed() else state.result(raise_on_failure=False)  # type: ignore[misc]
 
 
 def _made(asked: Sweep, store: str) -> frozenset[str]:

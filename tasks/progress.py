@@ -3,8 +3,9 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from contextlib import suppress
+from typing import TypeVar
 from uuid import UUID
 
 import httpx
@@ -16,6 +17,7 @@ from dreamsweep.expand import Plan, Shard, engines, trials
 from dreamsweep.shard import Progress
 from dreamsweep.spec import Sweep
 
+T = TypeVar("T")
 PROGRESS = logging.getLogger("dreamsweep.progress")
 SECONDS_BETWEEN = 0.25
 ARTIFACT_SECONDS = 10.0
@@ -47,22 +49,46 @@ def report(shard: Shard, steps: Iterable[Progress]) -> None:
         PROGRESS.info(text, step.shard_id, status, step.iteration, step.iterations, extra={"progress": step, "engine": engine})
 
 
+def report_made(sweep: Sweep, plan: Plan, made: Collection[str], outcomes: Iterable[Shard | T]) -> Iterator[Shard | T]:
+    """Passes on what became of shards that are made elsewhere, and tells of those that are made; `made`: trials that were before."""
+    bar = _Bar(sweep.name)
+    count = sum(trial.id in made for trial in trials(sweep)) if made else 0
+    for outcome in outcomes:
+        if isinstance(outcome, Shard):
+            count += len(outcome.trials)
+            first, done = outcome.trials[0], Progress.of_made(outcome)
+            extra = {"progress": done, "engine": first.engine.engine}
+            PROGRESS.info("shard %s: made, %d of %d trials", outcome.shard_id, count, plan.trials, extra=extra)
+            bar.show(count / plan.trials, f"{count:,} of {plan.trials:,} trials", last=count == plan.trials)
+        yield outcome
+
+
 def shown_in_prefect(shard: Shard, steps: Iterable[Progress]) -> Iterator[Progress]:
-    """Passes a shard's progress on, and shows it on the page of its flow run. A server that does not answer holds nothing up."""
-    key = f"{shard.sweep}-{shard.shard_id}".replace(".", "-").replace("_", "-")
-    artifact: UUID | None = None
-    told = time.monotonic()
+    """Passes a shard's progress on, and shows it on the page of its flow run."""
+    bar = _Bar(f"{shard.sweep}-{shard.shard_id}")
     for step in steps:
-        due = time.monotonic() - told > ARTIFACT_SECONDS
-        if due or (artifact and step.status == "done"):
-            told = time.monotonic()
-            share, text = 100 * step.iteration / step.iterations, _described(step)
-            with suppress(httpx.HTTPError, PrefectException):
-                if artifact is None:
-                    artifact = create_progress_artifact(share, key=key, description=text)  # type: ignore[assignment] # no event loop here
-                else:
-                    update_progress_artifact(artifact, share, description=text)
+        bar.show(step.iteration / step.iterations, _described(step), last=step.status == "done")
         yield step
+
+
+class _Bar:
+    """A progress artifact on the page of the flow run around it. A server that does not answer holds nothing up."""
+
+    def __init__(self, name: str) -> None:
+        self.key = name.replace(".", "-").replace("_", "-")
+        self.artifact: UUID | None = None
+        self.told = time.monotonic()
+
+    def show(self, share: float, text: str, last: bool) -> None:
+        """Now and then; the last word only where there was another before it."""
+        if time.monotonic() - self.told <= ARTIFACT_SECONDS and not (last and self.artifact):
+            return
+        self.told = time.monotonic()
+        with suppress(httpx.HTTPError, PrefectException):
+            if self.artifact is None:
+                self.artifact = create_progress_artifact(100 * share, key=self.key, description=text)  # type: ignore[assignment] # no event loop
+            else:
+                update_progress_artifact(self.artifact, 100 * share, description=text)
 
 
 def _described(step: Progress) -> str:

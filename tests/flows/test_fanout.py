@@ -110,7 +110,11 @@ def fan(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Ap
         monkeypatch.setattr(fanout, "get_client", lambda sync_client: Client())
         monkeypatch.setattr(fanout, "run_deployment", made.start)
         compute = Compute.model_validate({"deployment": "shard/test", "window": 2, "poll_seconds": 0.001, **settings})
-        return made, fan_out(planned(), "t", store.uri, "cpu", compute)
+        outcomes = list(fan_out(planned(), "t", store.uri, "cpu", compute))
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert len(outcomes) == SHARDS
+        assert staged(store) == {outcome.shard_id for outcome in outcomes if isinstance(outcome, Shard)}
+        return made, failures
 
     return go
 

@@ -1,0 +1,54 @@
+"""A sweep by two workers of a real Dask and a real Ray cluster leaves what it leaves when it is made here."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dreamsweep.sweepfile import parse_sweep
+from flows.cluster import Cluster, ClusterError, make_on_cluster
+from flows.sweep import SweepRequest, sweep
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server", "tiny_weights")]
+
+
+def asked(store: str, cluster: Cluster | None) -> SweepRequest:
+    content = {
+        "name": "t", "prompts": ["a red heart", "a green apple", "a rocket"], "iterations": 3, "snapshot_every": 0, "shard_size": 1,
+        "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2}],
+    }  # fmt: skip
+    return SweepRequest(sweep=parse_sweep(content, Path(), "test"), store=store, device="cpu", compute=cluster)
+
+
+@contextmanager
+def dask() -> Iterator[Cluster]:
+    distributed = pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
+        yield Cluster(cluster="dask", address=made.scheduler_address)
+
+
+@contextmanager
+def ray() -> Iterator[Cluster]:
+    """Without an address: it starts workers on this machine, one a core."""
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        yield Cluster(cluster="ray")
+
+
+@pytest.mark.filterwarnings("ignore")  # both libraries' own
+@pytest.mark.parametrize("started", [dask, ray])
+def test_two_workers_make_what_this_process_would(tmp_path: Path, started: object) -> None:
+    here = sweep(asked(str(tmp_path / "here"), None))
+    with started() as cluster:  # type: ignore[operator]
+        there = sweep(asked(str(tmp_path / "there"), cluster))
+    assert there == here and here.done == 3
+
+
+def test_a_cluster_without_its_extra_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prefect_ray", None)
+    with pytest.raises(ClusterError, match=r"compute 'ray' needs an extra that is not installed: pip install 'dreamsweep\[ray\]'"):
+        list(make_on_cluster([], "runs", "cpu", Cluster(cluster="ray")))
