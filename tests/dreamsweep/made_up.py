@@ -22,11 +22,16 @@ def make_up(store: Store, diverged: int = 0, **changes: Any) -> Manifest:
     """Publishes a sweep as if it had been run; the first `diverged` trials of each shard did not end well."""
     sweep = made_up_sweep(**changes)
     for shard in shards(sweep):
-        records, scores = zip(*(_trial(store, shard, trial, number < diverged) for number, trial in enumerate(shard.trials)), strict=True)
-        stage_shard(store, sweep.name, shard.shard_id, trials_table(sweep.name, records), scores_table(sweep.name, scores))
+        make_up_shard(store, shard, diverged)
     manifest = gather(store, sweep.name, {trial.id for trial in trials(sweep)}, "0" * 64)
     publish(store, manifest)
     return manifest
+
+
+def make_up_shard(store: Store, shard: Shard, diverged: int = 0) -> None:
+    """Stages one of its shards."""
+    records, scores = zip(*(_trial(store, shard, trial, number < diverged) for number, trial in enumerate(shard.trials)), strict=True)
+    stage_shard(store, shard.sweep, shard.shard_id, trials_table(shard.sweep, records), scores_table(shard.sweep, scores))
 
 
 def made_up_sweep(**changes: Any) -> Sweep:

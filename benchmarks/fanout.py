@@ -1,0 +1,236 @@
+"""What fanning a sweep out costs: the parent's CPU, the server's, and its requests, by shard; and whether any is lost or made twice.
+
+    python benchmarks/fanout.py                                  # 1,000 shards, a tenth of whose flow runs crash; SQLite, window 8
+    python benchmarks/fanout.py --window 200 --database postgresql+asyncpg://user:password@localhost/prefect
+
+The flow, the API and its database are real; the machines are not: their flow runs sleep, and stage a made-up shard of one trial. Each of
+the three is a process of its own, so that each one's CPU can be told. Nothing is left behind but what the database is told to keep.
+"""
+
+import argparse
+import collections
+import heapq
+import json
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from flows.embedded import QUIET, _free_port, _wait_for  # noqa: E402
+
+POOL, DEPLOYMENT, SWEEP = "benchmark", "shard/benchmark", "benchmark"
+PART = "x-benchmark-part"
+"""The header by which the server tells the parent's requests from the machines'."""
+
+
+def main() -> None:
+    options = _options()
+    if options.serve:
+        serve(options.serve)
+    elif options.parent:
+        parent(options)
+    else:
+        benchmark(options)
+
+
+def benchmark(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="dreamsweep-benchmark-", ignore_cleanup_errors=True) as folder:
+        port = _free_port()
+        environment = {**os.environ, **QUIET, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": folder}
+        if options.database:
+            environment["PREFECT_API_DATABASE_CONNECTION_URL"] = options.database
+        os.environ.update(environment)
+        log = Path(folder, "server.log")
+        with log.open("wb") as output:
+            server = subprocess.Popen(
+                [*_this(), "--serve", str(port)], env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
+            )
+            try:
+                _wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
+                measured = run(options, folder, environment)
+            finally:
+                assert server.stdin is not None
+                server.stdin.close()
+                _, _, used = os.wait4(server.pid, 0)
+        counts = json.loads(Path(folder, "requests.json").read_text())
+    report(options, measured, counts, used.ru_utime + used.ru_stime)
+
+
+def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -> dict[str, Any]:
+    """The sweep, from its first shard to its manifest; what its parent and its machines tell."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+
+    from dreamsweep.manifest import read_manifest
+    from dreamsweep.store import open_store
+    from flows.shard import shard
+
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
+    made: Any = shard.from_source(source=str(ROOT), entrypoint="flows/shard.py:shard")
+    made.to_deployment(name=DEPLOYMENT.partition("/")[2], work_pool_name=POOL).apply()
+    store = open_store(f"{folder}/runs")
+    machines = Machines(options, store)
+    thread = threading.Thread(target=machines.work, daemon=True)
+    thread.start()
+    command = [*_this(), "--parent", f"{folder}/runs", "--shards", str(options.shards), "--window", str(options.window)]
+    headers = {"PREFECT_CLIENT_CUSTOM_HEADERS": json.dumps({PART: "parent"})}
+    answer = subprocess.run(command, env={**environment, **headers}, stdout=subprocess.PIPE, text=True, check=True)
+    machines.over = True
+    thread.join()
+    manifest = read_manifest(store, SWEEP)
+    assert manifest is not None
+    assert manifest.trials == manifest.done == options.shards, manifest
+    twice = [shard for shard, times in machines.staged.items() if times > 1]
+    assert not twice, twice
+    assert len(machines.staged) == options.shards, len(machines.staged)
+    told: dict[str, Any] = json.loads(answer.stdout.strip().splitlines()[-1])
+    return {**told, "flow_runs": machines.started, "crashed": machines.crashed}
+
+
+class Machines:
+    """As many as there are flow runs: each sleeps and stages its shard, or crashes, before it staged or just after."""
+
+    def __init__(self, options: argparse.Namespace, store: Any) -> None:
+        self.options, self.store = options, store
+        self.draw = random.Random(0)
+        self.staged = collections.Counter[str]()
+        self.started = self.crashed = 0
+        self.over = False
+
+    def work(self) -> None:
+        from prefect.client.orchestration import get_client
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+        from prefect.client.schemas.objects import StateType
+        from prefect.client.schemas.sorting import FlowRunSort
+        from prefect.states import Completed, Crashed, Running
+
+        waiting = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])))
+        running: list[tuple[float, str, Any]] = []
+        with get_client(sync_client=True) as client:
+            while not self.over:
+                for flow_run in client.read_flow_runs(flow_run_filter=waiting, sort=FlowRunSort.ID_DESC, limit=200):
+                    if flow_run.parameters.get("request", {}).get("shard_id"):
+                        client.set_flow_run_state(flow_run.id, Running(), force=True)
+                        self.started += 1
+                        heapq.heappush(running, (time.monotonic() + self.options.seconds, str(flow_run.id), flow_run))
+                while running and running[0][0] <= time.monotonic():
+                    flow_run = heapq.heappop(running)[2]
+                    fate = self.draw.random()
+                    if fate > self.options.crash / 2:
+                        self.make(flow_run.parameters["request"])
+                    crashes = fate < self.options.crash
+                    self.crashed += crashes
+                    client.set_flow_run_state(flow_run.id, Crashed(message="lost") if crashes else Completed(), force=True)
+                time.sleep(0.2)
+
+    def make(self, request: dict[str, str]) -> None:
+        from dreamsweep.planned import read_shard
+        from tests.dreamsweep.made_up import make_up_shard
+
+        self.staged[request["shard_id"]] += 1
+        make_up_shard(self.store, read_shard(self.store, request["sweep"], request["shard_id"]))
+
+
+def parent(options: argparse.Namespace) -> None:
+    """The real flow, in a process of its own."""
+    from dreamsweep.sweepfile import parse_sweep
+    from flows.fanout import Compute
+    from flows.sweep import SweepRequest, sweep
+
+    content = {
+        "name": SWEEP, "prompts": ["a red heart"], "engines": ["dalle"], "iterations": 20, "snapshot_every": 0, "shard_size": 1,
+        "seeds": {"count": options.shards},
+    }  # fmt: skip
+    compute = Compute(deployment=DEPLOYMENT, window=options.window, poll_seconds=2)
+    begun, before = time.monotonic(), _cpu()
+    sweep(SweepRequest(sweep=parse_sweep(content, ROOT, "benchmark"), store=options.parent, compute=compute))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    told = {"seconds": time.monotonic() - begun, "cpu": _cpu() - before, "peak_mib": peak}
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+def serve(port: int) -> None:
+    """Prefect's API until standard input closes; the number of requests, by whom and what, goes into PREFECT_HOME."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    counts = collections.Counter[str]()
+    app = create_app(ephemeral=False, final=True)
+
+    async def counted(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+        if scope["type"] == "http":
+            who = dict(scope["headers"]).get(PART.encode(), b"machines").decode()
+            counts[who] += 1
+        await app(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(counted, host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=3))
+
+    def until_closed() -> None:
+        sys.stdin.buffer.read()
+        Path(os.environ["PREFECT_HOME"], "requests.json").write_text(json.dumps(counts))
+        server.should_exit = True
+        time.sleep(5)
+        os._exit(0)
+
+    threading.Thread(target=until_closed, daemon=True).start()
+    with suppress(KeyboardInterrupt):
+        server.run()
+
+
+def report(options: argparse.Namespace, measured: dict[str, Any], counts: dict[str, int], server_cpu: float) -> None:
+    shards, database = options.shards, "PostgreSQL" if options.database else "SQLite"
+    print("| shards | window | database | flow runs | crashed | lost | twice | minutes |")
+    print("|---|---|---|---|---|---|---|---|")
+    print(
+        f"| {shards:,} | {options.window} | {database} | {measured['flow_runs']:,} | {measured['crashed']:,} | 0 | 0 "
+        f"| {measured['seconds'] / 60:.1f} |"
+    )
+    print("\n| a shard costs | CPU, s | requests |")
+    print("|---|---|---|")
+    print(f"| the parent | {measured['cpu'] / shards:.3f} | {counts.get('parent', 0) / shards:.1f} |")
+    print(f"| made-up machines | | {counts.get('machines', 0) / shards:.1f} |")
+    print(f"| the server, for both | {server_cpu / shards:.3f} | {sum(counts.values()) / shards:.1f} |")
+    print(
+        f"\nparent's peak memory {measured['peak_mib']:,.0f} MiB; {os.cpu_count()} cores, {platform.system()}; Python "
+        f"{platform.python_version()}, Prefect {version('prefect')}; {datetime.now(UTC):%Y-%m-%d}"
+    )
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _this() -> list[str]:
+    return [sys.executable, str(Path(__file__).resolve())]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=int, default=1000)
+    parser.add_argument("--window", type=int, default=8, help="flow runs alive at once (8)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="that a made-up machine takes for a shard (1)")
+    parser.add_argument("--crash", type=float, default=0.1, help="share of flow runs that crash, half of them after they staged (0.1)")
+    parser.add_argument("--database", help="of the server; its own SQLite file without")
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--parent", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
