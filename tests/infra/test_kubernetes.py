@@ -83,7 +83,7 @@ PODS = {
 
 def _containers() -> Iterator[Manifest]:
     for pod in PODS.values():
-        yield from pod["spec"]["containers"]
+        yield from (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"])
 
 
 @dataclass
@@ -239,7 +239,7 @@ def test_pods_keep_to_the_restricted_standard(pod: Manifest) -> None:
     assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
     assert not any("hostPath" in volume for volume in spec["volumes"])
     assert spec["automountServiceAccountToken"] is (spec.get("serviceAccountName") == "prefect-worker")
-    for container in spec["containers"]:
+    for container in (*spec.get("initContainers", ()), *spec["containers"]):
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
