@@ -120,11 +120,14 @@ class _FanOut:
     def _taken_over(self) -> dict[str, UUID]:
         """Flow runs that an earlier parent left alive, by shard."""
         alive: dict[str, UUID] = {}
-        for run in self._pages(FlowRunFilter(tags=FlowRunFilterTags(all_=[self.tag]))):
-            shard_id = run.parameters.get("request", {}).get("shard_id")
-            self.started[shard_id] += 1
-            if run.state and not run.state.is_final():
-                alive[shard_id] = run.id
+        wanted, offset = FlowRunFilter(tags=FlowRunFilterTags(all_=[self.tag])), 0
+        while page := self.client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=offset):
+            offset += len(page)
+            for run in page:
+                shard_id = run.parameters.get("request", {}).get("shard_id")
+                self.started[shard_id] += 1
+                if run.state and not run.state.is_final():
+                    alive[shard_id] = run.id
         return alive
 
     def _start(self, shard: Shard) -> None:
@@ -185,12 +188,7 @@ class _FanOut:
             child.asked_to_end, child.heard = True, time.monotonic()
 
     def _read(self, ids: list[UUID]) -> Iterator[FlowRun]:
-        return self._pages(FlowRunFilter(id=FlowRunFilterId(any_=ids)))
-
-    def _pages(self, wanted: FlowRunFilter) -> Iterator[FlowRun]:
-        found: list[FlowRun] = []
-        while True:
-            page = self.client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=len(found))
-            found += page
-            if len(page) < PAGE:
-                return iter(found)
+        """A page at a time, each asked for by its own ids: what a request holds does not grow with the window."""
+        for start in range(0, len(ids), PAGE):
+            wanted = FlowRunFilter(id=FlowRunFilterId(any_=ids[start : start + PAGE]))
+            yield from self.client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=PAGE)

@@ -56,11 +56,12 @@ class Api:
         self.most_alive = max(self.most_alive, sum(not r.state.is_final() for r in self.runs.values()))
         return run
 
-    def read_flow_runs(self, flow_run_filter: Any, sort: Any, limit: int, offset: int) -> list[Any]:
+    def read_flow_runs(self, flow_run_filter: Any, sort: Any, limit: int, offset: int = 0) -> list[Any]:
         if flow_run_filter.tags:
             chosen = [run for run in self.runs.values() if set(flow_run_filter.tags.all_) <= set(run.tags)]
         else:
             self.polls += 1
+            assert len(flow_run_filter.id.any_) <= limit
             chosen = [self.runs[id] for id in flow_run_filter.id.any_]
             for run in chosen[offset : offset + limit]:
                 if not run.state.is_final():
