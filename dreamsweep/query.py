@@ -1,10 +1,12 @@
-"""SQL over everything that a store has published, by DuckDB: the views are `trials` and `scores` (docs/query.md)."""
+"""SQL over everything that a store has published, by DuckDB: the views are `trials` and `scores`, and `embed` a text (docs/query.md)."""
 
 import importlib.util
 import os
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import get_args
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -12,6 +14,7 @@ import pyarrow as pa
 
 from dreamsweep.errors import QueryError, StoreError
 from dreamsweep.manifest import Manifest, published
+from dreamsweep.spec import PerceptorName
 from dreamsweep.store import Store
 
 VIEWS = ("trials", "scores")
@@ -50,12 +53,27 @@ def connect(store: Store, manifests: Sequence[Manifest]) -> duckdb.DuckDBPyConne
     """A DuckDB that reads the store, with the views over these sweeps made. Raises duckdb.Error where a table cannot be read."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": False})
     connection.execute("SET TimeZone = 'UTC'")
+    connection.create_function("embed", embed, ["VARCHAR", "VARCHAR"], "FLOAT[]")  # type: ignore[arg-type] # strings are types, too
     if store.uri.startswith("s3://"):
         _read_s3(connection, store)
     for view in VIEWS:
         addresses = ", ".join(_quoted(_address(store, getattr(manifest, f"{view}_key"))) for manifest in manifests)
         connection.execute(f"CREATE VIEW {view} AS FROM read_parquet([{addresses}], union_by_name = true, hive_partitioning = false)")
     return connection
+
+
+@cache
+def embed(text: str, judge: str) -> list[float]:
+    """The unit embedding of a text by the judge of that name, to be compared with the pictures' by `list_cosine_similarity`.
+
+    Raises QueryError where there is no such judge.
+    """
+    from dreamsweep.perceptors import load_perceptor  # torch, which few questions need
+
+    if judge not in get_args(PerceptorName):
+        raise QueryError(f"embed: there is no judge {judge!r}; give it the column judge_name.")
+    told: list[float] = load_perceptor(judge, "cpu").embed_texts([text])[0].tolist()  # type: ignore[arg-type]
+    return told
 
 
 def httpfs_extension() -> Path:

@@ -53,7 +53,7 @@ def made_rows(store: Store, sweep: str, shard: str, trial: Trial, diverged_at: i
         best_uri=store.uri_of(f"{folder}/best.png"),
         film_uri=store.uri_of(f"{folder}/film.webp"),
         svg_uri=store.uri_of(f"{folder}/strokes.svg") if trial.engine.engine == "strokes" else None,
-        embedding=[float(x) for x in np.random.default_rng(int(trial.id[:8], 16)).normal(size=8)],
+        embedding=[float(x) for x in np.random.default_rng(int(trial.id[:8], 16)).normal(size=16)],
         picture_sha256=trial.id * 4,
         seconds=1.0 + trial.seed,
         iterations_per_second=done / (1.0 + trial.seed),

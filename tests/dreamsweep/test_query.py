@@ -20,7 +20,7 @@ from tests.conftest import StrictServer
 from tests.dreamsweep.made import PROMPTS, made_shard, made_sweep, made_trial
 
 DOC = (Path(__file__).parents[2] / "docs/query.md").read_text(encoding="utf-8")
-QUESTIONS = re.findall(r"^\*\*([^*]+)\*\*\n\n```sql\n([^`]+)```", DOC, re.MULTILINE)
+QUESTIONS = re.findall(r"^\*\*([^*]+)\*\*[^\n]*\n\n```sql\n([^`]+)```", DOC, re.MULTILINE)
 PLAIN = re.findall(r"```sql duckdb\n(.+?)```", DOC, re.DOTALL)
 (IN_S3,) = re.findall(r"```sql s3\n(.+?)```", DOC, re.DOTALL)
 PER_TRIAL = "SELECT trial_id, count(*) AS iterations, max(judge) AS best FROM scores GROUP BY trial_id"
@@ -189,7 +189,7 @@ def test_there_are_questions() -> None:
 
 
 @pytest.mark.parametrize(("question", "sql"), QUESTIONS, ids=[question for question, _ in QUESTIONS])
-def test_a_documented_question_is_answered(store: LocalStore, question: str, sql: str) -> None:
+def test_a_documented_question_is_answered(store: LocalStore, tiny_weights: Path, question: str, sql: str) -> None:
     answer = query(store, sql)
     assert answer.num_rows > 0, question
     assert all(column.null_count < len(column) for column in answer.columns), question
@@ -206,6 +206,23 @@ def test_some_answers(store: LocalStore) -> None:
     assert whole == {"sweep": "demo", "trials": 24, "iterations": 141, "score_rows": 141}
     (failed,) = query(store, sql["What failed, and why"]).to_pylist()
     assert (failed["status"], failed["optimizer"]) == ("diverged", "sgd")
+
+
+def test_the_curve_s_worst_fall_and_a_night_s_cost(store: LocalStore) -> None:
+    sql = dict(QUESTIONS)
+    fell = query(store, next(sql[q] for q in sql if q.startswith("Where the curve fell"))).to_pylist()
+    assert [row["fell"] for row in fell] == sorted(row["fell"] for row in fell)
+    (night,) = query(store, next(sql[q] for q in sql if q.startswith("What a night costs"))).to_pylist()
+    seconds = query(store, "SELECT sum(seconds) AS s FROM trials")["s"].to_pylist()[0]
+    assert night["trials"] == 24 and night["hours"] == round(seconds / 3600, 2)
+
+
+def test_texts_are_embedded_by_the_judge(store: LocalStore, tiny_weights: Path) -> None:
+    asked = "SELECT list_cosine_similarity(embed('a red heart', 'starter-judge'), embed('a red heart', 'starter-judge')) AS same"
+    (row,) = query(store, asked).to_pylist()
+    assert row["same"] == pytest.approx(1)
+    with pytest.raises(QueryError, match="there is no judge 'nobody'; give it the column judge_name"):
+        query(store, "SELECT embed('a red heart', 'nobody')")
 
 
 @pytest.mark.parametrize("sql", PLAIN)
