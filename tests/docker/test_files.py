@@ -1,0 +1,127 @@
+"""What stands in docker/ and in the docker pool's template, as the tools that read it see it; no engine needed."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamsweep import __version__
+from flows.deploy import Place, base_job_template
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SECRETS = {
+    "PREFECT_AUTH": "someone:word-1",
+    "POSTGRES_PASSWORD": "word-2",
+    "S3_ACCESS_KEY": "word-3",
+    "S3_SECRET_KEY": "word-4",
+    "DOCKER_GROUP": "998",
+}
+ONCE = {"setup", "gpu"}
+
+
+def compose(env_file: Path, *profile: str) -> "subprocess.CompletedProcess[str]":
+    command = [BIN / "docker-compose", "--env-file", env_file, "--file", "docker/compose.yaml", *profile, "config", "--format", "json"]
+    plain = {name: value for name, value in os.environ.items() if name not in SECRETS and not name.startswith("COMPOSE_")}
+    return subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> dict[str, dict[str, Any]]:
+    example = (ROOT / "docker/.env.example").read_text()
+    filled = re.sub(r"^(\w+)=$", lambda found: f"{found[1]}={SECRETS[found[1]]}", example, flags=re.MULTILINE)
+    (tmp_path / "env").write_text(filled)
+    read = compose(tmp_path / "env", "--profile", "gpu")
+    assert read.returncode == 0, read.stderr
+    found: dict[str, dict[str, Any]] = json.loads(read.stdout)["services"]
+    return found
+
+
+def test_the_linters_find_nothing() -> None:
+    rules = "{extends: default, rules: {line-length: {max: 140}, document-start: disable}}"
+    for command in (["hadolint", "docker/Dockerfile"], ["yamllint", "--strict", "--config-data", rules, "docker/compose.yaml"]):
+        done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_compose_asks_for_every_secret_of_the_example() -> None:
+    refused = compose(ROOT / "docker/.env.example")
+    assert refused.returncode != 0
+    missing = set(re.findall(r"required variable (\w+) is missing a value: set \1 in docker/.env", refused.stderr))
+    assert missing == set(SECRETS)
+
+
+def test_every_image_has_a_version(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert re.search(r":v?\d+\.\d+[\w.-]*$", service["image"]), name
+    ours = {service["image"] for service in services.values() if service["image"].startswith("dreamsweep:")}
+    assert ours == {f"dreamsweep:{__version__}", f"dreamsweep:{__version__}-cpu"}
+
+
+def test_ports_are_this_machine_s_alone(services: dict[str, dict[str, Any]]) -> None:
+    published = {port["published"]: port["host_ip"] for service in services.values() for port in service.get("ports", ())}
+    assert published == {"4200": "127.0.0.1", "8333": "127.0.0.1"}
+
+
+def test_every_service_is_shut_in(services: dict[str, dict[str, Any]]) -> None:
+    for name, service in services.items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.get("privileged"), name
+    with_socket = {name for name, service in services.items() if "docker.sock" in json.dumps(service.get("volumes", []))}
+    assert with_socket == {"sweeps", "shards"}
+
+
+def test_each_starts_when_what_it_needs_is_there(services: dict[str, dict[str, Any]]) -> None:
+    order = {name: {n: c["condition"] for n, c in service.get("depends_on", {}).items()} for name, service in services.items()}
+    assert order == {
+        "database": {},
+        "s3": {},
+        "gpu": {},
+        "prefect": {"database": "service_healthy"},
+        "setup": {"prefect": "service_healthy", "s3": "service_healthy", "gpu": "service_completed_successfully"},
+        "sweeps": {"setup": "service_completed_successfully"},
+        "shards": {"setup": "service_completed_successfully"},
+    }
+    assert {name for name, service in services.items() if service.get("healthcheck", {"disable": True}).get("disable")} == ONCE
+
+
+def test_secrets_reach_those_who_need_them(services: dict[str, dict[str, Any]]) -> None:
+    def holders(word: str) -> set[str]:
+        return {name for name, service in services.items() if word in json.dumps(service)}
+
+    assert holders("word-1") == {"prefect", "setup", "sweeps", "shards"}
+    assert holders("word-2") == {"database", "prefect"}
+    assert holders("word-4") == {"s3", "setup", "sweeps", "shards"}
+
+
+@pytest.mark.parametrize("gpus", [0, 2])
+def test_containers_of_the_pool_are_shut_in(gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect_docker.worker import DockerWorkerJobConfiguration as Configuration
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-worker-s")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    at = Place(pool_type="docker", store="s3://bucket", image="dreamsweep:1-cpu", window=1, gpus=gpus, variables={"network_mode": "inner"})
+    template = base_job_template(at, "gpu", gpus)
+    made: Any = asyncio.run(Configuration.from_template_and_values(template, {"env": {"MORE": "1"}, "mem_limit": "8g"}, client=object()))
+    assert (made.image, made.network_mode, made.mem_limit, made.auto_remove) == ("dreamsweep:1-cpu", "inner", "8g", False)
+    assert made.env["AWS_ACCESS_KEY_ID"] == "the-worker-s"
+    assert (made.env["AWS_ENDPOINT_URL"], made.env["MORE"]) == ("", "1")
+    more = made.container_create_kwargs
+    assert (more["read_only"], more["cap_drop"], more["security_opt"]) == (True, ["ALL"], ["no-new-privileges"])
+    assert [request["Count"] for request in more["device_requests"]] == ([gpus] if gpus else [])
+    assert not set(more) & set(Configuration.model_fields), "the worker would drop these in silence"
+
+
+def test_the_template_s_image_is_this_version_s() -> None:
+    template = json.loads((ROOT / "infra/pools/docker.json").read_text())
+    assert template["variables"]["properties"]["image"]["default"] == f"dreamsweep:{__version__}"
+    used = set(re.findall(r"{{ (\w+) }}", json.dumps(template["job_configuration"])))
+    assert used == set(template["variables"]["properties"])
