@@ -161,6 +161,12 @@ def deploy(
     gpus: Annotated[
         int | None, typer.Option(min=0, help="GPUs of a shard's container; 1, and 0 with a -cpu image.", show_default=False)
     ] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Of the pools' template, such as memory_limit=32Gi; gpu.NAME for one pool.", show_default=False
+        ),
+    ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove the schedules of sweeps that FILES do not name.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
 ) -> None:
@@ -175,7 +181,7 @@ def deploy(
     names = [sweep.name for sweep in sweeps.values()]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SweepFileError(f"two of the files name the sweep {min(twice)!r}; a schedule goes by its sweep's name, so rename one.")
-    _register(sweeps, pool_type.value, store, image, compute_window, gpus, prune, dry_run)
+    _register(sweeps, pool_type.value, store, image, compute_window, gpus, variable or [], prune, dry_run)
     for path, sweep in sweeps.items():
         if sweep.schedule is None:
             typer.echo(f'{path} names no schedule, so nothing is registered for it; add one, such as  schedule: "0 2 * * *"')
@@ -341,6 +347,7 @@ def _register(
     image: str | None,
     window: int | None,
     gpus: int | None,
+    variables: list[str],
     prune: bool,
     dry_run: bool,
 ) -> None:
@@ -354,7 +361,7 @@ def _register(
     from flows.deploy import GPU, SWEEPS, form_url, place, register
 
     changed = False
-    for change in register(place(pool_type, store, image, window, gpus), sweeps.values(), prune=prune, dry_run=dry_run):
+    for change in register(place(pool_type, store, image, window, gpus, variables), sweeps.values(), prune=prune, dry_run=dry_run):
         told = f"would be {change.how}" if dry_run and change.how in ("created", "changed", "removed") else change.how
         typer.echo(f"{change.what:25} {told}{'; --prune removes it' if change.how == 'kept' else ''}")
         for line in change.differences:

@@ -19,7 +19,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, get_current_settings
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dreamsweep import __version__
 from dreamsweep.errors import DreamsweepError, SweepFileError
@@ -54,6 +54,8 @@ class Place(Spec):
     """Shards made at once."""
     gpus: NonNegativeInt
     """Of each shard's container."""
+    variables: dict[str, Any] = Field(default_factory=dict)
+    """Defaults in place of the templates' own: `secret` in both pools, `gpu.node_selector` in one."""
 
 
 class DeployError(DreamsweepError):
@@ -69,12 +71,14 @@ class Change:
     differences: tuple[str, ...] = ()
 
 
-def place(pool_type: PoolType, store: str, image: str | None, window: int | None, gpus: int | None) -> Place:
+def place(pool_type: PoolType, store: str, image: str | None, window: int | None, gpus: int | None, variables: Iterable[str] = ()) -> Place:
     """A place, with what was left open filled in. Raises DeployError for what cannot be."""
     if pool_type == "process":
         if image or gpus:
             told = f"--image {image}" if image else f"--gpus {gpus}"
             raise DeployError(f"{told}: a process pool has no containers; leave it out, or say --pool-type docker or kubernetes.")
+        if given := [*variables]:
+            raise DeployError(f"--variable {given[0]}: a process pool has no variables of ours; leave it out.")
         at = store if "://" in store else str(Path(store).resolve())  # workers start flow runs in folders of their own
         return Place(pool_type=pool_type, store=at, image=None, window=window or 1, gpus=0)
     if "://" not in store and not Path(store).is_absolute():
@@ -82,7 +86,19 @@ def place(pool_type: PoolType, store: str, image: str | None, window: int | None
     if gpus is None:
         gpus = 0 if image and image.endswith("-cpu") else 1
     image = image or f"dreamsweep:{__version__}" + ("" if gpus else "-cpu")
-    return Place(pool_type=pool_type, store=store, image=image, window=window or 8, gpus=gpus)
+    named = dict(_variable(told) for told in variables)
+    return Place(pool_type=pool_type, store=store, image=image, window=window or 8, gpus=gpus, variables=named)
+
+
+def _variable(told: str) -> tuple[str, Any]:
+    """NAME=VALUE, where the value is JSON, or else a text as it stands."""
+    name, equals, value = told.partition("=")
+    if not equals or name.rpartition(".")[0] not in ("", SWEEPS, GPU):
+        raise DeployError(f"--variable {told}: write NAME=VALUE, or {GPU}.NAME=VALUE or {SWEEPS}.NAME=VALUE for one pool only.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def register(at: Place, sweeps: Iterable[Sweep], *, prune: bool = False, dry_run: bool = False) -> Iterator[Change]:
@@ -145,7 +161,7 @@ def portable_text(one: Sweep, pool_type: PoolType) -> str:
 
 
 def _pool(client: SyncPrefectClient, at: Place, name: str, limit: int, gpus: int, dry_run: bool) -> Change:
-    wanted: dict[str, Any] = {"base_job_template": base_job_template(at, gpus), "concurrency_limit": limit}
+    wanted: dict[str, Any] = {"base_job_template": base_job_template(at, name, gpus), "concurrency_limit": limit}
     what = f"work pool {name}"
     try:
         found = client.read_work_pool(name)
@@ -164,8 +180,8 @@ def _pool(client: SyncPrefectClient, at: Place, name: str, limit: int, gpus: int
     return Change(what, "changed" if differences else "unchanged", differences)
 
 
-def base_job_template(at: Place, gpus: int) -> dict[str, Any]:
-    """What a worker makes of a flow run in a pool of this type: the template that ships, with the image and the GPUs asked for."""
+def base_job_template(at: Place, pool: str, gpus: int) -> dict[str, Any]:
+    """What a worker makes of a flow run in a pool: the template that ships, with the image, the GPUs and the variables asked for."""
     if at.pool_type == "process":
         return ProcessWorker.get_default_base_job_template()
     template: dict[str, Any] = json.loads((POOLS / f"{at.pool_type}.json").read_text(encoding="utf-8"))
@@ -173,8 +189,15 @@ def base_job_template(at: Place, gpus: int) -> dict[str, Any]:
     known["image"]["default"] = at.image
     if at.pool_type == "kubernetes":
         known["gpus"]["default"] = gpus
+        known["tolerations"]["default"] *= bool(gpus)  # what needs no GPU stays off their nodes
     else:
         known["device_requests"]["default"] = [{"Driver": "nvidia", "Count": gpus, "Capabilities": [["gpu"]]}] if gpus else []
+    for name, value in at.variables.items():
+        only, _, variable = name.rpartition(".")
+        if variable not in known:
+            raise DeployError(f"--variable {name}: the template of {at.pool_type} pools has no {variable!r}; it has {', '.join(known)}.")
+        if only in ("", pool):
+            known[variable]["default"] = value
     return template
 
 

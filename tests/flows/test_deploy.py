@@ -148,7 +148,32 @@ def test_an_image_for_cpus_asks_for_no_gpu() -> None:
     assert place("docker", STORE, None, None, 0).image == f"dreamsweep:{__version__}-cpu"
     at = place("docker", STORE, None, None, None)
     assert (at.image, at.gpus, at.window) == (f"dreamsweep:{__version__}", 1, 8)
-    assert base_job_template(at, 0) != base_job_template(at, 1)
+    assert base_job_template(at, GPU, 0) != base_job_template(at, GPU, 1)
+
+
+def test_variables_of_the_templates() -> None:
+    at = place(
+        "kubernetes", STORE, None, None, 1, ["weights_claim=null", "secret=keys", 'gpu.node_selector={"a": "b"}', "memory_limit=32Gi"]
+    )
+    defaults = {
+        pool: {
+            name: told["default"]
+            for name, told in base_job_template(at, pool, gpus)["variables"]["properties"].items()
+            if "default" in told
+        }
+        for pool, gpus in ((SWEEPS, 0), (GPU, 1))
+    }
+    for known in defaults.values():
+        assert (known["weights_claim"], known["secret"], known["memory_limit"]) == (None, "keys", "32Gi")
+    assert (defaults[SWEEPS]["node_selector"], defaults[GPU]["node_selector"]) == ({}, {"a": "b"})
+    assert (len(defaults[SWEEPS]["tolerations"]), len(defaults[GPU]["tolerations"])) == (0, 1)
+    for told in ("node_selector", "cpu.memory_limit=1Gi"):
+        with pytest.raises(DeployError, match=rf"^--variable {told}: write NAME=VALUE, or gpu\.NAME=VALUE"):
+            place("docker", STORE, None, None, None, [told])
+    with pytest.raises(DeployError, match=r"^--variable memory: the template of docker pools has no 'memory'; it has image, "):
+        base_job_template(place("docker", STORE, None, None, None, ["memory=1"]), GPU, 1)
+    with pytest.raises(DeployError, match=r"^--variable a=1: a process pool has no variables of ours"):
+        place("process", STORE, None, None, None, ["a=1"])
 
 
 def test_what_cannot_be_is_one_sentence(client: SyncPrefectClient) -> None:

@@ -54,7 +54,7 @@ resource "aws_eks_node_group" "system" {
   node_role_arn   = aws_iam_role.node.arn
   subnet_ids      = var.subnet_ids
   ami_type        = "BOTTLEROCKET_x86_64"
-  instance_types  = ["m7i.large"]
+  instance_types  = ["m7i.xlarge"]
 
   launch_template {
     id      = aws_launch_template.node["system"].id
