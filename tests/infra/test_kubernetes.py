@@ -3,8 +3,10 @@
 import asyncio
 import ipaddress
 import json
+import re
 import shutil
 import subprocess
+import textwrap
 import threading
 import uuid
 from collections.abc import Iterator
@@ -167,7 +169,7 @@ def test_kustomization_builds_what_is_valid(folder: Path) -> None:
 @pytest.mark.parametrize("folder", [BASE, *OVERLAYS], ids=lambda folder: folder.name)
 def test_kustomization_lists_every_file(folder: Path) -> None:
     found = _kustomization(folder)
-    listed = {*found["resources"], *(patch["path"] for patch in found.get("patches", ()))}
+    listed = {*found["resources"], *(patch["path"] for patch in found.get("patches", ()) if "path" in patch)}
     assert {name for name in listed if not name.startswith("..")} == {path.name for path in folder.iterdir()} - {"kustomization.yaml"}
     assert all((folder / name).exists() for name in listed)
 
@@ -187,6 +189,31 @@ def test_secrets_are_only_referred_to() -> None:
     assert {source["secretRef"]["name"] for c in _containers() for source in c.get("envFrom", ()) if "secretRef" in source} == {
         "dreamsweep-store"
     }
+
+
+GUIDE = (INFRA.parent / "docs" / "operate.md").read_text().partition("## A Kubernetes cluster")[2].partition("## A Dask or Ray")[0]
+
+
+def test_guide_makes_the_secrets_and_names_what_there_is() -> None:
+    commands = [line.partition("create secret generic ")[2] for line in GUIDE.replace("\\\n", " ").splitlines()]
+    made = {command.split()[0]: set(re.findall(r"--from-literal=([\w-]+)=", command)) for command in commands if command}
+    assert made == SECRETS | {"dreamsweep-store": set()}  # whose keys come from a file
+    assert all(f"`{key}=…`" in GUIDE for key in SECRETS["dreamsweep-store"])
+    variables = {name.rpartition(".")[2] for name in re.findall(r"--variable ([a-z_.]+)=", GUIDE)}
+    assert len(variables) >= 8 and variables <= TEMPLATE["variables"]["properties"].keys()
+    assert all((INFRA.parent / path).exists() for path in re.findall(r"infra/[\w./-]+\w", GUIDE) if "/mine" not in path)
+
+
+@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed, which builds kustomizations")
+def test_guides_own_kustomization_builds(tmp_path: Path) -> None:
+    shutil.copytree(INFRA / "kubernetes", tmp_path, dirs_exist_ok=True)
+    mine = tmp_path / "overlays" / "mine"
+    mine.mkdir()
+    text = textwrap.dedent(GUIDE.partition("kustomization.yaml <<END\n")[2].partition("    END\n")[0])
+    (mine / "kustomization.yaml").write_text(text.replace("$IMAGE", "registry.example.org/dreamsweep"))
+    done = subprocess.run([str(KUBECTL), "kustomize", str(mine)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "image: registry.example.org/dreamsweep:0.1.0-cpu" in done.stdout and "AWS_DEFAULT_REGION: eu-central-1" in done.stdout
 
 
 def test_what_pods_refer_to_is_there() -> None:
