@@ -14,6 +14,7 @@ from dreamsweep.summary import write_summary
 from tasks.policy import RETRY_DELAYS, worth_retrying
 
 TABLE_ROWS = 100
+WEEK = 7 * 24 * 3600
 IMAGE_BYTES = 200_000
 """Prefect refuses events over 1.5 MB, and shows an image artifact only from a URL."""
 
@@ -39,8 +40,14 @@ def _told(store: Store, sweep: str, sheet: str, curves: str) -> str:
     best = "none" if row["best"] is None else f"{row['best']:.3f}"
     return (
         f"# {sweep}\n\n{row['trials']} trials, {row['done']} of them done; the judge's best mark is {best}.\n\n"
-        f"- contact sheet: `{store.uri_of(sheet)}`\n- curves: `{store.uri_of(curves)}`\n"
+        f"- contact sheet: {_linked(store, sheet)}\n- curves: {_linked(store, curves)}\n"
     )
+
+
+def _linked(store: Store, key: str) -> str:
+    """An object's address, which Prefect's page opens for a week where the store is a bucket; no browser opens a file from there."""
+    link, told = store.link(key, WEEK), f"`{store.uri_of(key)}`"
+    return f"[{told}]({link})" if link.startswith("http") else told
 
 
 def _best_trials(store: Store, sweep: str) -> list[dict[str, object]]:

@@ -17,7 +17,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SECONDS = 60
+SECONDS = 120
 """For any one step of the pages, on a busy machine."""
 STARTED = re.compile(r"/runs/flow-run/([0-9a-f-]{36})")
 
@@ -61,7 +61,7 @@ def fill(page: Page, values: Mapping[str, str]) -> None:
 def submit(page: Page) -> str:
     """Starts the flow run, and returns its id."""
     page.get_by_role("button", name="Submit").click()
-    page.get_by_role("link", name="View run").or_(page.get_by_role("button", name="View run")).click()
+    page.get_by_role("link", name="View run").click()
     page.wait_for_url(STARTED)
     found = STARTED.search(page.url)
     assert found
@@ -70,13 +70,21 @@ def submit(page: Page) -> str:
 
 def show_run(page: Page, ui: str, flow_run_id: str, tab: str = "Logs") -> None:
     """A flow run's page."""
-    page.goto(f"{ui}/v2/runs/flow-run/{flow_run_id}?tab={tab}")
+    page.goto(f"{ui}/v2/runs/flow-run/{flow_run_id}")
     page.get_by_role("tab", name=tab).click()
 
 
 def wait_until_completed(page: Page, seconds: float) -> None:
     """Until the page itself says so, which asks the server every few seconds."""
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=seconds * 1000)
+
+
+def open_artifact(page: Page, ui: str, flow_run_id: str, key: str) -> None:
+    """An artifact of a flow run, by way of the run's page and the list of the key's versions."""
+    show_run(page, ui, flow_run_id, "Artifacts")
+    page.get_by_text(key, exact=True).click()
+    page.get_by_role("link", name=re.compile(r"^[0-9a-f]{8}$")).first.click()
+    page.wait_for_url(re.compile("/artifacts/artifact/"))
 
 
 def picture(page: Page, path: Path, height: int | None = None) -> None:

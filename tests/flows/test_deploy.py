@@ -20,6 +20,7 @@ from dreamsweep.spec import Sweep
 from dreamsweep.sweepfile import load_sweep, parse_text
 from flows.deploy import GPU, NIGHTLY, SHARD, SWEEPS, Change, DeployError, Place, base_job_template, place, portable_text, register
 from flows.embedded import ApiError
+from flows.fanout import Compute
 from flows.form import find_sweep
 from flows.sweep import SweepRequest
 
@@ -82,7 +83,7 @@ def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectCli
     list(register(processes(), [nightly()]))
     (schedule,) = client.read_deployment_schedules(client.read_deployment_by_name(NIGHTLY).id)
     request = SweepRequest.model_validate(schedule.parameters["request"])
-    assert (request.name, request.store, request.compute and request.compute.deployment) == ("nightly", STORE, SHARD)
+    assert (request.name, request.store, request.compute) == ("nightly", STORE, Compute(deployment=SHARD, window=8))
     made = find_sweep(request.sweep, request.store)
     assert [trial.id for trial in trials(made)] == [trial.id for trial in trials(nightly())]
 

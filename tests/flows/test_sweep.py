@@ -1,5 +1,6 @@
 """The flow against a real Prefect server: what it makes, what it makes again, and what one failing shard costs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import httpx
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterType
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, ArtifactFilterType
+from prefect.client.schemas.sorting import ArtifactSort
 
 from dreamsweep.errors import StoreError, SweepFileError, WeightsError
 from dreamsweep.expand import Shard
@@ -82,6 +84,12 @@ def test_an_s3_server_and_a_folder_hold_the_same_manifest_and_pictures(store: St
     assert pictures == [key for key in remote.keys("t/pictures/") if key.endswith((".png", ".svg"))] and len(pictures) > 8
     for key in pictures:
         assert store.read(key) == remote.read(key), key
+    with get_client(sync_client=True) as client:
+        (summary,) = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["t-summary"])), sort=ArtifactSort.CREATED_DESC, limit=1
+        )
+    link = re.search(r"contact sheet: \[.*\]\((http\S+)\)", str(summary.data))
+    assert link and httpx.get(link[1]).content == remote.read("t/summary/contact-sheet.png"), "opens without credentials"
     counted = "SELECT count(*) AS n, count(DISTINCT trial_id) AS t, max(iteration) AS i FROM scores"
     assert query(store, counted).to_pylist() == query(remote, counted).to_pylist() == [{"n": 16, "t": 4, "i": 4}]
 
