@@ -20,28 +20,33 @@ IMAGE_BYTES = 200_000
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying)
-def summarise(sweep: str, store: str) -> None:
-    """Draws the published sweep's contact sheet and curves, and shows them in Prefect."""
+def summarise(sweep: str, store: str) -> float | None:
+    """Draws the published sweep's contact sheet and curves, and shows them in Prefect. Gives the judge's best mark."""
     opened = open_store(store)
     sheet, curves = write_summary(opened, sweep)
     key = sweep.replace(".", "-").replace("_", "-")  # an artifact's key has small letters, digits and dashes
-    create_markdown_artifact(_told(opened, sweep, sheet, curves), key=f"{key}-summary")
+    told, best = _told(opened, sweep, sheet, curves)
+    create_markdown_artifact(told, key=f"{key}-summary")
     create_table_artifact(_best_trials(opened, sweep), key=f"{key}-best", description=f"The best trials of sweep {sweep}, by the judge")
     picture = _thumbnail(opened.read(sheet))
     if picture:
         create_image_artifact(picture, key=f"{key}-contact-sheet", description=f"Best pictures of sweep {sweep}")
+    return best
 
 
-def _told(store: Store, sweep: str, sheet: str, curves: str) -> str:
+def _told(store: Store, sweep: str, sheet: str, curves: str) -> tuple[str, float | None]:
+    """The summary, and the judge's best mark."""
     sql = (
         f"SELECT count(*) AS trials, count(*) FILTER (status = 'done') AS done, max(judge_best) AS best FROM trials WHERE sweep = '{sweep}'"
     )
     (row,) = query(store, sql).to_pylist()
-    best = "none" if row["best"] is None else f"{row['best']:.3f}"
-    return (
-        f"# {sweep}\n\n{row['trials']} trials, {row['done']} of them done; the judge's best mark is {best}.\n\n"
+    best: float | None = row["best"]
+    told = (
+        f"# {sweep}\n\n{row['trials']} trials, {row['done']} of them done; the judge's best mark is "
+        f"{'none' if best is None else f'{best:.3f}'}.\n\n"
         f"- contact sheet: {_linked(store, sheet)}\n- curves: {_linked(store, curves)}\n"
     )
+    return told, best
 
 
 def _linked(store: Store, key: str) -> str:
@@ -53,7 +58,8 @@ def _linked(store: Store, key: str) -> str:
 def _best_trials(store: Store, sweep: str) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = query(
         store,
-        "SELECT trial_id, prompt, engine, seed, round(judge_best, 3) AS judge_best, round(guide_best, 3) AS guide_best, status, best_uri "
+        "SELECT trial_id, prompt, engine, seed, round(judge_best::DOUBLE, 3) AS judge_best, round(guide_best::DOUBLE, 3) AS guide_best, "
+        "status, best_uri "
         f"FROM trials WHERE sweep = '{sweep}' ORDER BY judge_best DESC NULLS LAST, trial_id LIMIT {TABLE_ROWS}",
     ).to_pylist()
     return rows
