@@ -53,7 +53,7 @@ def connect(store: Store, manifests: Sequence[Manifest]) -> duckdb.DuckDBPyConne
     """A DuckDB that reads the store, with the views over these sweeps made. Raises duckdb.Error where a table cannot be read."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": False})
     connection.execute("SET TimeZone = 'UTC'")
-    connection.create_function("embed", embed, ["VARCHAR", "VARCHAR"], "FLOAT[]")  # type: ignore[arg-type] # strings are types, too
+    connection.create_function("embed", embed, ["VARCHAR", "VARCHAR"], "FLOAT[]")
     if store.uri.startswith("s3://"):
         _read_s3(connection, store)
     for view in VIEWS:
@@ -72,7 +72,7 @@ def embed(text: str, judge: str) -> list[float]:
 
     if judge not in get_args(PerceptorName):
         raise QueryError(f"embed: there is no judge {judge!r}; give it the column judge_name.")
-    told: list[float] = load_perceptor(judge, "cpu").embed_texts([text])[0].tolist()  # type: ignore[arg-type]
+    told: list[float] = load_perceptor(judge, "cpu").embed_texts([text])[0].tolist()
     return told
 
 

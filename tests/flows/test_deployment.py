@@ -57,16 +57,19 @@ def worker(prefect_server: None, tiny_weights: Path, tmp_path: Path) -> Iterator
         process.wait()
 
 
-def asked(store: str, **settings: object) -> SweepRequest:
-    content = {
+def content(iterations: int = 300) -> dict[str, Any]:
+    return {
         "name": "t",
         "prompts": ["a red heart", "a green apple"],
         "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2}],
-        "iterations": 300,
+        "iterations": iterations,
         "snapshot_every": 100,
         "shard_size": 1,
     }
-    return SweepRequest.model_validate({"sweep": parse_sweep(content, Path(), "test"), "store": store, "device": "cpu", **settings})
+
+
+def asked(store: str, **settings: object) -> SweepRequest:
+    return SweepRequest.model_validate({"sweep": parse_sweep(content(), Path(), "test"), "store": store, "device": "cpu", **settings})
 
 
 def kill_one(killed: list[str]) -> None:
