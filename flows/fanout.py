@@ -27,6 +27,7 @@ from dreamsweep.manifest import shard_is_done
 from dreamsweep.planned import read_progress, write_shard
 from dreamsweep.spec import Spec
 from dreamsweep.store import open_store
+from flows.events import tell_retried
 from flows.shard import REFUSED, ShardRequest
 
 PAGE = 200
@@ -165,6 +166,7 @@ class _FanOut:
                 raise refusal
             yield refusal
         elif self.tried[shard.shard_id] < self.compute.attempts:
+            tell_retried(self.sweep, self.store.uri, shard.shard_id, self.tried[shard.shard_id] + 1, told)
             self.left.append(shard)
         else:
             yield ShardFailedError(told)

@@ -42,7 +42,7 @@ DALLE = _tab("dalle")
 
 
 def form_schema(*required: str) -> Callable[[dict[str, Any]], None]:
-    """What Prefect's form needs of a schema: unions as `anyOf` (a tab chosen of `oneOf` springs back), and which fields are not optional."""
+    """What Prefect's form needs of a schema: unions as `anyOf` (a tab chosen of `oneOf` springs back), and what is not optional."""
 
     def adapt(schema: dict[str, Any]) -> None:
         for field in schema["properties"].values():

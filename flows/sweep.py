@@ -13,6 +13,7 @@ from dreamsweep.manifest import Manifest, done_shards
 from dreamsweep.spec import Spec, Sweep
 from dreamsweep.store import open_store
 from flows.cluster import Cluster, make_on_cluster
+from flows.events import tell_failed, tell_finished
 from flows.fanout import Compute, ShardFailedError, fan_out
 from flows.form import AskedSweep, SweepForm, find_sweep, form_schema, name_of
 from tasks.check import check
@@ -69,7 +70,7 @@ class IncompleteSweepError(Exception):
     """Some shards failed; what the others made is published."""
 
 
-@flow(name="sweep", flow_run_name="{request.name}")
+@flow(name="sweep", flow_run_name="{request.name}", on_failure=[tell_failed], on_crashed=[tell_failed])
 def sweep(request: SweepRequest) -> Manifest:
     """Makes what the store lacks of the sweep, publishes what there is, and draws its summary.
 
@@ -86,9 +87,10 @@ def sweep(request: SweepRequest) -> Manifest:
     failures = generate_shards(asked, request, plan, made)
     manifest = gather_rows(asked, store)
     publish_manifest(manifest, store)
-    summarise(asked.name, store)
+    best = summarise(asked.name, store)
     if failures:
         raise IncompleteSweepError(_told(failures, manifest.trials, plan.trials))
+    tell_finished(manifest, store, best)
     return manifest
 
 

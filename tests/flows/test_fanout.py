@@ -37,6 +37,7 @@ class Api:
         self.keys: dict[str, UUID] = {}
         self.most_alive = 0
         self.polls = 0
+        self.retried: list[tuple[Any, ...]] = []
 
     def read_deployment_by_name(self, name: str) -> None:
         if name != "shard/test":
@@ -110,6 +111,7 @@ def fan(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Ap
 
         monkeypatch.setattr(fanout, "get_client", lambda sync_client: Client())
         monkeypatch.setattr(fanout, "run_deployment", made.start)
+        monkeypatch.setattr(fanout, "tell_retried", lambda *told: made.retried.append(told))
         compute = Compute.model_validate({"deployment": "shard/test", "window": 2, "poll_seconds": 0.001, **settings})
         outcomes = list(fan_out(planned(), "t", store.uri, "cpu", compute))
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
@@ -144,6 +146,8 @@ def test_what_crashes_is_started_again_as_often_as_was_asked(fan: Any, store: St
     assert isinstance(failure, ShardFailedError) and hopeless in str(failure) and "killed" in str(failure)
     assert staged(store) == {shard.shard_id for shard in planned()} - {hopeless}
     assert [run.starts for run in api.runs.values() if run.shard_id == hopeless] == [1, 2, 3]
+    assert {told[:4] for told in api.retried} == {("t", store.uri, shard, attempt) for shard in (unlucky, hopeless) for attempt in (2, 3)}
+    assert len(api.retried) == 4 and all("killed" in told[4] for told in api.retried)
 
 
 def test_completed_is_what_the_store_says(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

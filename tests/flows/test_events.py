@@ -1,0 +1,148 @@
+"""Events reach a real server, hold no secret, and become messages by the automations that ship: to a webhook, and by SMTP."""
+
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
+
+from flows.events import FAILED, FINISHED, REASON, RETRIED
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "infra" / "notifications"
+SECRET = "a-password-that-must-not-be-told"
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_weights")]
+
+
+class _Chat(BaseHTTPRequestHandler):
+    told: list[str]
+
+    def do_POST(self) -> None:
+        self.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+class _Mailbox(socketserver.StreamRequestHandler):
+    """As much of SMTP as a message needs."""
+
+    told: list[str]
+
+    def handle(self) -> None:
+        self._say("220 here")
+        lines: list[str] | None = None
+        while line := self.rfile.readline().decode().rstrip("\r\n"):
+            word = line.partition(" ")[0].upper()
+            if word == "DATA":
+                self._say("354 go on")
+                lines = []
+                while (line := self.rfile.readline().decode().rstrip("\r\n")) != ".":
+                    lines.append(line)
+                self.told.append("\n".join(lines))
+            elif word == "QUIT":
+                self._say("221 bye")
+                return
+            self._say("250 ok")
+
+    def _say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+def _listening(make: Callable[..., Any], handler: type, told: list[str]) -> Any:
+    server = make(("127.0.0.1", 0), type("Handler", (handler,), {"told": told}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def chat() -> Iterator[tuple[str, list[str]]]:
+    """A webhook's address, and what was told there."""
+    told: list[str] = []
+    with _listening(ThreadingHTTPServer, _Chat, told) as server:
+        yield f"http://127.0.0.1:{server.server_port}/hook", told
+        server.shutdown()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[str, list[str]]]:
+    """An address as Apprise writes it, and the mails that came there."""
+    told: list[str] = []
+    with _listening(socketserver.ThreadingTCPServer, _Mailbox, told) as server:
+        yield f"mailto://127.0.0.1:{server.server_address[1]}?from=night@localhost.test&to=you@localhost.test", told
+        server.shutdown()
+
+
+def automate(template: str, block_id: str, folder: Path) -> None:
+    """As infra/notifications/README.md says."""
+    file = folder / template
+    file.write_text((TEMPLATES / template).read_text().replace("BLOCK_ID", block_id))
+    done = run("-m", "prefect", "automation", "create", "--from-file", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def run(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, *command], env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
+
+
+def until(met: Callable[[], Any]) -> Any:
+    end = time.monotonic() + 120
+    while not (found := met()):
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.5)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's
+def test_how_a_sweep_went_is_told(full_server: str, chat: tuple[str, list[str]], mailbox: tuple[str, list[str]], tmp_path: Path) -> None:
+    def events(name: str) -> list[dict[str, Any]]:
+        asked = {"filter": {"event": {"name": [name]}}}
+        found: list[dict[str, Any]] = httpx.post(f"{full_server}/api/events/filter", json=asked).json()["events"]
+        return found
+
+    hook = CustomWebhookNotificationBlock(name="night", url=chat[0], json_data={"text": "{{subject}}: {{body}}"})
+    automate("chat.yaml", str(hook.save("dreamsweep-chat")), tmp_path)
+    automate("mail.yaml", str(SlackWebhook(url=mailbox[0]).save("dreamsweep-mail")), tmp_path)
+
+    file = tmp_path / "t.yaml"
+    engine = {"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2}
+    file.write_text(yaml.safe_dump({"name": "t", "prompts": ["a red heart", "a rocket"], "engines": [engine], "iterations": 4}))
+    store = str(tmp_path / "runs")
+    done = run("-m", "dreamsweep", "run", str(file), "--store", store, AWS_SECRET_ACCESS_KEY=SECRET)
+    assert done.returncode == 0, done.stderr
+    (finished,) = until(lambda: events(FINISHED))
+    assert finished["resource"]["prefect.resource.id"] == "dreamsweep.sweep.t"
+    payload = finished["payload"]
+    assert (payload["sweep"], payload["trials"], payload["done"], payload["store"]) == ("t", 2, 2, store)
+    assert 0 < payload["best"] <= 1 and payload["contact_sheet"].endswith("/t/summary/contact-sheet.png")
+
+    lost = run("-m", "dreamsweep", "run", str(file), "--store", str(tmp_path / "other"), DREAMSWEEP_STARTER_WEIGHTS=str(tmp_path))
+    assert lost.returncode == 2
+    (failed,) = until(lambda: events(FAILED))
+    assert (failed["payload"]["sweep"], failed["payload"]["state"]) == ("t", "Failed")
+    assert "weights 'starter-guide'" in failed["payload"]["reason"]
+
+    retry = f"tell_retried('t', 's3://user:{SECRET}@bucket/x', '0123456789abcdef', 2, 'x' * 9_999)"
+    assert run("-c", f"from flows.events import tell_retried\nfor _ in range(10): {retry}").returncode == 0
+    retried = until(lambda: found if len(found := events(RETRIED)) == 10 else None)
+    assert {event["payload"]["attempt"] for event in retried} == {2} and len(retried[0]["payload"]["reason"]) == REASON
+    assert SECRET not in json.dumps([finished, failed, *retried])
+
+    until(lambda: len(chat[1]) == 3 and len(mailbox[1]) == 2)
+    assert chat[1][0].startswith("t is finished: 2 of 2 trials done, best mark 0.")
+    assert chat[1][1].startswith("t failed: ") and "weights 'starter-guide'" in chat[1][1]
+    assert chat[1][2].startswith("t: ten shards tried again within an hour: The last one: xxx")
+    assert "Subject: Sweep t is finished" in mailbox[1][0] and "2 of 2 trials done, 0 diverged, 0 failed." in mailbox[1][0]
+    assert "Subject: Sweep t failed" in mailbox[1][1]
