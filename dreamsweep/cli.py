@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -72,17 +73,23 @@ def run(
     compute: Annotated[
         str | None, typer.Option(help="What makes the shards: a deployment (shard/NAME), dask or ray (dask:ADDRESS).", show_default=False)
     ] = None,
+    day: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Of a sweep with {date} in its name; today.", show_default=False)
+    ] = None,
 ) -> None:
     """Make what the store lacks of a sweep, publish it, and draw its contact sheet and curves.
 
     The same command again makes only what is missing, and goes on where it was stopped.
     """
     from dreamsweep.display import Display
-    from dreamsweep.expand import plan
+    from dreamsweep.expand import of_day, plan
     from dreamsweep.store import open_store
     from dreamsweep.sweepfile import load_sweep
 
-    sweep, started = load_sweep(file), time.monotonic()
+    asked, started = load_sweep(file), time.monotonic()
+    today = (day or datetime.now()).date()
+    sweep = of_day(asked, today)
+    again = _same_command() + ("" if day or sweep is asked else f" --date {today}")
     signal.signal(signal.SIGTERM, _stop)
     try:
         with Display(Console(), sweep.name):
@@ -90,11 +97,11 @@ def run(
             open_store(store).check()
             incomplete = _run_flow(sweep, store, device.value, compute)
     except KeyboardInterrupt:
-        _tell(f"Stopped. To go on where it stopped: {_same_command()}")
+        _tell(f"Stopped. To go on where it stopped: {again}")
         raise typer.Exit(130) from None
     _tell_where(open_store(store), sweep.name, store, time.monotonic() - started)
     if incomplete:
-        _tell(f"dreamsweep: {incomplete.rstrip('.')}. To make what is missing: {_same_command()}")
+        _tell(f"dreamsweep: {incomplete.rstrip('.')}. To make what is missing: {again}")
         raise typer.Exit(1)
 
 

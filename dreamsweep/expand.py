@@ -6,6 +6,7 @@ import itertools
 import string
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from dreamsweep.errors import SweepFileError
 from dreamsweep.spec import (
+    DATE,
     ENGINES,
     AnySpec,
     EngineSpec,
@@ -34,6 +36,9 @@ from dreamsweep.spec import (
     trial_id,
 )
 from dreamsweep.useless import check_settings, known_to
+
+FIRST_DAY, SEEDS_A_DAY = date(2020, 1, 1), 1_000
+"""Daily seeds are counted from there, so many further every day."""
 
 
 class Shard(Spec):
@@ -187,6 +192,15 @@ def plan(sweep: Sweep) -> Plan:
 def snapshots_every(engine: EngineSpec, asked: int) -> int:
     """Iterations between snapshots, 0 for none: where iterations are pictures of their own, each is one, if any are kept."""
     return min(asked, 1) if isinstance(engine, FramesSpec) else asked
+
+
+def of_day(sweep: Sweep, day: date) -> Sweep:
+    """The sweep as it is on a day: the date in its name, daily seeds counted from it. The same sweep where it names neither."""
+    changes: dict[str, Any] = {"name": sweep.name.replace(DATE, day.isoformat())} if DATE in sweep.name else {}
+    if isinstance(sweep.seeds, SeedRange) and sweep.seeds.daily:
+        start = sweep.seeds.start + SEEDS_A_DAY * (day - FIRST_DAY).days
+        changes["seeds"] = SeedRange(start=max(0, start), count=sweep.seeds.count)
+    return sweep.model_copy(update=changes) if changes else sweep
 
 
 def _seeds(sweep: Sweep) -> Iterator[int]:

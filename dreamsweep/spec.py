@@ -30,6 +30,8 @@ from pydantic import (
 )
 from pydantic_core import to_jsonable_python
 
+DATE = "{date}"
+"""Where a sweep's name takes the date."""
 MAX_PROMPT = 2_000
 """Characters. A perceptor reads at most 77 tokens, some 300 characters; far past that is a paste gone wrong."""
 
@@ -48,6 +50,8 @@ RateSchedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 """A sweep's name: part of every key in the store."""
+DatedName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,52}(\{date\}[a-z0-9._-]{0,9})?$|^[a-z0-9][a-z0-9._-]{0,62}$")]
+"""The same, or with `{date}` in it, for a sweep that is made anew every day."""
 
 
 class Spec(BaseModel):
@@ -475,6 +479,8 @@ class SeedRange(Spec):
 
     start: NonNegativeInt = 0
     count: PositiveInt
+    daily: bool = False
+    """Other seeds every day, counted from the date; the sweep's name holds `{date}` then."""
 
 
 class Schedule(Spec):
@@ -516,7 +522,8 @@ class Schedule(Spec):
 class Sweep(Spec):
     """A night's work: prompts × engines × seeds."""
 
-    name: Name
+    name: DatedName
+    """With `{date}` in it, such as `nightly-{date}`, a sweep of its own every day."""
     prompts: Annotated[tuple[PromptEntry, ...], Field(min_length=1)]
     engines: Annotated[tuple[EngineGrid, ...], Field(min_length=1)]  # type: ignore[valid-type]
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | SeedRange = (0,)
@@ -560,6 +567,15 @@ class Sweep(Spec):
     @classmethod
     def _one_seed(cls, value: Any) -> Any:
         return [value] if isinstance(value, int) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _in_sweeps_of_their_own(cls, seeds: tuple[int, ...] | SeedRange, info: Any) -> tuple[int, ...] | SeedRange:
+        """Under one name a day's trials would push those of the day before out of the manifest."""
+        name = info.data.get("name", DATE)
+        if isinstance(seeds, SeedRange) and seeds.daily and DATE not in name:
+            raise ValueError(f"daily seeds want a sweep of their own every day; name it '{name}-{DATE}'")
+        return seeds
 
 
 class Trial(Spec):

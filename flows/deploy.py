@@ -5,6 +5,7 @@ What the server has is compared field by field first, so that the same command a
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from dreamsweep import __version__
 from dreamsweep.errors import DreamsweepError, SweepFileError
 from dreamsweep.expand import plan, prompts
-from dreamsweep.spec import IMAGE_FIELDS, PromptFile, Spec, Sweep
+from dreamsweep.spec import DATE, IMAGE_FIELDS, PromptFile, Spec, Sweep
 from dreamsweep.sweepfile import sweep_text
 from flows.embedded import ApiError, check_api
 from flows.shard import shard
@@ -236,10 +237,11 @@ def _schedules(
         assert one.schedule is not None
         wanted: dict[str, Any] = {**one.schedule.model_dump(), "parameters": {"request": request}}
         cron = CronSchedule(cron=one.schedule.cron, timezone=one.schedule.timezone)
-        what, found = f"schedule {name}", there.pop(name, None)
+        slug = re.sub(rf"[._-]*{re.escape(DATE)}", "", name)
+        what, found = f"schedule {slug}", there.pop(slug, None)
         if found is None:
             if id and not dry_run:
-                made = DeploymentScheduleCreate(schedule=cron, active=one.schedule.active, parameters=wanted["parameters"], slug=name)
+                made = DeploymentScheduleCreate(schedule=cron, active=one.schedule.active, parameters=wanted["parameters"], slug=slug)
                 client.create_deployment_schedules(id, [made])
             yield Change(what, "created", (f"{one.schedule.cron} {one.schedule.timezone}",))
             continue
@@ -248,12 +250,12 @@ def _schedules(
         if id and differences and not dry_run:
             client.update_deployment_schedule(id, found.id, one.schedule.active, cron, parameters=wanted["parameters"])
         yield Change(what, "changed" if differences else "unchanged", differences)
-    for slug, left in there.items():
-        if slug is None:
+    for named, left in there.items():
+        if named is None:
             continue
         if id and prune and not dry_run:
             client.delete_deployment_schedule(id, left.id)
-        yield Change(f"schedule {slug}", "removed" if prune else "kept")
+        yield Change(f"schedule {named}", "removed" if prune else "kept")
 
 
 def _id_of(client: SyncPrefectClient, deployment: str) -> UUID | None:

@@ -158,7 +158,7 @@ def name_of(asked: AskedSweep) -> str:
     """The name that it goes by, before anything is read."""
     match asked:
         case str():
-            named = re.search(r"^name:[ \t]*['\"]?([\w.-]+)", asked, re.MULTILINE)
+            named = re.search(r"^name:[ \t]*['\"]?([\w.{}-]+)", asked, re.MULTILINE)
             return named[1] if named else "sweep"
         case StoredSweep():
             return asked.stored

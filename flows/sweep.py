@@ -1,16 +1,18 @@
 """A sweep, from its file's contents to a published manifest and a contact sheet."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from pydantic import ConfigDict, Field, field_validator
 
 from dreamsweep.errors import DreamsweepError, SweepFileError
-from dreamsweep.expand import Plan, Shard, shards
+from dreamsweep.expand import Plan, Shard, of_day, shards
 from dreamsweep.manifest import Manifest, done_shards
-from dreamsweep.spec import Spec, Sweep
+from dreamsweep.spec import DATE, Spec, Sweep
 from dreamsweep.store import open_store
 from flows.cluster import Cluster, make_on_cluster
 from flows.events import tell_failed, tell_finished
@@ -23,6 +25,7 @@ from tasks.progress import announce, report_made
 from tasks.publish import gather_rows, publish_manifest
 from tasks.summarise import summarise
 
+FOR_PEOPLE = "Pictures for prompts: Run, then Custom run, opens a form; the contact sheet and a table are among the flow run's artifacts."
 MAX_PARAMETER = 400_000
 """Characters of a sweep as JSON. Prefect takes 512 KiB of parameters."""
 
@@ -45,7 +48,7 @@ class SweepRequest(Spec):
     @property
     def name(self) -> str:
         """The sweep's."""
-        return name_of(self.sweep)
+        return name_of(self.sweep).replace(DATE, _day().isoformat())
 
     @field_validator("sweep")
     @classmethod
@@ -70,13 +73,13 @@ class IncompleteSweepError(Exception):
     """Some shards failed; what the others made is published."""
 
 
-@flow(name="sweep", flow_run_name="{request.name}", on_failure=[tell_failed], on_crashed=[tell_failed])
+@flow(name="sweep", description=FOR_PEOPLE, flow_run_name="{request.name}", on_failure=[tell_failed], on_crashed=[tell_failed])
 def sweep(request: SweepRequest) -> Manifest:
     """Makes what the store lacks of the sweep, publishes what there is, and draws its summary.
 
     Raises DreamsweepError for what the user can mend, and IncompleteSweepError when some shards failed.
     """
-    asked, store = find_sweep(request.sweep, request.store), request.store
+    asked, store = of_day(find_sweep(request.sweep, request.store), _day()), request.store
     if request.compute is None:
         check(asked, store, request.device)
     else:
@@ -122,6 +125,11 @@ def make_here(shards: Iterable[Shard], store: str, device: str) -> Iterator[Shar
     for shard in shards:
         state: State[None] = generate_shard(shard, store, device, return_state=True)
         yield shard if state.is_completed() else state.result(raise_on_failure=False)  # type: ignore[misc]
+
+
+def _day() -> date:
+    """That the flow run is of, by UTC: the one for which it was scheduled, however late it starts or often it is retried."""
+    return (flow_run.scheduled_start_time or datetime.now(UTC)).date()
 
 
 def _made(asked: Sweep, store: str) -> frozenset[str]:

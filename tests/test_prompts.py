@@ -18,7 +18,7 @@ FILES = sorted(PROMPTS.glob("*.yaml"))
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_sweep_that_ships_is_right(file: Path) -> None:
     sweep = load_sweep(file)
-    assert sweep.name == file.stem
+    assert sweep.name.removesuffix("-{date}") == file.stem
     assert plan(sweep).trials == len({trial.id for trial in trials(sweep)})
 
 

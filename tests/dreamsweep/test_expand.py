@@ -3,6 +3,7 @@
 import itertools
 import time
 import tracemalloc
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,17 @@ def test_unclip_walks_from_a_picture_to_another_only() -> None:
         list(expand.trials(a_sweep(engines=[{"engine": "unclip", "to_image": __file__}])))
     (trial, _) = expand.trials(a_sweep(engines=[{"engine": "unclip", "init_image": __file__, "to_image": __file__}]))
     assert isinstance(trial.engine, UnclipSpec) and trial.engine.to_image is not None and len(trial.engine.to_image.sha256) == 64
+
+
+def test_a_daily_sweep_has_its_own_name_and_seeds_every_day() -> None:
+    asked = a_sweep(name="nightly-{date}", seeds={"count": 3, "daily": True})
+    first, second = (expand.of_day(asked, date(2026, 11, day)) for day in (21, 22))
+    assert (first.name, second.name) == ("nightly-2026-11-21", "nightly-2026-11-22")
+    assert not {trial.id for trial in expand.trials(first)} & {trial.id for trial in expand.trials(second)}
+    assert sorted({trial.seed for trial in expand.trials(first)}) == [2_516_000, 2_516_001, 2_516_002]
+    assert expand.of_day(first, date(2030, 1, 1)) is first
+
+
+def test_daily_seeds_want_a_sweep_of_their_own_every_day() -> None:
+    with pytest.raises(SweepFileError, match=r"daily seeds want a sweep of their own every day; name it 'nightly-\{date\}'"):
+        a_sweep(name="nightly", seeds={"count": 3, "daily": True})

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectCli
     list(register(processes(), [nightly()]))
     (schedule,) = client.read_deployment_schedules(client.read_deployment_by_name(NIGHTLY).id)
     request = SweepRequest.model_validate(schedule.parameters["request"])
-    assert (request.name, request.store, request.compute) == ("nightly", STORE, Compute(deployment=SHARD, window=8))
+    assert (request.store, request.compute) == (STORE, Compute(deployment=SHARD, window=8))
+    assert request.name == f"nightly-{datetime.now(UTC):%Y-%m-%d}"
     made = find_sweep(request.sweep, request.store)
     assert [trial.id for trial in trials(made)] == [trial.id for trial in trials(nightly())]
 
@@ -93,7 +95,7 @@ def test_the_server_takes_the_schedule_s_parameters_for_a_flow_run(client: SyncP
     deployment = client.read_deployment_by_name(NIGHTLY)
     (schedule,) = client.read_deployment_schedules(deployment.id)
     run = client.create_flow_run_from_deployment(deployment.id, parameters=schedule.parameters)
-    assert SweepRequest.model_validate(run.parameters["request"]).name == "nightly"
+    assert SweepRequest.model_validate(run.parameters["request"]).name.startswith("nightly-20")
 
 
 def test_a_change_is_told_field_by_field_and_made(client: SyncPrefectClient) -> None:
@@ -215,7 +217,7 @@ def test_the_command(client: SyncPrefectClient, tmp_path: Path) -> None:
     assert "Nothing to change." in CliRunner().invoke(cli.app, [*arguments, "--dry-run"]).output
     (tmp_path / "other.yaml").write_text(FILE.read_text())
     twice = CliRunner().invoke(cli.app, ["deploy", str(FILE), str(tmp_path / "other.yaml"), "--pool-type", "process"])
-    assert "two of the files name the sweep 'nightly'" in str(twice.exception)
+    assert "two of the files name the sweep 'nightly-{date}'" in str(twice.exception)
 
 
 def test_prefect_deploy_all_registers_the_same(client: SyncPrefectClient) -> None:
