@@ -11,6 +11,7 @@ from prefect.events import emit_event
 
 from dreamsweep.manifest import Manifest
 from dreamsweep.store import open_store, without_login
+from flows.form import name_of
 
 FINISHED, FAILED, RETRIED = "dreamsweep.sweep.finished", "dreamsweep.sweep.failed", "dreamsweep.shard.retried"
 REASON = 2_000
@@ -30,7 +31,8 @@ def tell_finished(manifest: Manifest, store: str, best: float | None) -> None:
 
 def tell_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A hook: a sweep's flow run failed or crashed. Parts of the sweep may be published; the same again makes the rest."""
-    name, store = flow_run.name, str(flow_run.parameters.get("request", {}).get("store", "runs"))
+    request = flow_run.parameters.get("request", {})
+    name, store = _named(request.get("sweep"), flow_run.name), str(request.get("store", "runs"))
     payload = {"sweep": name, "store": without_login(store), "state": state.name, "reason": (state.message or "")[:REASON]}
     run = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.name": name, "prefect.resource.role": "flow-run"}
     emit_event(FAILED, resource=_sweep(name, store), related=[run], payload=payload)
@@ -42,6 +44,17 @@ def tell_retried(sweep: str, store: str, shard_id: str, attempt: int, reason: st
     related = [{**_sweep(sweep, store), "prefect.resource.role": "sweep"}]
     payload = {"sweep": sweep, "shard": shard_id, "attempt": attempt, "store": without_login(store), "reason": reason[:REASON]}
     emit_event(RETRIED, resource=resource, related=related, payload=payload)
+
+
+def _named(asked: object, otherwise: str) -> str:
+    """The sweep that a flow run's parameters ask for; a flow run that crashed may still go by the name that it was made with."""
+    match asked:
+        case str():
+            return name_of(asked)
+        case {"name": str(name)} | {"stored": str(name)}:
+            return name
+        case _:
+            return otherwise
 
 
 def _sweep(name: str, store: str) -> dict[str, str]:

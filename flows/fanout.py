@@ -38,12 +38,13 @@ class Compute(Spec):
     """A deployment whose flow runs make the shards, and how they are looked after."""
 
     deployment: str
-    """`shard/gpu`: the flow's name and the deployment's."""
+    """The flow's name and the deployment's: shard/gpu."""
     window: PositiveInt = 32
     """Flow runs alive at once, waiting or running."""
     attempts: PositiveInt = 3
     """Flow runs for one shard, before it is given up."""
     poll_seconds: PositiveFloat = 5.0
+    """Between two looks at them."""
     silent_minutes: PositiveFloat = 20.0
     """A running shard that has told of no progress for so long is taken for lost, cancelled and started elsewhere."""
 

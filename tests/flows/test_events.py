@@ -11,18 +11,33 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 import yaml
 from prefect.blocks.notifications import CustomWebhookNotificationBlock, SlackWebhook
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Crashed
 
+from flows import events
 from flows.events import FAILED, FINISHED, REASON, RETRIED
+from flows.sweep import sweep
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = ROOT / "infra" / "notifications"
 SECRET = "a-password-that-must-not-be-told"
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_weights")]
+
+
+@pytest.mark.parametrize("asked", ["name: t\nprompts: [a]\n", {"stored": "t"}, {"name": "t", "lines": "a"}, None])
+def test_a_sweep_that_crashed_goes_by_its_own_name(asked: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(events, "emit_event", lambda event, **others: told.update(others, event=event))
+    run = FlowRun(flow_id=uuid4(), name="t" if asked is None else "quick-fox", parameters={"request": {"sweep": asked, "store": "s3://b"}})
+    events.tell_failed(sweep, run, Crashed(message="Process exited with status code: -9."))
+    assert (told["event"], told["resource"]["prefect.resource.id"]) == (FAILED, "dreamsweep.sweep.t")
+    assert told["payload"] == {"sweep": "t", "store": "s3://b", "state": "Crashed", "reason": "Process exited with status code: -9."}
 
 
 class _Chat(BaseHTTPRequestHandler):
@@ -107,7 +122,7 @@ def until(met: Callable[[], Any]) -> Any:
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise's
 def test_how_a_sweep_went_is_told(full_server: str, chat: tuple[str, list[str]], mailbox: tuple[str, list[str]], tmp_path: Path) -> None:
-    def events(name: str) -> list[dict[str, Any]]:
+    def received(name: str) -> list[dict[str, Any]]:
         asked = {"filter": {"event": {"name": [name]}}}
         found: list[dict[str, Any]] = httpx.post(f"{full_server}/api/events/filter", json=asked).json()["events"]
         return found
@@ -122,7 +137,7 @@ def test_how_a_sweep_went_is_told(full_server: str, chat: tuple[str, list[str]],
     store = str(tmp_path / "runs")
     done = run("-m", "dreamsweep", "run", str(file), "--store", store, AWS_SECRET_ACCESS_KEY=SECRET)
     assert done.returncode == 0, done.stderr
-    (finished,) = until(lambda: events(FINISHED))
+    (finished,) = until(lambda: received(FINISHED))
     assert finished["resource"]["prefect.resource.id"] == "dreamsweep.sweep.t"
     payload = finished["payload"]
     assert (payload["sweep"], payload["trials"], payload["done"], payload["store"]) == ("t", 2, 2, store)
@@ -130,13 +145,13 @@ def test_how_a_sweep_went_is_told(full_server: str, chat: tuple[str, list[str]],
 
     lost = run("-m", "dreamsweep", "run", str(file), "--store", str(tmp_path / "other"), DREAMSWEEP_STARTER_WEIGHTS=str(tmp_path))
     assert lost.returncode == 2
-    (failed,) = until(lambda: events(FAILED))
+    (failed,) = until(lambda: received(FAILED))
     assert (failed["payload"]["sweep"], failed["payload"]["state"]) == ("t", "Failed")
     assert "weights 'starter-guide'" in failed["payload"]["reason"]
 
     retry = f"tell_retried('t', 's3://user:{SECRET}@bucket/x', '0123456789abcdef', 2, 'x' * 9_999)"
     assert run("-c", f"from flows.events import tell_retried\nfor _ in range(10): {retry}").returncode == 0
-    retried = until(lambda: found if len(found := events(RETRIED)) == 10 else None)
+    retried = until(lambda: found if len(found := received(RETRIED)) == 10 else None)
     assert {event["payload"]["attempt"] for event in retried} == {2} and len(retried[0]["payload"]["reason"]) == REASON
     assert SECRET not in json.dumps([finished, failed, *retried])
 
