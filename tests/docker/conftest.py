@@ -15,12 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 import httpx
 import pytest
+import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 
@@ -31,6 +33,8 @@ from tests.conftest import NOWHERE, StrictServer
 ROOT = Path(__file__).parents[2]
 ENGINE = Path(__file__).with_name("engine.sh")
 IMAGE = f"dreamsweep:{__version__}-cpu"
+LONG = 1500
+"""Iterations that take a shard twice as long, at least, as it waits for its first checkpoint."""
 PYTORCH_CPU = "https://download.pytorch.org/whl/cpu/torch/"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -46,7 +50,7 @@ class Stack:
     settings: dict[str, str]
     """Environment variables of commands and workers."""
     bucket: str
-    started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    started: "list[subprocess.Popen[bytes]]"
 
     def client(self) -> SyncPrefectClient:
         return SyncPrefectClient(self.api, auth_string=self.auth)
@@ -57,11 +61,11 @@ class Stack:
             [_command_line(), *arguments], env={**os.environ, "DOCKER_HOST": self.docker_host}, capture_output=True, text=True, check=True
         ).stdout
 
-    def containers(self, name: str) -> list[dict[str, Any]]:
-        """Every container whose name starts so, running or over, as Docker describes it; the oldest first."""
+    def containers(self, name: str, since: str = "") -> list[dict[str, Any]]:
+        """Containers whose name starts so, made since then (see `now`), running or over, as Docker describes them; the oldest first."""
         ids = self.docker("ps", "--all", "--quiet", "--filter", f"name=^/{name}").split()
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids)) if ids else []
-        return sorted(found, key=lambda container: str(container["Created"]))
+        return sorted((one for one in found if one["Created"] > since), key=lambda one: str(one["Created"]))
 
     def store(self, prefix: str) -> Store:
         """Only where the environment is set (the fixture `in_stack`)."""
@@ -149,7 +153,25 @@ def image(build: Callable[..., None]) -> str:
 @pytest.fixture(scope="session")
 def stack(engine: str, image: str, strict_s3: StrictServer) -> Iterator[Stack]:
     """PostgreSQL, Prefect's server upon it with a login, a bucket on a server that checks signatures, and the deployments."""
-    port, auth, folder = _free_port(), "admin:a-password", Path(tempfile.mkdtemp(prefix="dreamsweep-stack-"))
+    folder = Path(tempfile.mkdtemp(prefix="dreamsweep-stack-"))
+    started: list[subprocess.Popen[bytes]] = []
+    try:
+        with postgresql() as database:
+            made = _served_by_prefect(folder, database, engine, strict_s3, started)
+            _deploy(made, image)
+            yield made
+            _end(started)
+            if containers := made.docker("ps", "--all", "--quiet").split():
+                made.docker("rm", "--force", *containers)
+            made.docker("volume", "rm", "--force", "dreamsweep-cache")
+    finally:
+        _end(started)
+        shutil.rmtree(folder)
+
+
+def _served_by_prefect(folder: Path, database: str, engine: str, s3: StrictServer, started: "list[subprocess.Popen[bytes]]") -> Stack:
+    """Starts Prefect's server, and waits for it."""
+    port, auth = free_port(), "admin:a-password"
     settings = {
         **NOWHERE,
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
@@ -158,9 +180,9 @@ def stack(engine: str, image: str, strict_s3: StrictServer) -> Iterator[Stack]:
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "AWS_ENDPOINT_URL": strict_s3.address,
-        "AWS_ACCESS_KEY_ID": strict_s3.writer[0],
-        "AWS_SECRET_ACCESS_KEY": strict_s3.writer[1],
+        "AWS_ENDPOINT_URL": s3.address,
+        "AWS_ACCESS_KEY_ID": s3.writer[0],
+        "AWS_SECRET_ACCESS_KEY": s3.writer[1],
         "AWS_DEFAULT_REGION": "us-east-1",
         "DOCKER_HOST": engine,
         "DO_NOT_TRACK": "1",
@@ -168,26 +190,21 @@ def stack(engine: str, image: str, strict_s3: StrictServer) -> Iterator[Stack]:
         "COLUMNS": "200",
         "PYTHONPATH": str(ROOT),
     }
-    made = Stack(settings["PREFECT_API_URL"], auth, engine, folder, settings, strict_s3.bucket)
-    try:
-        with _postgresql(folder) as database:
-            made.start(
-                *(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)),
-                log="server",
-                PREFECT_API_URL="",
-                PREFECT_SERVER_API_AUTH_STRING=auth,
-                PREFECT_SERVER_API_PORT=str(port),
-                PREFECT_SERVER_CSRF_PROTECTION_ENABLED="true",
-                PREFECT_SERVER_DATABASE_CONNECTION_URL=database,
-                PREFECT_SERVER_ANALYTICS_ENABLED="false",
-            )
-            wait_for(lambda: _answers(f"{made.api}/health"), 180, lambda: made.log("server"))
-            _deploy(made, image)
-            yield made
-            _end(made.started)
-    finally:
-        _end(made.started)
-        shutil.rmtree(folder)
+    made = Stack(settings["PREFECT_API_URL"], auth, engine, folder, settings, s3.bucket, started)
+    made.start(
+        *(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)),
+        log="server",
+        PREFECT_API_URL="",
+        PREFECT_SERVER_API_AUTH_STRING=auth,
+        PREFECT_SERVER_API_PORT=str(port),
+        PREFECT_SERVER_CSRF_PROTECTION_ENABLED="true",
+        PREFECT_SERVER_DATABASE_CONNECTION_URL=database,
+        PREFECT_SERVER_ANALYTICS_ENABLED="false",
+        PREFECT_UI_API_URL=settings["PREFECT_API_URL"],
+        PREFECT_UI_STATIC_DIRECTORY=str(folder / "ui"),
+    )
+    wait_for(lambda: _answers(f"{made.api}/health"), 180, lambda: made.log("server"))
+    return made
 
 
 @pytest.fixture
@@ -207,6 +224,36 @@ def gpu_worker(stack: Stack) -> "subprocess.Popen[bytes]":
 def start_worker(stack: Stack, pool: str, kind: str) -> "subprocess.Popen[bytes]":
     """A worker of a pool; its log is `worker-POOL`."""
     return stack.start(sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", kind, log=f"worker-{pool}")
+
+
+def now() -> str:
+    """The time as Docker writes it."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+
+
+def sweep_file(stack: Stack, name: str, iterations: int) -> str:
+    """Two shards of one trial each, every night."""
+    content = {
+        "name": name,
+        "schedule": {"cron": "0 2 * * *", "timezone": "Europe/Berlin"},
+        "prompts": ["a red heart", "a green apple"],
+        "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2}],
+        "iterations": iterations,
+        "snapshot_every": 0,
+        "shard_size": 1,
+    }
+    (stack.folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return f"{name}.yaml"
+
+
+def assert_undisturbed(stack: Stack, file: str, store: Store) -> None:
+    """What is in the store is what one process makes of the sweep in one go, and nothing else."""
+    name, here = file.removesuffix(".yaml"), stack.folder / "here"
+    stack.run("run", file, "--store", str(here), "--device", "cpu")  # the second time it is all there
+    assert store.read(f"{name}/manifest.json") == (here / name / "manifest.json").read_bytes()
+    pictures = sorted(path.relative_to(here).as_posix() for path in (here / name / "pictures").rglob("*.png"))
+    assert [key for key in store.keys(f"{name}/pictures/") if key.endswith(".png")] == pictures
+    assert all(store.read(key) == (here / key).read_bytes() for key in pictures)
 
 
 def wait_for(met: Callable[[], object], seconds: float, told: Callable[[], str] = str) -> None:
@@ -236,29 +283,28 @@ def _end(started: "list[subprocess.Popen[bytes]]") -> None:
 
 
 @contextmanager
-def _postgresql(folder: Path) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """A PostgreSQL server: its address, as SQLAlchemy reads it."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     if not programs:
         pytest.skip("there is no PostgreSQL; `tests/docker/engine.sh install` installs it")
-    port, place = _free_port(), folder / "postgresql"
-    place.mkdir()
-    shutil.chown(place, "postgres")
-    folder.chmod(0o755)
-    as_postgres = ["runuser", "--user", "postgres", "--", str(programs[-1] / "pg_ctl"), "--pgdata", str(place / "data")]
-    options = f"-h 127.0.0.1 -p {port} -k {place} -c fsync=off"
-    subprocess.run([*as_postgres, "initdb", "-o", "-A trust --no-sync"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*as_postgres, "start", "-w", "-o", options, "-l", str(place / "log")], check=True, stdout=subprocess.DEVNULL)
-    try:
-        yield f"postgresql+asyncpg://postgres@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*as_postgres, "stop", "-m", "immediate"], check=True, stdout=subprocess.DEVNULL)
+    with tempfile.TemporaryDirectory(prefix="dreamsweep-postgresql-") as folder:
+        shutil.chown(folder, "postgres")
+        as_postgres = ["runuser", "--user", "postgres", "--", str(programs[-1] / "pg_ctl"), "--pgdata", f"{folder}/data"]
+        subprocess.run([*as_postgres, "initdb", "-o", "-A trust --no-sync"], check=True, stdout=subprocess.DEVNULL)
+        port = free_port()
+        options = f"-h 127.0.0.1 -p {port} -k {folder} -c fsync=off"
+        subprocess.run([*as_postgres, "start", "-w", "-o", options, "-l", f"{folder}/log"], check=True, stdout=subprocess.DEVNULL)
+        try:
+            yield f"postgresql+asyncpg://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([*as_postgres, "stop", "-m", "immediate"], check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
 def _served(folder: Path) -> Iterator[str]:
     """A folder of files, read over HTTP by whoever is on this machine."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}/"
@@ -288,7 +334,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

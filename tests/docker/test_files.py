@@ -27,9 +27,9 @@ ONCE = {"setup", "gpu"}
 
 
 def compose(env_file: Path, *profile: str) -> "subprocess.CompletedProcess[str]":
-    command = [BIN / "docker-compose", "--env-file", env_file, "--file", "docker/compose.yaml", *profile, "config", "--format", "json"]
+    command = [str(BIN / "docker-compose"), "--env-file", str(env_file), "--file", "docker/compose.yaml", *profile]
     plain = {name: value for name, value in os.environ.items() if name not in SECRETS and not name.startswith("COMPOSE_")}
-    return subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
+    return subprocess.run([*command, "config", "--format", "json"], cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
