@@ -3,6 +3,7 @@
 They hold counts, marks, addresses and reasons; never a secret, nor a link that opens without one.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import Flow
@@ -10,6 +11,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.events import emit_event
 
 from dreamsweep.manifest import Manifest
+from dreamsweep.spec import DATE
 from dreamsweep.store import open_store, without_login
 from flows.form import name_of
 
@@ -32,7 +34,7 @@ def tell_finished(manifest: Manifest, store: str, best: float | None) -> None:
 def tell_failed(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """A hook: a sweep's flow run failed or crashed. Parts of the sweep may be published; the same again makes the rest."""
     request = flow_run.parameters.get("request", {})
-    name, store = _named(request.get("sweep"), flow_run.name), str(request.get("store", "runs"))
+    name, store = _named(request.get("sweep"), flow_run), str(request.get("store", "runs"))
     payload = {"sweep": name, "store": without_login(store), "state": state.name, "reason": (state.message or "")[:REASON]}
     run = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.name": name, "prefect.resource.role": "flow-run"}
     emit_event(FAILED, resource=_sweep(name, store), related=[run], payload=payload)
@@ -46,15 +48,16 @@ def tell_retried(sweep: str, store: str, shard_id: str, attempt: int, reason: st
     emit_event(RETRIED, resource=resource, related=related, payload=payload)
 
 
-def _named(asked: object, otherwise: str) -> str:
-    """The sweep that a flow run's parameters ask for; a flow run that crashed may still go by the name that it was made with."""
+def _named(asked: object, flow_run: FlowRun) -> str:
+    """The sweep that a flow run's parameters ask for; one that crashed may still go by the name that it was made with."""
     match asked:
         case str():
-            return name_of(asked)
-        case {"name": str(name)} | {"stored": str(name)}:
-            return name
+            name = name_of(asked)
+        case {"name": str(named)} | {"stored": str(named)}:
+            name = named
         case _:
-            return otherwise
+            return flow_run.name
+    return name.replace(DATE, f"{flow_run.expected_start_time or datetime.now(UTC):%Y-%m-%d}")
 
 
 def _sweep(name: str, store: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,19 @@ SECRET = "a-password-that-must-not-be-told"
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_weights")]
 
 
-@pytest.mark.parametrize("asked", ["name: t\nprompts: [a]\n", {"stored": "t"}, {"name": "t", "lines": "a"}, None])
+@pytest.mark.parametrize(
+    "asked",
+    ["name: t-{date}\nprompts: [a]\n", {"stored": "t-2026-11-21"}, {"name": "t-{date}", "lines": "a"}, {"name": "t-2026-11-21"}, None],
+)
 def test_a_sweep_that_crashed_goes_by_its_own_name(asked: object, monkeypatch: pytest.MonkeyPatch) -> None:
     told: dict[str, Any] = {}
     monkeypatch.setattr(events, "emit_event", lambda event, **others: told.update(others, event=event))
-    run = FlowRun(flow_id=uuid4(), name="t" if asked is None else "quick-fox", parameters={"request": {"sweep": asked, "store": "s3://b"}})
+    name, parameters = "t-2026-11-21" if asked is None else "quick-fox", {"request": {"sweep": asked, "store": "s3://b"}}
+    run = FlowRun(flow_id=uuid4(), name=name, parameters=parameters, expected_start_time=datetime(2026, 11, 21, 2, tzinfo=UTC))
     events.tell_failed(sweep, run, Crashed(message="Process exited with status code: -9."))
-    assert (told["event"], told["resource"]["prefect.resource.id"]) == (FAILED, "dreamsweep.sweep.t")
-    assert told["payload"] == {"sweep": "t", "store": "s3://b", "state": "Crashed", "reason": "Process exited with status code: -9."}
+    assert (told["event"], told["resource"]["prefect.resource.id"]) == (FAILED, "dreamsweep.sweep.t-2026-11-21")
+    reason = "Process exited with status code: -9."
+    assert told["payload"] == {"sweep": "t-2026-11-21", "store": "s3://b", "state": "Crashed", "reason": reason}
 
 
 class _Chat(BaseHTTPRequestHandler):
