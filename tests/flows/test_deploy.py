@@ -5,7 +5,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -188,6 +190,27 @@ def test_what_cannot_be_is_one_sentence(client: SyncPrefectClient) -> None:
         list(register(processes(), []))
     with temporary_settings({PREFECT_API_URL: None}), pytest.raises(ApiError, match="no Prefect API is configured"):
         list(register(processes(), []))
+
+
+class _Strict(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+        self.wfile.write(b"Unauthorized")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+def test_a_server_that_wants_a_login_is_told_of_as_such() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Strict) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        with temporary_settings({PREFECT_API_URL: url}), pytest.raises(ApiError, match=r"answered 401: .*; set PREFECT_API_AUTH_STRING\.$"):
+            list(register(processes(), []))
+        server.shutdown()
 
 
 def test_prompts_in_a_file_travel_along_and_pictures_do_not(tmp_path: Path) -> None:
