@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.sorting import FlowRunSort
 
 from dreamsweep import __version__
-from tests.docker.conftest import LONG, Stack, assert_undisturbed, now, plain, sweep_file, wait_for
+from tests.docker.conftest import IMAGE, LONG, Stack, assert_undisturbed, now, plain, sweep_file, wait_for
+from tests.dreamsweep.weights.made_hub import Hub, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
 
@@ -112,3 +114,10 @@ def test_no_layer_holds_a_secret(stack: Stack, image: str) -> None:
     assert "/run/secrets/ca.pem" in history  # read there, and
     looked = "find /run/secrets /source /opt/uv -mindepth 1 2>/dev/null || true"
     assert stack.docker("run", "--rm", "--network", "none", image, "sh", "-c", looked) == ""
+
+
+def test_published_weights_are_baked_in_by_name(stack: Stack, build: Callable[..., None]) -> None:
+    with serving(Hub(files={"/dall-e/encoder.pkl": b"an encoder", "/dall-e/decoder.pkl": b"a decoder"})) as hub:
+        build(f"{IMAGE}-baked", WEIGHTS="dall-e", WEIGHTS_MIRROR=hub.address)
+    shut = ["--rm", "--read-only", "--network", "none"]
+    assert stack.docker("run", *shut, f"{IMAGE}-baked", "cat", "/cache/dall-e/encoder.pkl") == "an encoder"
