@@ -55,11 +55,11 @@ class Stack:
     def client(self) -> SyncPrefectClient:
         return SyncPrefectClient(self.api, auth_string=self.auth)
 
-    def docker(self, *arguments: str) -> str:
-        """Docker's command line, and what it said."""
-        return subprocess.run(
-            [_command_line(), *arguments], env={**os.environ, "DOCKER_HOST": self.docker_host}, capture_output=True, text=True, check=True
-        ).stdout
+    def docker(self, *arguments: str, errors: int = subprocess.DEVNULL) -> str:
+        """Docker's command line, and what it said; its errors as well where they go to `STDOUT`."""
+        environment = {**os.environ, "DOCKER_HOST": self.docker_host}
+        command = [_command_line(), *arguments]
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=True).stdout
 
     def containers(self, name: str, since: str = "") -> list[dict[str, Any]]:
         """Containers whose name starts so, made since then (see `now`), running or over, as Docker describes them; the oldest first."""

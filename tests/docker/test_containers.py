@@ -2,13 +2,12 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import pytest
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.sorting import FlowRunSort
 
 from dreamsweep import __version__
@@ -19,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.docker]
 
 CRASH_ONCE = "sh -c 'mkdir /cache/crashed && exit 3; exec python -m prefect.engine'"
 DREAMSWEEP = (sys.executable, "-m", "dreamsweep")
-LOUD = {"OMP_NUM_THREADS": "1", "PREFECT_LOGGING_EXTRA_LOGGERS": "dreamsweep.progress"}
+LOUD = {"OMP_NUM_THREADS": "1", "PREFECT_LOGGING_ROOT_LEVEL": "INFO"}
 
 
 def deployment(stack: Stack, name: str, **job_variables: Any) -> str:
@@ -58,9 +57,8 @@ def test_a_container_that_crashes_is_made_again(in_stack: Stack) -> None:
     assert sorted(exit_codes(in_stack, "crashed")) == [0, 0, 3]
     with in_stack.client() as client:
         states = [run.state for run in client.read_flow_runs(sort=FlowRunSort.ID_DESC, limit=50) if run.name.startswith("crashed-")]
-    assert [str(state.message) for state in states if state and state.is_crashed()] == [
-        "Flow run infrastructure exited with non-zero status code 3."
-    ]
+    (message,) = (str(state.message) for state in states if state and state.is_crashed())
+    assert message.startswith("Flow run infrastructure exited with non-zero status code 3.")
     assert_undisturbed(in_stack, file, store)
 
 
@@ -82,9 +80,7 @@ def test_a_container_that_is_ended_goes_on_elsewhere_from_its_checkpoint(sent: s
     assert command.wait(600) == 0, in_stack.log(sent)
     first, second = in_stack.containers(f"night-{shard}", since)
     assert (first["State"]["ExitCode"], second["State"]["ExitCode"]) == (code, 0)
-    run = UUID(second["Config"]["Labels"]["io.prefect.flow-run-id"])
-    with in_stack.client() as client:
-        said = "\n".join(log.message for log in client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run]))))
+    said = in_stack.docker("logs", second["Id"], errors=subprocess.STDOUT)
     assert re.search(rf"shard {shard}: resumed, iteration [1-9]\d*/{LONG}", said), said
     assert_undisturbed(in_stack, file, store)
 
