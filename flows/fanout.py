@@ -32,6 +32,8 @@ from flows.shard import REFUSED, ShardRequest
 
 PAGE = 200
 """Flow runs that the API gives at once, at most."""
+ENDING_MINUTES = 3.0
+"""That whoever runs a flow run has to end it, before it is taken for crashed."""
 
 
 class Compute(Spec):
@@ -175,19 +177,18 @@ class _FanOut:
     def _listen(self, run: FlowRun) -> None:
         """A running shard that got no further for long is lost: its machine is gone, and nobody said so."""
         child = self.live[run.id]
-        silent = time.monotonic() - child.heard
-        if silent < self.compute.silent_minutes * 60 / 4:
+        silent, patience = time.monotonic() - child.heard, 60 * (ENDING_MINUTES if child.asked_to_end else self.compute.silent_minutes)
+        if silent < patience / 4:
             return
         progress = read_progress(self.store, self.sweep, child.shard.shard_id)
         told = progress.iteration if progress else -1
         if told != child.told:
             child.told, child.heard = told, time.monotonic()
-        elif silent > self.compute.silent_minutes * 60:
-            message = f"no progress for {silent / 60:.0f} minutes"
+        elif silent > patience:
             # first asks whoever runs it to end it; where nobody is left to answer, it has crashed
-            self.client.set_flow_run_state(
-                run.id, Crashed(message=message) if child.asked_to_end else Cancelling(message=message), force=True
-            )
+            reason = f"no progress for {silent / 60:.0f} minutes"
+            ending = Crashed(message="no progress, and nobody ended it") if child.asked_to_end else Cancelling(message=reason)
+            self.client.set_flow_run_state(run.id, ending, force=True)
             child.asked_to_end, child.heard = True, time.monotonic()
 
     def _read(self, ids: list[UUID]) -> Iterator[FlowRun]:
