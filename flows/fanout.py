@@ -14,7 +14,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterTags
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
@@ -187,7 +187,7 @@ class _FanOut:
         elif silent > patience:
             # first asks whoever runs it to end it; where nobody is left to answer, it has crashed
             reason = f"no progress for {silent / 60:.0f} minutes"
-            ending = Crashed(message="no progress, and nobody ended it") if child.asked_to_end else Cancelling(message=reason)
+            ending: State[None] = Crashed(message="no progress, and nobody ended it") if child.asked_to_end else Cancelling(message=reason)
             self.client.set_flow_run_state(run.id, ending, force=True)
             child.asked_to_end, child.heard = True, time.monotonic()
 
