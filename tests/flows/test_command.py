@@ -155,7 +155,7 @@ def test_stopped_it_says_how_to_go_on(sent: signal.Signals, start: Start, home: 
     store = open_store(str(tmp_path / "stopped"))
     wait_for(lambda: list(store.keys("t/pictures/")), process)
     os.killpg(process.pid, sent) if sent == signal.SIGINT else process.send_signal(sent)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130
     assert err == "Stopped. To go on where it stopped: dreamsweep run long.yaml --store stopped\n"
     assert nobody_is_left(home)

@@ -51,7 +51,7 @@ def worker(prefect_server: None, tiny_weights: Path, tmp_path: Path) -> Iterator
     yield
     os.killpg(process.pid, signal.SIGTERM)
     try:
-        process.wait(30)
+        process.wait(5)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
