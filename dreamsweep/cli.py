@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from dreamsweep.garbage import Garbage
     from dreamsweep.spec import Sweep
     from dreamsweep.store import Store
+    from flows.cluster import Cluster
+    from flows.fanout import Compute
 
 app = typer.Typer(
     name="dreamsweep",
@@ -87,7 +89,7 @@ def run(
     from dreamsweep.sweepfile import load_sweep
 
     asked, started = load_sweep(file), time.monotonic()
-    today = (day or datetime.now()).date()
+    today = (day or datetime.now(UTC)).date()
     sweep = of_day(asked, today)
     again = _same_command() + ("" if day or sweep is asked else f" --date {today}")
     signal.signal(signal.SIGTERM, _stop)
@@ -335,13 +337,14 @@ def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> s
     from flows.embedded import prefect_api, prefer_quiet
 
     prefer_quiet()
+    made_by = _compute_of(compute) if compute else None
     with prefect_api(state_folder() / "prefect-api.log") as ready:
-        from flows.sweep import IncompleteSweepError, SweepRequest, compute_of
+        from flows.sweep import IncompleteSweepError, SweepRequest
         from flows.sweep import sweep as sweep_flow
 
         ready()
         try:
-            sweep_flow(SweepRequest(sweep=sweep, store=store, device=device, compute=compute_of(compute) if compute else None))
+            sweep_flow(SweepRequest(sweep=sweep, store=store, device=device, compute=made_by))
         except IncompleteSweepError as error:
             return str(error)
     return None
@@ -380,6 +383,13 @@ def _register(
     typer.echo(f"Workers:  prefect worker start --pool {SWEEPS}   and   prefect worker start --pool {GPU}")
     if url := form_url():
         typer.echo(f"By hand:  {url}")
+
+
+def _compute_of(text: str) -> "Compute | Cluster":
+    """Before any API is embedded, which would know no deployment."""
+    from flows.sweep import compute_of
+
+    return compute_of(text)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

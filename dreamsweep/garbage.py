@@ -12,6 +12,7 @@ a shard that may still go on from its checkpoint.
                   with other trials beside these, without making these again
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,8 @@ from dreamsweep.manifest import Manifest, ShardManifest, done_shards, read_manif
 from dreamsweep.store import Entry, Store
 
 Kind = Literal["tables", "pictures", "checkpoints", "planned", "unfinished", "staging"]
+ALIVE_SECONDS = 3_600.0
+"""Since whoever makes a shard last wrote a checkpoint, which they do every fifteen seconds, before nobody is taken to do so any more."""
 _OF_A_RUN = ("checkpoint.safetensors", "progress.json")
 
 
@@ -43,22 +46,31 @@ class Garbage:
     remove: Callable[[], None]
 
 
-def garbage(store: Store, before: float, wanted: Callable[[str], bool] = lambda sweep: True, staging: bool = False) -> Iterator[Garbage]:
+def garbage(
+    store: Store,
+    before: float,
+    wanted: Callable[[str], bool] = lambda sweep: True,
+    staging: bool = False,
+    alive_since: float | None = None,
+) -> Iterator[Garbage]:
     """What was written `before` a time (seconds since 1970) and can go, of sweeps that are `wanted`.
+
+    A shard that has been planned or has written a checkpoint since `alive_since`, by default within the hour, may be under way: its
+    sweep's checkpoints, plans and pictures stay, however young the rest may go.
 
     In an order in which it can be removed at any moment, all or in part. Raises StoreError where a manifest cannot be read: what it
     names is not known then.
     """
     for sweep in store.folders():
         if wanted(sweep):
-            yield from _of_sweep(store, sweep, before, staging)
+            yield from _of_sweep(store, sweep, before, staging, time.time() - ALIVE_SECONDS if alive_since is None else alive_since)
     for left in store.unfinished():
         sweep = left.name.partition("/")[0] if "/" in left.name else ""
         if left.begun < before and wanted(sweep):
             yield Garbage("unfinished", sweep, left.name, left.size, left.begun, left.remove)
 
 
-def _of_sweep(store: Store, sweep: str, before: float, staging: bool) -> Iterator[Garbage]:
+def _of_sweep(store: Store, sweep: str, before: float, staging: bool, alive_since: float) -> Iterator[Garbage]:
     def told(kind: Kind, entry: Entry) -> Garbage:
         return Garbage(kind, sweep, entry.key, entry.size, entry.modified, partial(store.delete, entry.key))
 
@@ -70,25 +82,14 @@ def _of_sweep(store: Store, sweep: str, before: float, staging: bool) -> Iterato
         if entry.modified < before and not (manifest and entry.key.split("/")[2] == manifest.generation):
             yield told("tables", entry)
 
-    alive = False
-    for entry in store.entries(f"{sweep}/staging/"):
-        shard_id, name = entry.key.split("/")[2:4]
-        if name in _OF_A_RUN:
-            alive |= entry.modified >= before
-            if entry.modified < before:
-                yield told("checkpoints", entry)
-
-    waiting = False
-    for entry in store.entries(f"{sweep}/planned/"):
-        if entry.key.endswith(".json"):
-            done = Path(entry.key).stem in shards
-            waiting |= not done and entry.modified >= before
-            if entry.modified < before:
-                yield told("planned", entry)
-        elif entry.modified < before and not kept and not waiting:  # a picture to start from: rows of trials name it
-            yield told("planned", entry)
-
-    if not alive and not waiting:
+    under_way = [entry for entry in store.entries(f"{sweep}/staging/") if entry.key.split("/")[3] in _OF_A_RUN]
+    planned = list(store.entries(f"{sweep}/planned/"))
+    waiting = [entry for entry in planned if entry.key.endswith(".json") and Path(entry.key).stem not in shards]
+    oldest_alive = min(before, alive_since)
+    if not any(entry.modified >= oldest_alive for entry in (*under_way, *waiting)):
+        yield from (told("checkpoints", entry) for entry in under_way)
+        # a picture to start from stays with its trials, whose rows name it
+        yield from (told("planned", entry) for entry in planned if entry.modified < before and (entry.key.endswith(".json") or not kept))
         for entry in store.entries(f"{sweep}/pictures/"):
             if entry.modified < before and entry.key.split("/")[2] not in kept:
                 yield told("pictures", entry)

@@ -1,8 +1,9 @@
 """Shards as tasks of a Dask or Ray cluster, for those who have one: its machines need this package and the store's credentials."""
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, Literal
 
 from prefect.client.schemas.objects import State
@@ -34,10 +35,22 @@ class ClusterError(DreamsweepError):
 
 def make_on_cluster(shards: Iterable[Shard], store: str, device: str, cluster: Cluster) -> Iterator[Shard | BaseException]:
     """Gives each shard that is made, and why others are not, in their order. Raises ClusterError where there is no such cluster."""
+    shards = iter(shards)
+    first = next(shards, None)
+    if first is None:  # nothing to make: no cluster is started
+        return
     runner, options = _runner(cluster)
     waiting: deque[tuple[Shard, Any]] = deque()
-    with runner, options:
-        for shard in shards:
+    with ExitStack() as open_until_made:
+        try:
+            open_until_made.enter_context(runner)
+        except (OSError, ValueError, RuntimeError) as error:
+            told = str(error).split("\n")[0].rstrip(".")
+            raise ClusterError(
+                f"compute '{cluster.cluster}:{cluster.address}': no such cluster answers ({told}); check its address."
+            ) from None
+        open_until_made.enter_context(options)
+        for shard in itertools.chain([first], shards):
             parameters = {"shard": shard, "store": store, "device": device}
             waiting.append((shard, runner.submit(generate_shard, parameters)))
             if len(waiting) >= WINDOW:

@@ -7,6 +7,7 @@ from typing import Annotated
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 from pydantic import ConfigDict, Field, field_validator
 
 from dreamsweep.errors import DreamsweepError, SweepFileError
@@ -16,7 +17,7 @@ from dreamsweep.spec import DATE, Spec, Sweep
 from dreamsweep.store import open_store
 from flows.cluster import Cluster, make_on_cluster
 from flows.events import tell_failed, tell_finished
-from flows.fanout import Compute, ShardFailedError, fan_out
+from flows.fanout import Compute, ComputeError, ShardFailedError, fan_out
 from flows.form import AskedSweep, SweepForm, find_sweep, form_schema, name_of
 from tasks.check import check
 from tasks.generate import generate_shard
@@ -64,9 +65,20 @@ class SweepRequest(Spec):
 
 
 def compute_of(text: str) -> Compute | Cluster:
-    """What makes the shards, as a command line says it: `shard/NAME`, `dask`, `ray`, `dask:tcp://host:8786`, `ray:ray://host:10001`."""
+    """What makes the shards, as a command line says it: `shard/NAME`, `dask`, `ray`, `dask:tcp://host:8786`, `ray:ray://host:10001`.
+
+    Raises ComputeError for what is neither, and for a deployment where no Prefect server is configured.
+    """
     kind, _, address = text.partition(":")
-    return Cluster.model_validate({"cluster": kind, "address": address or None}) if kind in ("dask", "ray") else Compute(deployment=text)
+    if kind in ("dask", "ray"):
+        return Cluster.model_validate({"cluster": kind, "address": address or None})
+    if "/" not in text:
+        raise ComputeError(f"compute {text!r}: name a deployment (shard/NAME), dask or ray.")
+    if not PREFECT_API_URL.value():
+        raise ComputeError(
+            f"compute {text!r} is known to a Prefect server alone, and none is configured; set PREFECT_API_URL to its address."
+        )
+    return Compute(deployment=text)
 
 
 class IncompleteSweepError(Exception):

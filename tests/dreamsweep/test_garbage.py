@@ -32,7 +32,7 @@ def local(tmp_path: Path) -> LocalStore:
 
 
 def found(store: Store, before: float = LATER, staging: bool = False) -> set[tuple[str, str]]:
-    return {(one.kind, one.key) for one in garbage(store, before, staging=staging)}
+    return {(one.kind, one.key) for one in garbage(store, before, staging=staging, alive_since=before)}
 
 
 def age(store: LocalStore, key: str, days: float) -> None:
@@ -73,7 +73,7 @@ def test_what_killed_and_changed_runs_leave_can_go(store: Store) -> None:
         ("planned", "demo/planned/s9.json"),
         *(("pictures", f"{stray}{name}") for name in ("000002.png", "best.png", "final.png")),
     }
-    for one in list(garbage(store, LATER)):
+    for one in list(garbage(store, LATER, alive_since=LATER)):
         one.remove()
     assert found(store) == set()
     assert read_manifest(store, "demo") == manifest
@@ -104,9 +104,9 @@ def test_staging_goes_only_when_asked_for_and_published(store: Store) -> None:
     made_shard(store, "demo", "s9", [STRAY])
     gone = {key.split("/")[2] for kind, key in found(store, staging=True) if kind == "staging"}
     assert gone == {"s1", "s2", "s3", "d1"}
-    order = [one.key.rpartition("/")[2] for one in garbage(store, LATER, staging=True)]
+    order = [one.key.rpartition("/")[2] for one in garbage(store, LATER, staging=True, alive_since=LATER)]
     assert order == ["manifest.json", "scores.parquet", "trials.parquet"] * 4
-    for one in list(garbage(store, LATER, staging=True)):
+    for one in list(garbage(store, LATER, staging=True, alive_since=LATER)):
         one.remove()
     assert query(store, "SELECT count(*) AS n FROM trials")["n"].to_pylist() == [24]
     publish(store, gather(store, "demo", {STRAY.id}, "0" * 64))
@@ -130,3 +130,14 @@ def test_beside_a_manifest_that_cannot_be_read_nothing_goes(store: Store) -> Non
     store.write("demo/manifest.json", b"{")
     with pytest.raises(StoreError, match="is no manifest of dreamsweep"):
         found(store)
+
+
+def test_a_sweep_under_way_is_left_alone_however_young_the_rest_may_go(store: Store) -> None:
+    with_pictures(store, "demo", STRAY.id)
+    store.write("demo/staging/s9/checkpoint.safetensors", b"state")
+    assert list(garbage(store, LATER)) == []
+    store.delete("demo/staging/s9/checkpoint.safetensors")
+    write_shard(store, Shard(shard_id="s9", sweep="demo", trials=(STRAY,)))
+    assert list(garbage(store, LATER)) == []
+    made_shard(store, "demo", "s9", [STRAY])
+    assert [one.key for one in garbage(store, LATER)] == ["demo/planned/s9.json"]

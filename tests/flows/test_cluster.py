@@ -50,5 +50,14 @@ def test_two_workers_make_what_this_process_would(tmp_path: Path, started: objec
 
 def test_a_cluster_without_its_extra_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prefect_ray", None)
+    assert list(make_on_cluster([], "runs", "cpu", Cluster(cluster="ray"))) == []
     with pytest.raises(ClusterError, match=r"compute 'ray' needs an extra that is not installed: pip install 'dreamsweep\[ray\]'"):
-        list(make_on_cluster([], "runs", "cpu", Cluster(cluster="ray")))
+        list(make_on_cluster(["a shard"], "runs", "cpu", Cluster(cluster="ray")))  # type: ignore[list-item]
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_a_cluster_that_is_not_there_is_one_sentence() -> None:
+    import dask
+
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), pytest.raises(ClusterError, match="no such cluster answers"):
+        list(make_on_cluster(["a shard"], "runs", "cpu", Cluster(cluster="dask", address="tcp://127.0.0.1:9")))  # type: ignore[list-item]
