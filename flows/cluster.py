@@ -1,6 +1,5 @@
 """Shards as tasks of a Dask or Ray cluster, for those who have one: its machines need this package and the store's credentials."""
 
-import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -41,20 +40,22 @@ def make_on_cluster(shards: Iterable[Shard], store: str, device: str, cluster: C
         return
     runner, options = _runner(cluster)
     waiting: deque[tuple[Shard, Any]] = deque()
-    with ExitStack() as open_until_made:
+
+    def hand_over(shard: Shard) -> None:
+        waiting.append((shard, runner.submit(generate_shard, {"shard": shard, "store": store, "device": device})))
+
+    with ExitStack() as until_made:
         try:
-            open_until_made.enter_context(runner)
+            until_made.enter_context(runner)
+            until_made.enter_context(options)
+            hand_over(first)  # Dask connects no sooner
         except (OSError, ValueError, RuntimeError) as error:
-            told = str(error).split("\n")[0].rstrip(".")
-            raise ClusterError(
-                f"compute '{cluster.cluster}:{cluster.address}': no such cluster answers ({told}); check its address."
-            ) from None
-        open_until_made.enter_context(options)
-        for shard in itertools.chain([first], shards):
-            parameters = {"shard": shard, "store": store, "device": device}
-            waiting.append((shard, runner.submit(generate_shard, parameters)))
+            asked, told = f"{cluster.cluster}:{cluster.address}", str(error).split("\n")[0].rstrip(".")
+            raise ClusterError(f"compute {asked!r}: no such cluster answers ({told}); check its address.") from None
+        for shard in shards:
             if len(waiting) >= WINDOW:
                 yield _over(*waiting.popleft())
+            hand_over(shard)
         while waiting:
             yield _over(*waiting.popleft())
 
