@@ -56,7 +56,7 @@ def garbage(
     """What was written `before` a time (seconds since 1970) and can go, of sweeps that are `wanted`.
 
     A shard that has been planned or has written a checkpoint since `alive_since`, by default within the hour, may be under way: its
-    sweep's checkpoints, plans and pictures stay, however young the rest may go.
+    sweep's checkpoints, plans, pictures and staged rows stay, however young the rest may go.
 
     In an order in which it can be removed at any moment, all or in part. Raises StoreError where a manifest cannot be read: what it
     names is not known then.
@@ -86,18 +86,17 @@ def _of_sweep(store: Store, sweep: str, before: float, staging: bool, alive_sinc
     planned = list(store.entries(f"{sweep}/planned/"))
     waiting = [entry for entry in planned if entry.key.endswith(".json") and Path(entry.key).stem not in shards]
     oldest_alive = min(before, alive_since)
-    if not any(entry.modified >= oldest_alive for entry in (*under_way, *waiting)):
-        yield from (told("checkpoints", entry) for entry in under_way)
-        # a picture to start from stays with its trials, whose rows name it
-        yield from (told("planned", entry) for entry in planned if entry.modified < before and (entry.key.endswith(".json") or not kept))
-        for entry in store.entries(f"{sweep}/pictures/"):
-            if entry.modified < before and entry.key.split("/")[2] not in kept:
-                yield told("pictures", entry)
-
-    if staging:
-        for shard_id, shard in shards.items():
-            if published.issuperset(shard.trial_ids):
-                yield from (told("staging", entry) for entry in _staged(store, sweep, shard_id, shard) if entry.modified < before)
+    if any(entry.modified >= oldest_alive for entry in (*under_way, *waiting)):
+        return
+    yield from (told("checkpoints", entry) for entry in under_way)
+    # a picture to start from stays with its trials, whose rows name it
+    yield from (told("planned", entry) for entry in planned if entry.modified < before and (entry.key.endswith(".json") or not kept))
+    for entry in store.entries(f"{sweep}/pictures/"):
+        if entry.modified < before and entry.key.split("/")[2] not in kept:
+            yield told("pictures", entry)
+    for shard_id, shard in shards.items() if staging else ():
+        if published.issuperset(shard.trial_ids):
+            yield from (told("staging", entry) for entry in _staged(store, sweep, shard_id, shard) if entry.modified < before)
 
 
 def _published(store: Store, manifest: Manifest | None) -> frozenset[str]:

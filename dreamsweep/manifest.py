@@ -148,7 +148,8 @@ def publish(store: Store, manifest: Manifest) -> None:
 
     Two runs of one sweep may publish at the same time. Whoever is second looks at its tables again before it writes, as the first may
     have removed them, and the first stops removing as soon as the manifest is no longer its own; where all of that was still too late,
-    the error tells it. Raises StoreError, and changes nothing, when the generation's tables are not there.
+    the error tells it, and the same run again mends it. Raises StoreError when the generation's tables are not there; before it has
+    written, nothing is changed.
     """
     key = f"{manifest.sweep}/manifest.json"
     while True:

@@ -54,9 +54,7 @@ class SweepRequest(Spec):
     @field_validator("sweep")
     @classmethod
     def _small_enough(cls, sweep: AskedSweep) -> AskedSweep:
-        size = len(sweep.model_dump_json()) if isinstance(sweep, Sweep) else 0
-        if size > MAX_PARAMETER:
-            assert isinstance(sweep, Sweep)
+        if isinstance(sweep, Sweep) and (size := len(sweep.model_dump_json())) > MAX_PARAMETER:
             raise SweepFileError(
                 f"sweep {sweep.name!r}: its text comes to {size:,} characters, at most {MAX_PARAMETER:,} travel as a parameter; "
                 "put the prompts into a file beside it: 'prompts: names.txt'."

@@ -24,6 +24,11 @@ ARTIFACT_SECONDS = 10.0
 """Before a shard's progress shows on its flow run's page, and between its changes there: each is a request to the server."""
 
 
+def artifact_key(name: str) -> str:
+    """A sweep's or shard's name as an artifact's key may be: small letters, digits and dashes."""
+    return name.replace(".", "-").replace("_", "-")
+
+
 def announce(sweep: Sweep, plan: Plan, made: Container[str]) -> None:
     """Tells what the sweep comes to, what of it is `made` already, and what an iteration may cost."""
     left, count = Counter[str](), 0
@@ -75,7 +80,7 @@ class _Bar:
     """A progress artifact on the page of the flow run around it. A server that does not answer holds nothing up."""
 
     def __init__(self, name: str) -> None:
-        self.key = name.replace(".", "-").replace("_", "-")
+        self.key = artifact_key(name)
         self.artifact: UUID | None = None
         self.told = time.monotonic()
 

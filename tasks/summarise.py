@@ -12,6 +12,7 @@ from dreamsweep.query import query
 from dreamsweep.store import Store, open_store
 from dreamsweep.summary import write_summary
 from tasks.policy import RETRY_DELAYS, worth_retrying
+from tasks.progress import artifact_key
 
 TABLE_ROWS = 100
 WEEK = 7 * 24 * 3600
@@ -24,7 +25,7 @@ def summarise(sweep: str, store: str) -> float | None:
     """Draws the published sweep's contact sheet and curves, and shows them in Prefect. Gives the judge's best mark."""
     opened = open_store(store)
     sheet, curves = write_summary(opened, sweep)
-    key = sweep.replace(".", "-").replace("_", "-")  # an artifact's key has small letters, digits and dashes
+    key = artifact_key(sweep)
     told, best = _told(opened, sweep, sheet, curves)
     create_markdown_artifact(told, key=f"{key}-summary")
     create_table_artifact(_best_trials(opened, sweep), key=f"{key}-best", description=f"The best trials of sweep {sweep}, by the judge")

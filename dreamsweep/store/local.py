@@ -100,10 +100,9 @@ class LocalStore:
     def unfinished(self) -> Iterator[Unfinished]:
         for path in self._files(""):
             if path.name.startswith(PARTIAL) and path.name != f"{PARTIAL}lock":
-                told = path.stat()
-                yield Unfinished(
-                    path.relative_to(self.folder).as_posix(), told.st_size, told.st_mtime, partial(path.unlink, missing_ok=True)
-                )
+                with suppress(FileNotFoundError):  # of a write that was going on, and is whole by now
+                    told, name = path.stat(), path.relative_to(self.folder).as_posix()
+                    yield Unfinished(name, told.st_size, told.st_mtime, partial(self._unlink, path, name))
 
     def check(self) -> None:
         with self._sentences(""):
@@ -116,6 +115,10 @@ class LocalStore:
                 probe.unlink(missing_ok=True)
             if shutil.disk_usage(self.folder).free < ROOM:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _unlink(self, path: Path, name: str) -> None:
+        with self._sentences(name):
+            path.unlink(missing_ok=True)
 
     def _files(self, prefix: str) -> list[Path]:
         """Every file below the prefix's last folder."""

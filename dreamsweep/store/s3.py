@@ -143,14 +143,7 @@ class S3Store:
             self.client.download_file(self.bucket, self._full(checked_key(key)), str(path))
 
     def exists(self, key: str) -> bool:
-        with self._sentences(key):
-            try:
-                self.client.head_object(Bucket=self.bucket, Key=self._full(checked_key(key)))
-            except ClientError as error:
-                if _code(error) in _MISSING:
-                    return False
-                raise
-            return True
+        return self.version(key) is not None
 
     def keys(self, prefix: str) -> Iterator[str]:
         return (entry.key for entry in self.entries(prefix))
@@ -184,13 +177,8 @@ class S3Store:
         """Uploads in parts that were not completed; how large they are a listing does not tell."""
         for page in self._pages("list_multipart_uploads", self._full("")):
             for told in page.get("Uploads", ()):
-                where = {"Bucket": self.bucket, "Key": told["Key"], "UploadId": told["UploadId"]}
-                yield Unfinished(
-                    told["Key"][len(self._full("")) :],
-                    0,
-                    told["Initiated"].timestamp(),
-                    partial(self.client.abort_multipart_upload, **where),
-                )
+                key = told["Key"][len(self._full("")) :]
+                yield Unfinished(key, 0, told["Initiated"].timestamp(), partial(self._abort, key, told["UploadId"]))
 
     def check(self) -> None:
         for _ in self.keys(".dreamsweep-check"):  # tells more than HEAD, whose answer has no body
@@ -210,6 +198,10 @@ class S3Store:
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
+
+    def _abort(self, key: str, upload: str) -> None:
+        with self._sentences(key):
+            self.client.abort_multipart_upload(Bucket=self.bucket, Key=self._full(key), UploadId=upload)
 
     def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> None:
         where = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from dreamsweep import expand
 from dreamsweep.errors import SweepFileError
-from dreamsweep.spec import GuidedSpec, Sweep, Trial, UnclipSpec
+from dreamsweep.spec import GuidedSpec, Name, Sweep, Trial, UnclipSpec
 from dreamsweep.sweepfile import parse_sweep
 
 GOLDEN = Path(__file__).parent / "golden_ids.txt"
@@ -172,3 +173,11 @@ def test_a_daily_sweep_has_its_own_name_and_seeds_every_day() -> None:
 def test_daily_seeds_want_a_sweep_of_their_own_every_day() -> None:
     with pytest.raises(SweepFileError, match=r"daily seeds want a sweep of their own every day; name it 'nightly-\{date\}'"):
         a_sweep(name="nightly", seeds={"count": 3, "daily": True})
+
+
+def test_a_dated_name_is_never_too_long_for_a_key() -> None:
+    longest = a_sweep(name="n" * 44 + "{date}" + "-" * 9, seeds={"count": 1, "daily": True})
+    name = expand.of_day(longest, date(2026, 11, 21)).name
+    assert len(name) == 63 and TypeAdapter(Name).validate_python(name) == name
+    with pytest.raises(SweepFileError, match="cannot be part of a path"):
+        a_sweep(name="n" * 45 + "{date}")

@@ -141,3 +141,10 @@ def test_a_sweep_under_way_is_left_alone_however_young_the_rest_may_go(store: St
     assert list(garbage(store, LATER)) == []
     made_shard(store, "demo", "s9", [STRAY])
     assert [one.key for one in garbage(store, LATER)] == ["demo/planned/s9.json"]
+
+
+def test_staged_rows_stay_while_a_run_may_gather_them(store: Store) -> None:
+    made_sweep(store)
+    assert {one.kind for one in garbage(store, LATER, staging=True)} == {"staging"}
+    store.write("demo/staging/s9/checkpoint.safetensors", b"state")
+    assert list(garbage(store, LATER, staging=True)) == []
