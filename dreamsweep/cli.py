@@ -8,12 +8,12 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dreamsweep.spec import Sweep
     from dreamsweep.store import Store
     from flows.cluster import Cluster
+    from flows.deploy import Change
     from flows.fanout import Compute
 
 app = typer.Typer(
@@ -190,7 +191,17 @@ def deploy(
     names = [sweep.name for sweep in sweeps.values()]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SweepFileError(f"two of the files name the sweep {min(twice)!r}; a schedule goes by its sweep's name, so rename one.")
-    _register(sweeps, pool_type.value, store, image, compute_window, gpus, variable or [], prune, dry_run)
+    _quiet_prefect()
+    from flows.deploy import GPU, SWEEPS, form_url, place, register
+
+    at = place(pool_type.value, store, image, compute_window, gpus, variable or [])
+    new = _tell_changes(register(at, sweeps.values(), prune=prune, dry_run=dry_run), dry_run)
+    if dry_run:
+        typer.echo("Nothing was changed (--dry-run)." if new else "Nothing to change.")
+    else:
+        typer.echo(f"Workers:  prefect worker start --pool {SWEEPS}   and   prefect worker start --pool {GPU}")
+        if url := form_url():
+            typer.echo(f"By hand:  {url}")
     for path, sweep in sweeps.items():
         if sweep.schedule is None:
             typer.echo(f'{path} names no schedule, so nothing is registered for it; add one, such as  schedule: "0 2 * * *"')
@@ -330,13 +341,11 @@ def state_folder() -> Path:
 def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> str | None:
     """Runs the flow against the configured Prefect API, or an embedded one; returns what failed of it, in a sentence."""
     import logging
-    import warnings
 
-    warnings.simplefilter("ignore")  # nobody who runs a sweep can act on a library's deprecations
+    _quiet_prefect()
     logging.raiseExceptions = False  # a log line that cannot be sent is no news for the terminal
-    from flows.embedded import prefect_api, prefer_quiet
+    from flows.embedded import prefect_api
 
-    prefer_quiet()
     made_by = _compute_of(compute) if compute else None
     with prefect_api(state_folder() / "prefect-api.log") as ready:
         from flows.sweep import IncompleteSweepError, SweepRequest
@@ -350,39 +359,27 @@ def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> s
     return None
 
 
-def _register(
-    sweeps: "dict[Path, Sweep]",
-    pool_type: Literal["process", "docker", "kubernetes"],
-    store: str,
-    image: str | None,
-    window: int | None,
-    gpus: int | None,
-    variables: list[str],
-    prune: bool,
-    dry_run: bool,
-) -> None:
-    """Registers it all with the configured Prefect API, and tells what that took."""
-    import warnings
-
-    warnings.simplefilter("ignore")
-    from flows.embedded import prefer_quiet
-
-    prefer_quiet()
-    from flows.deploy import GPU, SWEEPS, form_url, place, register
-
-    changed = False
-    for change in register(place(pool_type, store, image, window, gpus, variables), sweeps.values(), prune=prune, dry_run=dry_run):
-        told = f"would be {change.how}" if dry_run and change.how in ("created", "changed", "removed") else change.how
+def _tell_changes(changes: "Iterable[Change]", dry_run: bool) -> bool:
+    """Prints what is registered, or would be; says whether anything of it is new."""
+    new = False
+    for change in changes:
+        mends = change.how in ("created", "changed", "removed")
+        told = f"would be {change.how}" if dry_run and mends else change.how
         typer.echo(f"{change.what:25} {told}{'; --prune removes it' if change.how == 'kept' else ''}")
         for line in change.differences:
             typer.echo(f"    {line}")
-        changed |= change.how in ("created", "changed", "removed")
-    if dry_run:
-        typer.echo("Nothing was changed (--dry-run)." if changed else "Nothing to change.")
-        return
-    typer.echo(f"Workers:  prefect worker start --pool {SWEEPS}   and   prefect worker start --pool {GPU}")
-    if url := form_url():
-        typer.echo(f"By hand:  {url}")
+        new |= mends
+    return new
+
+
+def _quiet_prefect() -> None:
+    """Before anything of Prefect's is imported."""
+    import warnings
+
+    warnings.simplefilter("ignore")  # nobody who runs a sweep can act on a library's deprecations
+    from flows.embedded import prefer_quiet
+
+    prefer_quiet()
 
 
 def _compute_of(text: str) -> "Compute | Cluster":
