@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from dreamsweep.errors import DreamsweepError
 from dreamsweep.weights.command import app as weights
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dreamsweep.garbage import Garbage
     from dreamsweep.spec import Sweep
     from dreamsweep.store import Store
@@ -77,7 +76,7 @@ def run(
         str | None, typer.Option(help="What makes the shards: a deployment (shard/NAME), dask or ray (dask:ADDRESS).", show_default=False)
     ] = None,
     day: Annotated[
-        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Of a sweep with {date} in its name; today.", show_default=False)
+        str | None, typer.Option("--date", metavar="DATE", help="Of a sweep with {date} in its name; today.", show_default=False)
     ] = None,
 ) -> None:
     """Make what the store lacks of a sweep, publish it, and draw its contact sheet and curves.
@@ -85,13 +84,18 @@ def run(
     The same command again makes only what is missing, and goes on where it was stopped.
     """
     from dreamsweep.display import Display
+    from dreamsweep.errors import SweepFileError
     from dreamsweep.expand import of_day, plan
     from dreamsweep.store import open_store
     from dreamsweep.sweepfile import load_sweep
 
     asked, started = load_sweep(file), time.monotonic()
-    today = (day or datetime.now(UTC)).date()
+    today = _day_of(day) if day else datetime.now(UTC).date()
     sweep = of_day(asked, today)
+    if day and sweep is asked:
+        raise SweepFileError(
+            f"--date: neither {{date}} nor daily seeds are in {str(file)!r}, so it is the same on every day; leave it out."
+        )
     again = _same_command() + ("" if day or sweep is asked else f" --date {today}")
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -139,16 +143,16 @@ def status(
     """Say how far a sweep is, wherever its shards are made: the store tells."""
     from dreamsweep.status import sweep_status
     from dreamsweep.store import open_store
+    from dreamsweep.words import counted
 
     found = sweep_status(open_store(store), sweep)
     waiting = f", {found.waiting:,} waiting" if found.waiting else ""
-    typer.echo(f"{sweep}: {found.made:,} shards made, {len(found.running):,} begun{waiting}")
-    table = Table("shard", "iteration", "trials", "best", "trials × it/s", box=None)
+    typer.echo(f"{sweep}: {counted(found.made, 'shard')} made, {len(found.running):,} begun{waiting}")
+    table = Table("shard", "engine", "iteration", "trials", "best", "trials × it/s", box=None)
     for shard in found.running[:STATUS_ROWS]:
         best = "–" if shard.best is None else f"{shard.best:.3f}"
-        table.add_row(
-            shard.shard_id, f"{shard.iteration}/{shard.iterations}", str(shard.trials), best, f"{shard.iterations_per_second:.1f}"
-        )
+        pace, how_far = f"{shard.iterations_per_second:.1f}", f"{shard.iteration}/{shard.iterations}"
+        table.add_row(shard.shard_id, shard.engine, how_far, str(shard.trials), best, pace)
     if found.running:
         Console().print(table)
     if len(found.running) > STATUS_ROWS:
@@ -215,16 +219,17 @@ def query(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
 ) -> None:
     """Ask DuckDB about every published sweep of a store (docs/query.md lists the columns)."""
+    from dreamsweep.printed import print_csv, print_json, print_table
     from dreamsweep.query import query as ask
     from dreamsweep.store import open_store
 
     answer = ask(open_store(store), sql)
     if json:
-        _print_json(answer)
+        print_json(answer)
     elif csv:
-        _print_csv(answer)
+        print_csv(answer)
     else:
-        _print_table(answer)
+        print_table(answer, Console())
 
 
 @app.command(epilog="Example: dreamsweep show demo --to pictures")
@@ -260,7 +265,7 @@ def gc(
 
     from dreamsweep.garbage import garbage
     from dreamsweep.store import open_store
-    from dreamsweep.words import parsed_seconds, told_bytes, told_seconds
+    from dreamsweep.words import counted, parsed_seconds, told_bytes, told_seconds
 
     def wanted(sweep: str) -> bool:
         return (not sweeps or sweep in sweeps) and not any(fnmatchcase(sweep, pattern) for pattern in keep or ())
@@ -274,9 +279,9 @@ def gc(
         table.add_row(sweep or "–", kind, f"{len(mine):,}", told_bytes(sum(one.size for one in mine)), oldest)
     if found:
         console.print(table)
-    total = f"{len(found):,} {'object' if len(found) == 1 else 'objects'}, {told_bytes(sum(one.size for one in found))}"
+    total = f"{counted(len(found), 'object')}, {told_bytes(sum(one.size for one in found))}"
     if not found:
-        typer.echo("Nothing can go.")
+        typer.echo(f"Nothing can go (--older-than {older_than}).")
     elif apply:
         _remove(found, console)
         typer.echo(f"Removed: {total}.")
@@ -319,16 +324,21 @@ def main() -> NoReturn:
 def run_command(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code: 2 for what the user can mend, 1 for what failed, 130 when stopped."""
     try:
-        app(list(arguments), prog_name="dreamsweep")
+        code = app(list(arguments), prog_name="dreamsweep", standalone_mode=False)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except TyperException as error:
+        told = error.format_message().replace("Value error, ", "").replace(". Did", "; did").rstrip(".")
+        if told:  # else its command's help was printed
+            _tell(f"dreamsweep: {told[0].lower()}{told[1:]}{' See' if told.endswith('?') else '; see'} {_command_path(error)} --help.")
+        return 2
     except DreamsweepError as error:
         _tell(f"dreamsweep: {error}")
         return 2
     except Exception as error:  # noqa: BLE001 - the last resort: a sentence for the user, the traceback for whoever mends it
         _tell(f"dreamsweep: something went wrong that should not have ({type(error).__name__}); the details are in {_write_log()}.")
         return 1
-    return 0
+    return code or 0
 
 
 def state_folder() -> Path:
@@ -444,37 +454,6 @@ def _copy(store: "Store", key: str, target: Path) -> None:
         raise StoreError(f"--to {str(target.parent)!r}: {target.name} cannot be written there ({error.strerror}).") from None
 
 
-def _print_table(answer: "pa.Table") -> None:
-    table = Table()
-    for name, kind in zip(answer.column_names, answer.schema.types, strict=True):
-        number = str(kind).startswith(("int", "uint", "float", "double", "decimal", "hugeint"))
-        table.add_column(_literal(name), justify="right" if number else "left", overflow="fold")
-    for row in answer.to_pylist():
-        table.add_row(*(_literal(_cell(value)) for value in row.values()))
-    Console().print(table)
-    typer.echo("1 row" if answer.num_rows == 1 else f"{answer.num_rows:,} rows")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _print_csv(answer: "pa.Table") -> None:
-    import csv
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(answer.column_names)
-    writer.writerows(row.values() for row in answer.to_pylist())
-
-
-def _print_json(answer: "pa.Table") -> None:
-    import json
-
-    typer.echo(json.dumps(answer.to_pylist(), indent=1, ensure_ascii=False, default=str))
-
-
 def _literal(text: str) -> str:
     from rich.markup import escape
 
@@ -489,6 +468,19 @@ def _same_command() -> str:
     import shlex
 
     return shlex.join([Path(sys.argv[0]).name if "dreamsweep" in Path(sys.argv[0]).name else "dreamsweep", *sys.argv[1:]])
+
+
+def _day_of(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise DreamsweepError(f"--date: {text!r} is no day; write it as in {datetime.now(UTC).date()}.") from None
+
+
+def _command_path(error: TyperException) -> str:
+    """The command that was misused: `dreamsweep run`."""
+    context = getattr(error, "ctx", None)
+    return context.command_path if context else "dreamsweep"
 
 
 def _tell(text: str) -> None:

@@ -13,6 +13,7 @@ from dreamsweep.query import query
 from dreamsweep.spec import ENGINES
 from dreamsweep.store import Store
 from dreamsweep.tables import engine_column
+from dreamsweep.words import counted
 
 MAX_COLUMNS = 12
 MAX_TILES = 160
@@ -68,7 +69,7 @@ def _choose(sweep: str, rows: Sequence[dict[str, Any]]) -> Sheet:
     if len(variants) < columns:
         left_out.append(f"the best {len(variants)} of {columns:,} settings and seeds")
     done = sum(row["status"] == "done" for row in rows)
-    trials = "1 trial" if len(rows) == 1 else f"{len(rows):,} trials"
+    trials = counted(len(rows), "trial")
     note = trials if done == len(rows) else f"{trials}, {done:,} of them done"
     note += f" · shown: {' and '.join(left_out)}, by the judge" if left_out else ""
     return Sheet(sweep, note, prompts, variants, _labels(variants, rows), kept)

@@ -77,10 +77,13 @@ def _draw_spread(panel: "Axes", store: Store, sweep: str, engine: str, column: s
 
 
 def _dress(panel: "Axes", title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     panel.set_title(title, loc="left", fontsize=10.5, color=INK)
     panel.set_xlabel("iteration", fontsize=9, color=PALE)
     panel.grid(axis="y", color="#e4e8ec", linewidth=0.8)
     panel.margins(x=0.01)
+    panel.xaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     panel.tick_params(colors=PALE, labelsize=8.5, length=0)
     for side in ("top", "right", "left"):
         panel.spines[side].set_visible(False)

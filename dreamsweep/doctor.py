@@ -8,6 +8,7 @@ from importlib import metadata
 
 from dreamsweep import __version__
 from dreamsweep.errors import DreamsweepError
+from dreamsweep.words import counted
 
 NEEDED = ("torch", "torchvision", "clip-anytorch", "DALL-E", "pydantic", "prefect", "pyarrow", "duckdb", "boto3", "pillow", "matplotlib")
 
@@ -51,7 +52,7 @@ def _devices() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding("devices", f"torch cannot be imported ({error})", ok=False)
         return
-    told = {"cpu": f"{torch.get_num_threads()} threads"}
+    told = {"cpu": counted(torch.get_num_threads(), "thread")}
     if "cuda" in found:
         told["cuda"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
     for device in ("cpu", "cuda", "mps"):

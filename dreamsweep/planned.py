@@ -5,29 +5,65 @@
 <sweep>/staging/<shard>/progress.json    how far it is; gone once the shard is staged
 """
 
-import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from dreamsweep.errors import StoreError
 from dreamsweep.expand import Shard
-from dreamsweep.spec import IMAGE_FIELDS, ImageFile, Spec, Trial
+from dreamsweep.spec import IMAGE_FIELDS, ImageFile, Trial
 from dreamsweep.store import Store
 
 JSON = "application/json"
 
 
-class ShardProgress(Spec):
-    """How far a shard was when it last said so."""
+@dataclass(frozen=True)
+class Progress:
+    """How far a shard is, or was when it last said so."""
 
     shard_id: str
+    engine: str
     iteration: int
     iterations: int
     trials: int
     best: float | None
+    """The judge's best mark so far."""
     iterations_per_second: float
+    """Trials × iterations, since the shard started or resumed."""
+    status: Literal["running", "resumed", "done", "already done"] = "running"
+
+    @classmethod
+    def of_made(cls, shard: Shard) -> "Progress":
+        """Of a shard that is made already, by whomever."""
+        first = shard.trials[0]
+        return cls(shard.shard_id, first.engine.engine, first.num_iter, first.num_iter, len(shard.trials), None, 0.0, "already done")
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What one look at the shards that others make has found."""
+
+    running: int
+    waiting: int
+    """Handed over, and not begun."""
+    told: tuple[Progress, ...] = ()
+    """Of those looked at this time: some of the running ones, each in its turn."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A shard that was begun elsewhere and did not come to its end."""
+
+    shard_id: str
+    reason: str
+    attempt: int | None
+    """The one that follows, counted from 1; None where it is given up."""
+
+
+_PROGRESS = TypeAdapter(Progress)
 
 
 def write_shard(store: Store, shard: Shard) -> None:
@@ -55,16 +91,16 @@ def planned_shards(store: Store, sweep: str) -> Iterator[str]:
     return (name.stem for name in names if name.suffix == ".json")
 
 
-def write_progress(store: Store, sweep: str, progress: ShardProgress) -> None:
+def write_progress(store: Store, sweep: str, progress: Progress) -> None:
     """Says how far a shard is."""
-    store.write(_progress_key(sweep, progress.shard_id), progress.model_dump_json().encode(), JSON)
+    store.write(_progress_key(sweep, progress.shard_id), _PROGRESS.dump_json(progress), JSON)
 
 
-def read_progress(store: Store, sweep: str, shard_id: str) -> ShardProgress | None:
+def read_progress(store: Store, sweep: str, shard_id: str) -> Progress | None:
     """How far a shard is; None before it said so, and once it is staged."""
     key = _progress_key(sweep, shard_id)
     try:
-        return ShardProgress.model_validate(json.loads(store.read(key))) if store.exists(key) else None
+        return _PROGRESS.validate_json(store.read(key)) if store.exists(key) else None
     except (StoreError, ValueError):
         return None  # removed between the two, or half of another version's
 

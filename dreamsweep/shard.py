@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -23,7 +22,7 @@ from dreamsweep.guidance import Judge, make_guide
 from dreamsweep.manifest import shard_is_done, stage_shard
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.pictures import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip, to_bytes
-from dreamsweep.planned import ShardProgress, forget_progress, write_progress
+from dreamsweep.planned import Progress, forget_progress, write_progress
 from dreamsweep.precision import each_in
 from dreamsweep.records import trial_records
 from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec, guides_of
@@ -32,27 +31,6 @@ from dreamsweep.tables import scores_table, trials_table
 
 CHECKPOINT_SECONDS = 15.0
 """Between checkpoints: what a kill loses at most."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a shard is."""
-
-    shard_id: str
-    iteration: int
-    iterations: int
-    trials: int
-    best: float | None
-    """The judge's best mark so far."""
-    iterations_per_second: float
-    """Trials × iterations, since the shard started or resumed."""
-    status: Literal["running", "resumed", "done", "already done"]
-
-    @classmethod
-    def of_made(cls, shard: Shard) -> "Progress":
-        """Of a shard that is made already, by whomever."""
-        iterations = shard.trials[0].num_iter
-        return cls(shard.shard_id, iterations, iterations, len(shard.trials), None, 0.0, "already done")
 
 
 class ShardStoppedError(Exception):
@@ -138,7 +116,8 @@ class _Run:
     def progress(self, status: Literal["running", "resumed", "done"]) -> Progress:
         best = float(self.log.best_mark.max())
         pace = (self.iteration - self.resumed_at) * len(self.trials) / max(1e-9, time.monotonic() - self.started)
-        return Progress(self.shard.shard_id, self.iteration, self.iterations, len(self.trials), best if best > -1 else None, pace, status)
+        engine, known = self.trials[0].engine.engine, best if best > -1 else None
+        return Progress(self.shard.shard_id, engine, self.iteration, self.iterations, len(self.trials), known, pace, status)
 
     def take(self, step: Step) -> None:
         """Logs one step: marks, snapshots and checkpoints where they are due."""
@@ -221,9 +200,7 @@ class _Run:
         """Keeps all that is needed to go on after this step, and says how far that is."""
         tensors = {key: value.detach().cpu().contiguous() for key, value in {**step.state(), **self.log.state()}.items()}
         self.store.write(self._checkpoint_key, save_tensors(tensors, {"trials": json.dumps([t.id for t in self.trials])}))
-        told = self.progress("running")
-        record = {name: getattr(told, name) for name in ShardProgress.model_fields}
-        write_progress(self.store, self.shard.sweep, ShardProgress.model_validate(record))
+        write_progress(self.store, self.shard.sweep, self.progress("running"))
         self.checkpointed = time.monotonic()
 
     def _resume(self) -> tuple[State | None, BatchLog]:

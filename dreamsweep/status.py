@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from dreamsweep.errors import StoreError
-from dreamsweep.planned import ShardProgress, planned_shards, read_progress
+from dreamsweep.manifest import published
+from dreamsweep.planned import Progress, planned_shards, read_progress
 from dreamsweep.store import RUN_FIRST, Store
+from dreamsweep.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -13,7 +15,7 @@ class SweepStatus:
 
     sweep: str
     made: int
-    running: tuple[ShardProgress, ...]
+    running: tuple[Progress, ...]
     """That have told of progress and are not staged yet. One whose machine died looks the same until it goes on."""
     waiting: int
 
@@ -30,7 +32,9 @@ def sweep_status(store: Store, sweep: str) -> SweepStatus:
             telling.add(shard_id)
     planned = set(planned_shards(store, sweep))
     if not (staged or telling or planned or store.exists(f"{sweep}/sweep.yaml")):
-        raise StoreError(f"sweep {sweep!r}: store {store.uri} knows nothing of it; {RUN_FIRST}.")
+        others = [manifest.sweep for manifest in published(store)]
+        cure = did_you_mean(sweep, others) if others else f"; {RUN_FIRST}"
+        raise StoreError(f"sweep {sweep!r}: store {store.uri} knows nothing of it{cure}.")
     told = (read_progress(store, sweep, shard_id) for shard_id in sorted(telling - staged))
     running = tuple(progress for progress in told if progress is not None)
     return SweepStatus(sweep, len(staged), running, len(planned - staged - telling))

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,13 +79,14 @@ def explain(error: ValidationError) -> str:
     telling = [
         c for c in telling if c["type"] != "literal_error" or not isinstance(c["input"], list)
     ] or telling  # one of a list's is meant
-    first = (telling or complaints)[0]
+    misspelt = [c for c in complaints if c["type"] == "extra_forbidden" and len(c["loc"]) == 1]  # why another word seems to be missing
+    first = (misspelt or telling or complaints)[0]
     field = _field(first["loc"])
     value = _shown(first["input"])
     match first["type"]:
         case "extra_forbidden":
-            misspelt = str(first["loc"][-1])
-            return f"{field}: no such word{_did_you_mean(misspelt, _words_at(first['loc'][:-1]))}."
+            word = str(first["loc"][-1])
+            return f"{field}: no such word{_did_you_mean(word, _words_at(first['loc'][:-1]))}."
         case "union_tag_invalid":
             name = str((first.get("ctx") or {}).get("tag"))
             return f"{field}: no engine {name!r}{_did_you_mean(name, ENGINES)}."
@@ -154,10 +156,17 @@ def _shown(value: Any) -> str:
 
 def _near_file(path: Path) -> str:
     folder = path.parent if path.parent.is_dir() else Path()
-    there = sorted(p.name for p in folder.glob("*.y*ml"))
+    there = sorted(p.name for p in folder.glob("*.y*ml") if _looks_like_a_sweep(p))
     near = difflib.get_close_matches(path.name, there, n=1)
     told = ", ".join(there[:8]) + (", …" if len(there) > 8 else "")
     return f"; did you mean {str(folder / near[0])!r}? (there are {told})" if near else "; sweep files lie in prompts/"
+
+
+def _looks_like_a_sweep(path: Path) -> bool:
+    try:
+        return re.search("^engines:", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _with_real_paths(sweep: Sweep, folder: Path) -> Sweep:

@@ -18,12 +18,17 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     return f"; it has {', '.join(known[:5])}{' and others' if len(known) > 5 else ''}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 shard`, `1,200 shards`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def told_seconds(seconds: float) -> str:
     """`48 s`, `3 min 20 s`, `2 h 5 min`, `3 days 4 h`."""
     whole = round(seconds)
     if whole >= 86_400:
         days, hours = divmod(whole // 3_600, 24)
-        return ("1 day" if days == 1 else f"{days} days") + (f" {hours} h" if hours else "")
+        return counted(days, "day") + (f" {hours} h" if hours else "")
     for size, unit, below, below_unit in ((3_600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
             rest = whole % size // below

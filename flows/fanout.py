@@ -5,6 +5,7 @@ made is what the store says, whatever state a flow run ended in.
 """
 
 import hashlib
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ from pydantic import PositiveFloat, PositiveInt
 from dreamsweep.errors import DreamsweepError
 from dreamsweep.expand import Shard
 from dreamsweep.manifest import shard_is_done
-from dreamsweep.planned import read_progress, write_shard
+from dreamsweep.planned import Elsewhere, Lost, Progress, read_progress, write_shard
 from dreamsweep.spec import Spec
 from dreamsweep.store import open_store
 from flows.events import tell_retried
@@ -34,6 +35,12 @@ PAGE = 200
 """Flow runs that the API gives at once, at most."""
 ENDING_MINUTES = 3.0
 """That whoever runs a flow run has to end it, before it is taken for crashed."""
+
+
+LOOKS = 16
+"""Running shards whose progress is read at one poll, at least; of more than that, each in its turn."""
+LOOK_SECONDS = 300.0
+"""Within which every running shard's progress is read once, however many there are."""
 
 
 class Compute(Spec):
@@ -61,16 +68,21 @@ class ShardFailedError(Exception):
 
 @dataclass
 class _Child:
-    """A flow run that is alive, and when its shard last got further."""
+    """A flow run that is alive, and when its shard last got further or was last looked at."""
 
     shard: Shard
     told: int
     heard: float
+    looked_at: float = 0.0
     asked_to_end: bool = False
 
 
-def fan_out(shards: Iterable[Shard], sweep: str, store: str, device: str, compute: Compute) -> Iterator[Shard | BaseException]:
-    """Plans the shards into the store and has the deployment make them; gives each that is made, and why others are not.
+Outcome = Shard | BaseException | Elsewhere | Lost
+
+
+def fan_out(shards: Iterable[Shard], sweep: str, store: str, device: str, compute: Compute) -> Iterator[Outcome]:
+    """Plans the shards into the store and has the deployment make them; gives each that is made, and why others are not, and
+    meanwhile how they go on.
 
     Raises ComputeError where there is no such deployment, or every flow run of a first window refused the work.
     """
@@ -93,7 +105,7 @@ class _FanOut:
         """Shards to be tried again."""
         self.made = self.refused = 0
 
-    def run(self, shards: Iterable[Shard]) -> Iterator[Shard | BaseException]:
+    def run(self, shards: Iterable[Shard]) -> Iterator[Outcome]:
         self._check()
         before = self._taken_over()
         source: Iterator[Shard] = iter(shards)
@@ -106,11 +118,14 @@ class _FanOut:
             if not self.live:
                 return
             time.sleep(self.compute.poll_seconds)
+            running = list[FlowRun]()
             for run in self._read(list(self.live)):
                 if run.state and run.state.is_final():
                     yield from self._over(run)
                 elif run.state and (run.state.is_running() or run.state.is_cancelling()):
-                    self._listen(run)
+                    running.append(run)
+            told = tuple(progress for run in self._in_turn(running) if (progress := self._listen(run)))
+            yield Elsewhere(len(running), len(self.live) - len(running), told)
 
     def _check(self) -> None:
         try:
@@ -152,8 +167,8 @@ class _FanOut:
     def _watch(self, run: UUID, shard: Shard) -> None:
         self.live[run] = _Child(shard, -1, time.monotonic())
 
-    def _over(self, run: FlowRun) -> Iterator[Shard | BaseException]:
-        """Gives the shard of a flow run that ended, or why it is not made; nothing where it is to be tried again."""
+    def _over(self, run: FlowRun) -> Iterator[Outcome]:
+        """Gives the shard of a flow run that ended, or why it is not made, or that it is to be tried again."""
         shard = self.live.pop(run.id).shard
         state = run.state
         if shard_is_done(self.store, self.sweep, shard.shard_id, (trial.id for trial in shard.trials)):
@@ -167,19 +182,28 @@ class _FanOut:
             refusal = ComputeError(state.message or told)
             if not self.made and self.refused >= self.compute.window:
                 raise refusal
+            yield Lost(shard.shard_id, told, None)
             yield refusal
         elif self.tried[shard.shard_id] < self.compute.attempts:
-            tell_retried(self.sweep, self.store.uri, shard.shard_id, self.tried[shard.shard_id] + 1, told)
+            attempt = self.tried[shard.shard_id] + 1
+            tell_retried(self.sweep, self.store.uri, shard.shard_id, attempt, told)
             self.left.append(shard)
+            yield Lost(shard.shard_id, told, attempt)
         else:
+            yield Lost(shard.shard_id, told, None)
             yield ShardFailedError(told)
 
-    def _listen(self, run: FlowRun) -> None:
-        """A running shard that got no further for long is lost: its machine is gone, and nobody said so."""
+    def _in_turn(self, running: list[FlowRun]) -> list[FlowRun]:
+        """Those not looked at for the longest time: few enough that looking costs the store little."""
+        share = self.compute.poll_seconds / LOOK_SECONDS
+        running.sort(key=lambda run: self.live[run.id].looked_at)
+        return running[: max(LOOKS, math.ceil(share * len(running)))]
+
+    def _listen(self, run: FlowRun) -> Progress | None:
+        """How far a running shard is. One that got no further for long is lost: its machine is gone, and nobody said so."""
         child = self.live[run.id]
-        silent, patience = time.monotonic() - child.heard, 60 * (ENDING_MINUTES if child.asked_to_end else self.compute.silent_minutes)
-        if silent < patience / 4:
-            return
+        child.looked_at = time.monotonic()
+        silent, patience = child.looked_at - child.heard, 60 * (ENDING_MINUTES if child.asked_to_end else self.compute.silent_minutes)
         progress = read_progress(self.store, self.sweep, child.shard.shard_id)
         told = progress.iteration if progress else -1
         if told != child.told:
@@ -190,6 +214,7 @@ class _FanOut:
             ending: State[None] = Crashed(message="no progress, and nobody ended it") if child.asked_to_end else Cancelling(message=reason)
             self.client.set_flow_run_state(run.id, ending, force=True)
             child.asked_to_end, child.heard = True, time.monotonic()
+        return progress
 
     def _read(self, ids: list[UUID]) -> Iterator[FlowRun]:
         """A page at a time, each asked for by its own ids: what a request holds does not grow with the window."""

@@ -15,6 +15,7 @@ from dreamsweep.expand import Plan, Shard, of_day, shards
 from dreamsweep.manifest import Manifest, done_shards
 from dreamsweep.spec import DATE, Spec, Sweep
 from dreamsweep.store import open_store
+from dreamsweep.words import counted
 from flows.cluster import Cluster, make_on_cluster
 from flows.events import tell_failed, tell_finished
 from flows.fanout import Compute, ComputeError, ShardFailedError, fan_out
@@ -150,5 +151,4 @@ def _made(asked: Sweep, store: str) -> frozenset[str]:
 def _told(failures: list[BaseException], made: int, asked: int) -> str:
     first = failures[0]
     reason = str(first) if isinstance(first, DreamsweepError) else f"{type(first).__name__}: {first}"
-    shards_failed = "1 shard" if len(failures) == 1 else f"{len(failures)} shards"
-    return f"{shards_failed} failed, {made} of {asked} trials are published; the first failure was: {reason}"
+    return f"{counted(len(failures), 'shard')} failed, {made} of {asked} trials are published; the first failure was: {reason}"

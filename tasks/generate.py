@@ -25,7 +25,7 @@ from tasks.progress import report, shown_in_prefect
 def generate_shard(shard: Shard, store: str, device: str) -> None:
     """Generates and stages the shard, or what its last checkpoint lacks. Told to end (SIGTERM), it keeps where it is first."""
     with told_to_end() as stop:
-        report(shard, shown_in_prefect(shard, run_shard(shard, open_store(store), device, stop)))
+        report(shown_in_prefect(shard, run_shard(shard, open_store(store), device, stop)))
 
 
 @contextmanager

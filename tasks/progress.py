@@ -14,8 +14,9 @@ from prefect.exceptions import PrefectException
 
 from dreamsweep.estimate import seconds_an_iteration
 from dreamsweep.expand import Plan, Shard, engines, trials
-from dreamsweep.shard import Progress
+from dreamsweep.planned import Elsewhere, Lost, Progress
 from dreamsweep.spec import Sweep
+from dreamsweep.words import counted
 
 T = TypeVar("T")
 PROGRESS = logging.getLogger("dreamsweep.progress")
@@ -42,29 +43,35 @@ def announce(sweep: Sweep, plan: Plan, made: Container[str]) -> None:
     PROGRESS.info("sweep %s: %d trials, %d of them made", sweep.name, plan.trials, count, extra=told)
 
 
-def report(shard: Shard, steps: Iterable[Progress]) -> None:
+def report(steps: Iterable[Progress]) -> None:
     """Runs through a shard's progress, and tells of it a few times a second and at each change of status."""
-    engine = shard.trials[0].engine.engine
     told, status = 0.0, ""
     for step in steps:
         if step.status == status and time.monotonic() - told < SECONDS_BETWEEN:
             continue
         told, status = time.monotonic(), step.status
         text = "shard %s: %s, iteration %d/%d"
-        PROGRESS.info(text, step.shard_id, status, step.iteration, step.iterations, extra={"progress": step, "engine": engine})
+        PROGRESS.info(text, step.shard_id, status, step.iteration, step.iterations, extra={"progress": step})
 
 
-def report_made(sweep: Sweep, plan: Plan, made: Collection[str], outcomes: Iterable[Shard | T]) -> Iterator[Shard | T]:
-    """Passes on what became of shards that are made elsewhere, and tells of those that are made; `made`: trials that were before."""
+def report_made(sweep: Sweep, plan: Plan, made: Collection[str], outcomes: Iterable[Shard | T | Elsewhere | Lost]) -> Iterator[Shard | T]:
+    """Passes on what became of shards that are made elsewhere, and tells how they go on; `made`: trials that were before."""
     bar = _Bar(sweep.name)
     count = sum(trial.id in made for trial in trials(sweep)) if made else 0
     for outcome in outcomes:
-        if isinstance(outcome, Shard):
-            count += len(outcome.trials)
-            first, done = outcome.trials[0], Progress.of_made(outcome)
-            extra = {"progress": done, "engine": first.engine.engine}
-            PROGRESS.info("shard %s: made, %d of %d trials", outcome.shard_id, count, plan.trials, extra=extra)
-            bar.show(count / plan.trials, f"{count:,} of {plan.trials:,} trials", last=count == plan.trials)
+        match outcome:
+            case Elsewhere():
+                text = "elsewhere: %d shards running, %d waiting"
+                PROGRESS.info(text, outcome.running, outcome.waiting, extra={"elsewhere": outcome})
+                continue
+            case Lost():
+                PROGRESS.info("shard %s: %s", outcome.shard_id, outcome.reason, extra={"lost": outcome})
+                continue
+            case Shard():
+                count += len(outcome.trials)
+                done = Progress.of_made(outcome)
+                PROGRESS.info("shard %s: made, %d of %d trials", outcome.shard_id, count, plan.trials, extra={"progress": done})
+                bar.show(count / plan.trials, f"{count:,} of {plan.trials:,} trials", last=count == plan.trials)
         yield outcome
 
 
@@ -98,5 +105,5 @@ class _Bar:
 
 def _described(step: Progress) -> str:
     best = "" if step.best is None else f", the judge's best mark is {step.best:.3f}"
-    trials = "1 trial" if step.trials == 1 else f"{step.trials} trials"
-    return f"{trials}, iteration {step.iteration} of {step.iterations}{best}; {step.iterations_per_second:.1f} trials × iterations a second"
+    pace = f"{step.iterations_per_second:.1f} trials × iterations a second"
+    return f"{counted(step.trials, 'trial')}, iteration {step.iteration} of {step.iterations}{best}; {pace}"

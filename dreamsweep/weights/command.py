@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dreamsweep.errors import WeightsError
+from dreamsweep.words import counted
 
 if TYPE_CHECKING:
     from dreamsweep.weights.registry import Published
@@ -72,7 +73,7 @@ def verify(names: Names = None) -> None:
             except WeightsError as error:
                 typer.echo(f"changed  {error}")
                 broken += 1
-    typer.echo(f"{checked} {'file' if checked == 1 else 'files'} read, {broken} not as they should be.")
+    typer.echo(f"{counted(checked, 'file')} read, {broken} not as they should be.")
     if broken:
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dreamsweep.display import Display, Tally
 from dreamsweep.expand import Plan
-from dreamsweep.shard import Progress
+from dreamsweep.planned import Elsewhere, Lost, Progress
 from dreamsweep.words import told_bytes, told_seconds
 
 PLAN = Plan(
@@ -28,28 +28,58 @@ def planned() -> Tally:
 def test_trials_count_as_their_shards_go_on() -> None:
     tally = planned()
     assert tally.told() == "0/8 trials"
-    tally.take(Progress("a", 0, 100, 4, None, 0.0, "running"), "dalle")
-    tally.take(Progress("a", 1, 100, 4, 0.1, 0.1, "running"), "dalle")
+    tally.take(Progress("a", "dalle", 0, 100, 4, None, 0.0, "running"))
+    tally.take(Progress("a", "dalle", 1, 100, 4, 0.1, 0.1, "running"))
     assert tally.seconds_left is None
-    tally.take(Progress("a", 51, 100, 4, 0.25, 1.0, "running"), "dalle")
+    tally.take(Progress("a", "dalle", 51, 100, 4, 0.25, 1.0, "running"))
     assert int(tally.done) == 2
     # 196 trial iterations at 20 a second, then strokes, twice as slow an iteration as dalle
     assert tally.seconds_left == pytest.approx(9.8 + 400 * 0.1)
     assert tally.told() == "2/8 trials · 20.0 iterations/s · best 0.250 · 50 s left"
-    tally.take(Progress("a", 100, 100, 4, 0.3, 1.5, "done"), "dalle")
-    tally.take(Progress("b", 0, 100, 4, None, 0.0, "running"), "strokes")
+    tally.take(Progress("a", "dalle", 100, 100, 4, 0.3, 1.5, "done"))
+    tally.take(Progress("b", "strokes", 0, 100, 4, None, 0.0, "running"))
     assert (tally.done, tally.best) == (4, 0.3)
-    tally.take(Progress("b", 80, 100, 4, 0.2, 8.0, "running"), "strokes")
-    tally.take(Progress("b", 100, 100, 4, 0.2, 8.0, "done"), "strokes")
+    tally.take(Progress("b", "strokes", 80, 100, 4, 0.2, 8.0, "running"))
+    tally.take(Progress("b", "strokes", 100, 100, 4, 0.2, 8.0, "done"))
     assert tally.told() == "8/8 trials · 8.0 iterations/s · best 0.300"
 
 
 def test_a_shard_that_is_tried_again_counts_once() -> None:
     tally = planned()
     for status in ("running", "resumed", "running"):
-        tally.take(Progress("a", 25, 100, 4, None, 1.0, status), "dalle")
+        tally.take(Progress("a", "dalle", 25, 100, 4, None, 1.0, status))
     assert tally.done == 1
     assert tally.left == {"dalle": 0, "strokes": 400}
+
+
+def test_shards_made_elsewhere_run_side_by_side() -> None:
+    tally = planned()
+    tally.look(Elsewhere(0, 2))
+    assert tally.told() == "0/8 trials · 2 shards waiting for a worker"
+    a, b = Progress("a", "dalle", 50, 100, 4, 0.2, 10.0), Progress("b", "strokes", 25, 100, 4, None, 5.0)
+    tally.look(Elsewhere(2, 0, (a, b)))
+    # 200 trial iterations of dalle at 10 a second, 300 of strokes at 5, side by side
+    assert tally.seconds_left == pytest.approx((200 / 10 + 300 / 5) / 2)
+    assert tally.told() == "3/8 trials · 2 shards under way · 15.0 iterations/s · best 0.200 · 40 s left"
+    tally.lose("b")
+    tally.look(Elsewhere(1, 1, (a,)))
+    assert tally.told().startswith("2/8 trials · 1 shard under way, 1 waiting · 10.0 iterations/s")
+    for name, engine in (("a", "dalle"), ("b", "strokes")):
+        tally.take(Progress(name, engine, 100, 100, 4, None, 0.0, "already done"))
+    assert tally.left == {"dalle": 0, "strokes": 0}
+    assert tally.told() == "8/8 trials · 10.0 iterations/s · best 0.200"
+
+
+def test_a_shard_lost_elsewhere_is_told_at_once() -> None:
+    out = io.StringIO()
+    logger = logging.getLogger("dreamsweep.progress")
+    with Display(Console(file=out), "demo"):
+        logger.info("lost", extra={"lost": Lost("a", "shard a, flow run 'demo-a-1': Crashed", 2)})
+        logger.info("lost", extra={"lost": Lost("a", "shard a, flow run 'demo-a-2': Crashed.", None)})
+    assert out.getvalue().splitlines()[1:] == [
+        "demo: shard a, flow run 'demo-a-1': Crashed. It is tried again (attempt 2).",
+        "demo: shard a, flow run 'demo-a-2': Crashed. It is given up.",
+    ]
 
 
 def test_without_a_terminal_it_says_lines() -> None:

@@ -9,7 +9,7 @@ from dreamsweep.errors import StoreError
 from dreamsweep.expand import Shard, shards
 from dreamsweep.pictures import read_picture
 from dreamsweep.planned import (
-    ShardProgress,
+    Progress,
     forget_progress,
     planned_shards,
     read_progress,
@@ -55,7 +55,7 @@ def test_what_is_no_plan_is_told_in_a_sentence(store: Store) -> None:
 
 
 def test_progress_is_there_until_it_is_forgotten(store: Store) -> None:
-    told = ShardProgress(shard_id="s", iteration=3, iterations=9, trials=2, best=None, iterations_per_second=1.5)
+    told = Progress(shard_id="s", engine="strokes", iteration=3, iterations=9, trials=2, best=None, iterations_per_second=1.5)
     assert read_progress(store, "t", "s") is None
     write_progress(store, "t", told)
     assert read_progress(store, "t", "s") == told

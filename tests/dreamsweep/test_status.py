@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from dreamsweep.errors import StoreError
-from dreamsweep.planned import ShardProgress, write_progress
+from dreamsweep.planned import Progress, write_progress
 from dreamsweep.status import sweep_status
 from dreamsweep.store import Store, open_store
+from tests.dreamsweep.made_up import make_up
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def test_shards_are_made_or_run_or_wait(store: Store) -> None:
         store.write(f"t/planned/{shard}.json", b"{}")
     store.write("t/planned/0.image", b"a picture is no shard")
     store.write("t/staging/a/manifest.json", b"{}")
-    told = ShardProgress(shard_id="b", iteration=3, iterations=9, trials=2, best=0.5, iterations_per_second=1.5)
+    told = Progress(shard_id="b", engine="strokes", iteration=3, iterations=9, trials=2, best=0.5, iterations_per_second=1.5)
     write_progress(store, "t", told)
     status = sweep_status(store, "t")
     assert (status.made, status.running, status.waiting) == (1, (told,), 2)
@@ -33,3 +34,9 @@ def test_a_sweep_that_has_only_begun_is_known(store: Store) -> None:
     assert sweep_status(store, "t").made == 0
     with pytest.raises(StoreError, match=r"sweep 'u': store .* knows nothing of it"):
         sweep_status(store, "u")
+
+
+def test_a_name_that_is_nearly_right_is_told(store: Store) -> None:
+    make_up(store, name="nightly-2026-11-20")
+    with pytest.raises(StoreError, match="did you mean 'nightly-2026-11-20'"):
+        sweep_status(store, "nightly-2026-11-2")

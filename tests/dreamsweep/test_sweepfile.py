@@ -79,7 +79,8 @@ def test_files_that_are_no_sweep(tmp_path: Path, text: str, told: str) -> None:
 
 
 def test_a_missing_file_names_its_nearest_neighbour(tmp_path: Path) -> None:
-    (tmp_path / "demo.yaml").write_text("name: demo")
+    (tmp_path / "demo.yaml").write_text("name: demo\nengines: [dalle]\n")
+    (tmp_path / "mo.yaml").write_text("name: no sweep")
     with pytest.raises(SweepFileError, match=r"is not there; did you mean '.*demo\.yaml'"):
         load_sweep(tmp_path / "dmo.yaml")
 

@@ -14,7 +14,7 @@ from prefect.states import Completed, Crashed, Failed, Pending, Running
 
 from dreamsweep.expand import Shard
 from dreamsweep.expand import shards as shards_of
-from dreamsweep.planned import ShardProgress, read_shard, write_progress
+from dreamsweep.planned import Elsewhere, Lost, Progress, read_shard, write_progress
 from dreamsweep.shard import run_shard
 from dreamsweep.store import Store, open_store
 from dreamsweep.sweepfile import parse_sweep
@@ -38,6 +38,8 @@ class Api:
         self.most_alive = 0
         self.polls = 0
         self.retried: list[tuple[Any, ...]] = []
+        self.looks: list[Elsewhere] = []
+        self.lost: list[Lost] = []
 
     def read_deployment_by_name(self, name: str) -> None:
         if name != "shard/test":
@@ -113,7 +115,10 @@ def fan(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Ap
         monkeypatch.setattr(fanout, "run_deployment", made.start)
         monkeypatch.setattr(fanout, "tell_retried", lambda *told: made.retried.append(told))
         compute = Compute.model_validate({"deployment": "shard/test", "window": 2, "poll_seconds": 0.001, **settings})
-        outcomes = list(fan_out(planned(), "t", store.uri, "cpu", compute))
+        told = list(fan_out(planned(), "t", store.uri, "cpu", compute))
+        made.looks += [one for one in told if isinstance(one, Elsewhere)]
+        made.lost += [one for one in told if isinstance(one, Lost)]
+        outcomes = [one for one in told if isinstance(one, (Shard, BaseException))]
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         assert len(outcomes) == SHARDS
         assert staged(store) == {outcome.shard_id for outcome in outcomes if isinstance(outcome, Shard)}
@@ -148,6 +153,9 @@ def test_what_crashes_is_started_again_as_often_as_was_asked(fan: Any, store: St
     assert [run.starts for run in api.runs.values() if run.shard_id == hopeless] == [1, 2, 3]
     assert {told[:4] for told in api.retried} == {("t", store.uri, shard, attempt) for shard in (unlucky, hopeless) for attempt in (2, 3)}
     assert len(api.retried) == 4 and all("killed" in told[4] for told in api.retried)
+    assert [one.attempt for one in api.lost if one.shard_id == hopeless] == [2, 3, None]
+    assert [one.attempt for one in api.lost if one.shard_id == unlucky] == [2, 3]
+    assert all("killed" in one.reason for one in api.lost)
 
 
 def test_completed_is_what_the_store_says(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +206,7 @@ def test_a_shard_that_falls_silent_is_cancelled_and_started_elsewhere(fan: Any, 
         if shard == lost and starts == 1:
             return Running()
         if shard == slow and polls < 400:
-            told = ShardProgress(shard_id=shard, iteration=polls, iterations=400, trials=1, best=None, iterations_per_second=1)
+            told = Progress(shard_id=shard, engine="strokes", iteration=polls, iterations=400, trials=1, best=None, iterations_per_second=1)
             write_progress(store, "t", told)
             return Running()
         return Completed()
@@ -209,6 +217,26 @@ def test_a_shard_that_falls_silent_is_cancelled_and_started_elsewhere(fan: Any, 
     assert [run.starts for run in runs] == [1, 2] and runs[0].state.is_crashed()
     assert "no progress, and nobody ended it" in str(runs[0].state.message)
     assert [run.starts for run in api.runs.values() if run.shard_id == slow] == [1]
+
+
+def test_how_the_shards_go_on_is_told_at_every_poll(fan: Any, store: Store) -> None:
+    def fate(shard: str, starts: int, polls: int) -> State[Any]:
+        if polls == 2:
+            write_progress(store, "t", Progress(shard, "strokes", 1, 2, 1, None, 1.0))
+        return Pending() if polls == 1 else Running() if polls == 2 else Completed()
+
+    api, _ = fan(fate, window=SHARDS)
+    assert [(look.running, look.waiting) for look in api.looks] == [(0, SHARDS), (SHARDS, 0), (0, 0)]
+    assert {progress.shard_id for progress in api.looks[1].told} == {shard.shard_id for shard in planned()}
+
+
+def test_of_many_shards_each_is_looked_at_in_its_turn(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout, "LOOKS", 2)
+    for shard in planned():
+        write_progress(store, "t", Progress(shard.shard_id, "strokes", 1, 2, 1, None, 1.0))
+    api, _ = fan(lambda shard, starts, polls: Running() if polls <= 3 else Completed(), window=SHARDS)
+    turns = [[progress.shard_id for progress in look.told] for look in api.looks]
+    assert [len(turn) for turn in turns] == [2, 2, 2, 0] and len({shard for turn in turns for shard in turn}) == SHARDS
 
 
 def test_a_deployment_that_is_not_there_is_told_at_once(fan: Any) -> None:

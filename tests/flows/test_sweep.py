@@ -15,8 +15,9 @@ from prefect.client.schemas.sorting import ArtifactSort
 from dreamsweep.errors import StoreError, SweepFileError, WeightsError
 from dreamsweep.expand import Shard
 from dreamsweep.manifest import read_manifest
+from dreamsweep.planned import Progress
 from dreamsweep.query import query
-from dreamsweep.shard import Progress, run_shard
+from dreamsweep.shard import run_shard
 from dreamsweep.store import Store, open_store
 from dreamsweep.sweepfile import parse_sweep
 from flows.sweep import IncompleteSweepError, SweepRequest, sweep
