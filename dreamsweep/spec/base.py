@@ -1,0 +1,54 @@
+"""What every part of a spec is made of: the model itself, and the names that more than one part knows."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, StringConstraints, model_validator
+
+DATE = "{date}"
+"""Where a sweep's name takes the date."""
+MAX_PROMPT = 2_000
+"""Characters. A perceptor reads at most 77 tokens, some 300 characters; far past that is a paste gone wrong."""
+
+PromptText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
+Share = Annotated[float, Field(gt=0, le=1)]
+PerceptorName = Literal[
+    "starter-guide", "starter-judge", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px"
+]
+WeightsName = Literal["starter", "published"]
+SchedulerName = Literal["ddim", "ddpm", "pndm", "euler", "euler-ancestral", "heun", "dpm++", "unipc"]
+FilmFormat = Literal["webp", "gif", "mp4"]
+Precision = Literal["default", "bfloat16"]
+Curve = Literal["linear", "cosine", "exponential"]
+"""How a number goes from one value to another."""
+RateSchedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
+OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+"""A sweep's name: part of every key in the store."""
+DatedName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,43}(\{date\}[a-z0-9._-]{0,9})?$|^[a-z0-9][a-z0-9._-]{0,62}$")]
+"""The same, or with `{date}` in it, for a sweep that is made anew every day."""
+
+
+class Spec(BaseModel):
+    """Frozen, and closed to words that it does not know. What stands below a field describes it in schemas and forms as well."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class WeightedPerceptor(Spec):
+    """A guide among several, and its share of the pull."""
+
+    name: PerceptorName
+    weight: PositiveFloat = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+GuideChoice = PerceptorName | Annotated[tuple[WeightedPerceptor, ...], Field(min_length=1)]
+
+
+def guides_of(guide: GuideChoice) -> tuple[WeightedPerceptor, ...]:
+    """The guides that one choice names, one or several."""
+    return (WeightedPerceptor(name=guide),) if isinstance(guide, str) else guide
