@@ -30,7 +30,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from flows.embedded import QUIET, _free_port, _wait_for  # noqa: E402
+from flows.embedded import QUIET, free_port, wait_for_api  # noqa: E402
 
 POOL, DEPLOYMENT, SWEEP = "benchmark", "shard/benchmark", "benchmark"
 PART = "x-benchmark-part"
@@ -49,7 +49,7 @@ def main() -> None:
 
 def benchmark(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="dreamsweep-benchmark-", ignore_cleanup_errors=True) as folder:
-        port = _free_port()
+        port = free_port()
         environment = {**os.environ, **QUIET, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": folder}
         if options.database:
             environment["PREFECT_API_DATABASE_CONNECTION_URL"] = options.database
@@ -60,7 +60,7 @@ def benchmark(options: argparse.Namespace) -> None:
                 [*_this(), "--serve", str(port)], env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
             )
             try:
-                _wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
+                wait_for_api(f"http://127.0.0.1:{port}/api/health", server, log)
                 measured = run(options, folder, environment)
             finally:
                 assert server.stdin is not None

@@ -361,12 +361,21 @@ def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> s
         from flows.sweep import IncompleteSweepError, SweepRequest
         from flows.sweep import sweep as sweep_flow
 
+        if made_by is None:
+            _check_machine(device)  # a mistake is told before the API is waited for
         ready()
         try:
             sweep_flow(SweepRequest(sweep=sweep, store=store, device=device, compute=made_by))
         except IncompleteSweepError as error:
             return str(error)
     return None
+
+
+def _check_machine(device: str) -> None:
+    from dreamsweep.devices import is_compiling, resolve_device
+
+    resolve_device(device)
+    is_compiling()
 
 
 def _tell_changes(changes: "Iterable[Change]", dry_run: bool) -> bool:

@@ -20,17 +20,20 @@ def resolve_device(asked: str) -> str:
     return asked
 
 
-def compile_if_asked(network: nn.Module) -> None:
-    """Has a network compiled at its first call (`torch.compile`), where DREAMSWEEP_COMPILE is set; its results differ by rounding.
-
-    Raises DeviceError where there is no compiler for it.
-    """
+def is_compiling() -> bool:
+    """Whether networks are to be compiled (DREAMSWEEP_COMPILE). Raises DeviceError where there is no compiler for it."""
     if not is_on("DREAMSWEEP_COMPILE"):
-        return
+        return False
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         raise DeviceError(f"DREAMSWEEP_COMPILE is set, but there is no compiler {compiler!r}; install one (Debian: g++), or unset it.")
-    network.compile()
+    return True
+
+
+def compile_if_asked(network: nn.Module) -> None:
+    """Has a network compiled at its first call (`torch.compile`), where that is asked for; its results differ by rounding."""
+    if is_compiling():
+        network.compile()
 
 
 def available_devices() -> list[str]:

@@ -1,8 +1,22 @@
-"""Switches in the environment."""
+"""Switches and numbers in the environment."""
 
 import os
+
+from dreamsweep.errors import DreamsweepError
 
 
 def is_on(variable: str) -> bool:
     """Whether an environment variable is set, to anything but `0`, `false` or `no`."""
     return os.environ.get(variable, "").strip().lower() not in ("", "0", "false", "no")
+
+
+def seconds(variable: str, default: float) -> float:
+    """The seconds that an environment variable holds. Raises DreamsweepError where it holds something else."""
+    told = os.environ.get(variable, "").strip()
+    try:
+        found = float(told or default)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise DreamsweepError(f"{variable}: {told!r} is no number of seconds; write one such as {default:g}.")
+    return found

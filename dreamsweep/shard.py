@@ -16,6 +16,7 @@ from dreamsweep.devices import resolve_device
 from dreamsweep.engines import make_engine, weights_used
 from dreamsweep.engines.parts import generate_in_parts, part_size
 from dreamsweep.engines.protocol import Engine, State, Step
+from dreamsweep.environment import seconds
 from dreamsweep.errors import DeviceError
 from dreamsweep.expand import Shard, snapshots_every
 from dreamsweep.guidance import Judge, make_guide
@@ -30,7 +31,7 @@ from dreamsweep.store import Store
 from dreamsweep.tables import scores_table, trials_table
 
 CHECKPOINT_SECONDS = 15.0
-"""Between checkpoints: what a kill loses at most."""
+"""Between checkpoints, unless DREAMSWEEP_CHECKPOINT_SECONDS says otherwise: what a kill loses at most."""
 
 
 class ShardStoppedError(Exception):
@@ -84,6 +85,7 @@ class _Run:
         self.iteration = self.resumed_at = int(self.state["iteration"]) if self.state else 0
         self.spent_before = float(self.log.elapsed[self.resumed_at - 1]) if self.resumed_at else 0.0
         self.started = self.checkpointed = time.monotonic()
+        self.checkpoint_every = seconds("DREAMSWEEP_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS)
 
     def steps(self) -> Iterator[Step]:
         """The batch, iteration by iteration; where it does not fit into the device's memory, anew, half as many trials at once."""
@@ -133,7 +135,7 @@ class _Run:
             if snapshot:
                 self._keep_snapshots(step.iteration)
         self._keep_strokes(step)
-        if time.monotonic() - self.checkpointed > CHECKPOINT_SECONDS and not last:
+        if time.monotonic() - self.checkpointed > self.checkpoint_every and not last:
             self.checkpoint(step)
 
     def stage(self) -> None:

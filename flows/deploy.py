@@ -1,4 +1,5 @@
-"""Registers what a Prefect server needs to make sweeps: work pools, deployments, and a schedule for each sweep file that names one.
+"""Registers what a Prefect server needs to make sweeps: work pools, deployments, automations, and a schedule for each sweep file that
+names one.
 
 What the server has is compared field by field first, so that the same command again changes nothing.
 """
@@ -16,6 +17,7 @@ from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, get_current_settings
 from prefect.utilities.callables import parameter_schema
@@ -28,6 +30,7 @@ from dreamsweep.expand import plan, prompts
 from dreamsweep.spec import DATE, IMAGE_FIELDS, PromptFile, Spec, Sweep
 from dreamsweep.sweepfile import sweep_text
 from flows.embedded import ApiError, check_api
+from flows.lost import HEARTBEAT, TAG, automations
 from flows.shard import shard
 from flows.sweep import MAX_PARAMETER, sweep
 
@@ -37,7 +40,7 @@ SWEEPS, GPU = "sweeps", "gpu"
 """The pool of the flows that look after a sweep, and the pool of those that make its shards."""
 SWEEPS_AT_ONCE = 8
 NIGHTLY, SHARD = f"{sweep.name}/nightly", f"{shard.name}/gpu"
-TAGS = ["dreamsweep"]
+TAGS = [TAG]
 SHOWN = 30
 """Differences told of one thing."""
 PoolType = Literal["process", "docker", "kubernetes"]
@@ -119,6 +122,8 @@ def register(at: Place, sweeps: Iterable[Sweep], *, prune: bool = False, dry_run
             yield _pool(client, at, GPU, at.window, at.gpus, dry_run)
             yield _deployment(client, shard, SHARD, GPU, {}, dry_run)
             yield _deployment(client, sweep, NIGHTLY, SWEEPS, {"request": _request(at)}, dry_run)
+            for automation in automations():
+                yield _automation(client, automation, dry_run)
             yield from _schedules(client, scheduled, prune, dry_run)
     except PrefectHTTPStatusError as error:
         cure = "; set PREFECT_API_AUTH_STRING" if error.response.status_code == 401 else ""
@@ -184,7 +189,9 @@ def _pool(client: SyncPrefectClient, at: Place, name: str, limit: int, gpus: int
 def base_job_template(at: Place, pool: str, gpus: int) -> dict[str, Any]:
     """What a worker makes of a flow run in a pool: the template that ships, with the image, the GPUs and the variables asked for."""
     if at.pool_type == "process":
-        return ProcessWorker.get_default_base_job_template()
+        processes = ProcessWorker.get_default_base_job_template()
+        processes["variables"]["properties"]["env"]["default"] = HEARTBEAT
+        return processes
     template: dict[str, Any] = json.loads((POOLS / f"{at.pool_type}.json").read_text(encoding="utf-8"))
     known = template["variables"]["properties"]
     known["image"]["default"] = at.image
@@ -224,6 +231,21 @@ def _deployment(client: SyncPrefectClient, flow: Flow[..., Any], name: str, pool
     differences = _differences(found, wanted)
     if differences and not dry_run:
         client.update_deployment(id, DeploymentUpdate(**{key: value for key, value in wanted.items() if found[key] != value}))
+    return Change(what, "changed" if differences else "unchanged", differences)
+
+
+def _automation(client: SyncPrefectClient, wanted: AutomationCore, dry_run: bool) -> Change:
+    """One that somebody has paused stays so."""
+    what = f"automation {wanted.name.removeprefix('dreamsweep: ')}"
+    found = next(iter(client.read_automations_by_name(wanted.name)), None)
+    if found is None:
+        if not dry_run:
+            client.create_automation(wanted)
+        return Change(what, "created")
+    wanted = wanted.model_copy(update={"enabled": found.enabled})
+    differences = _differences(found.model_dump(mode="json", exclude={"id"}), wanted.model_dump(mode="json"))
+    if differences and not dry_run:
+        client.update_automation(found.id, wanted)
     return Change(what, "changed" if differences else "unchanged", differences)
 
 

@@ -54,10 +54,10 @@ def prefect_api(log: Path) -> Iterator[Callable[[], None]]:
     if configured:
         yield lambda: check_api(configured)
         return
-    port = _free_port()
+    port = free_port()
     with _server(port, log) as server, temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{port}/api"}):
         try:
-            yield lambda: _wait_for(f"http://127.0.0.1:{port}/api/health", server, log)
+            yield lambda: wait_for_api(f"http://127.0.0.1:{port}/api/health", server, log)
         finally:
             APILogHandler().flush()
             EventsWorker.drain_all(timeout=5)
@@ -96,7 +96,8 @@ def check_api(url: str) -> None:
         ) from None
 
 
-def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_for_api(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Until the server answers there. Raises ApiError where it ends first, or takes too long."""
     end = time.monotonic() + STARTUP_SECONDS
     while time.monotonic() < end:
         if server.poll() is not None:
@@ -109,7 +110,8 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
     raise ApiError(f"Prefect's embedded API did not start within {STARTUP_SECONDS} s; its log is {log}.")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback address that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -20,6 +20,7 @@ from flows.cluster import Cluster, make_on_cluster
 from flows.events import tell_failed, tell_finished
 from flows.fanout import Compute, ComputeError, ShardFailedError, fan_out
 from flows.form import AskedSweep, SweepForm, find_sweep, form_schema, name_of
+from flows.lost import STARTS, SWEEP_FLOW
 from tasks.check import check
 from tasks.generate import generate_shard
 from tasks.plan import plan_sweep
@@ -81,15 +82,17 @@ def compute_of(text: str) -> Compute | Cluster:
 
 
 class IncompleteSweepError(Exception):
-    """Some shards failed; what the others made is published."""
+    """Some shards failed, or the flow run itself too often; what others made is published."""
 
 
-@flow(name="sweep", description=FOR_PEOPLE, flow_run_name="{request.name}", on_failure=[tell_failed], on_crashed=[tell_failed])
+@flow(name=SWEEP_FLOW, description=FOR_PEOPLE, flow_run_name="{request.name}", on_failure=[tell_failed], on_crashed=[tell_failed])
 def sweep(request: SweepRequest) -> Manifest:
     """Makes what the store lacks of the sweep, publishes what there is, and draws its summary.
 
     Raises DreamsweepError for what the user can mend, and IncompleteSweepError when some shards failed.
     """
+    if flow_run.run_count > STARTS:
+        raise IncompleteSweepError(f"its flow run has crashed {STARTS} times; find out why, then start it again to make what is missing")
     asked, store = of_day(find_sweep(request.sweep, request.store), _day()), request.store
     if request.compute is None:
         check(asked, store, request.device)

@@ -33,8 +33,10 @@ from tests.conftest import NOWHERE, StrictServer
 ROOT = Path(__file__).parents[2]
 ENGINE = Path(__file__).with_name("engine.sh")
 IMAGE = f"dreamsweep:{__version__}-cpu"
-LONG = 1500
+LONG = 600
 """Iterations that take a shard twice as long, at least, as it waits for its first checkpoint."""
+IN_CONTAINERS = {"OMP_NUM_THREADS": "1", "DREAMSWEEP_CHECKPOINT_SECONDS": "3"}
+"""Two shards at once on two cores: more threads than one each would only wait."""
 PYTORCH_CPU = "https://download.pytorch.org/whl/cpu/torch/"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -316,10 +318,10 @@ def _served(folder: Path) -> Iterator[str]:
 def _deploy(stack: Stack, image: str) -> None:
     """The pools and deployments, as a person makes them."""
     stack.run("deploy", "--pool-type", "docker", "--image", image, "--store", f"s3://{stack.bucket}/night", "--compute-window", "2")
-    with stack.client() as client:  # two shards at once on two cores: more threads than one each would only wait
+    with stack.client() as client:
         for name in ("shard/gpu", "sweep/nightly"):
             found = client.read_deployment_by_name(name)
-            client.update_deployment(found.id, DeploymentUpdate(job_variables={"env": {"OMP_NUM_THREADS": "1"}}))
+            client.update_deployment(found.id, DeploymentUpdate(job_variables={"env": IN_CONTAINERS}))
 
 
 def _command_line() -> str:

@@ -11,14 +11,14 @@ import pytest
 from prefect.client.schemas.sorting import FlowRunSort
 
 from dreamsweep import __version__
-from tests.docker.conftest import IMAGE, LONG, Stack, assert_undisturbed, now, plain, sweep_file, wait_for
+from tests.docker.conftest import IMAGE, IN_CONTAINERS, LONG, Stack, assert_undisturbed, now, plain, sweep_file, wait_for
 from tests.dreamsweep.weights.made_hub import Hub, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
 
 CRASH_ONCE = "sh -c 'mkdir /cache/crashed && exit 3; exec python -m prefect.engine'"
 DREAMSWEEP = (sys.executable, "-m", "dreamsweep")
-LOUD = {"OMP_NUM_THREADS": "1", "PREFECT_LOGGING_ROOT_LEVEL": "INFO"}
+LOUD = {**IN_CONTAINERS, "PREFECT_LOGGING_ROOT_LEVEL": "INFO"}
 
 
 def deployment(stack: Stack, name: str, **job_variables: Any) -> str:
@@ -62,24 +62,24 @@ def test_a_container_that_crashes_is_made_again(in_stack: Stack) -> None:
     assert_undisturbed(in_stack, file, store)
 
 
-@pytest.mark.parametrize(("sent", "code"), [("KILL", 137), ("TERM", 143)])
 @pytest.mark.usefixtures("gpu_worker")
-def test_a_container_that_is_ended_goes_on_elsewhere_from_its_checkpoint(sent: str, code: int, in_stack: Stack) -> None:
-    store, since = in_stack.store(f"ended-by-{sent}"), now()
-    name, file = deployment(in_stack, f"ended-by-{sent}", env=LOUD), sweep_file(in_stack, "night", LONG)
+def test_a_container_that_is_told_to_end_goes_on_elsewhere_from_its_checkpoint(in_stack: Stack) -> None:
+    """A SIGTERM; one that is killed is in test_night.py."""
+    store, since = in_stack.store("ended"), now()
+    name, file = deployment(in_stack, "ended", env=LOUD), sweep_file(in_stack, "night", LONG)
     arguments = ("run", file, "--store", store.uri, "--compute", name, "--device", "cpu")
-    command = in_stack.start(*DREAMSWEEP, *arguments, log=sent)
+    command = in_stack.start(*DREAMSWEEP, *arguments, log="ended")
 
     def checkpointed() -> list[str]:
         return [key.split("/")[2] for key in store.keys("night/staging/") if key.endswith("progress.json")]
 
-    wait_for(checkpointed, 300, lambda: in_stack.log(sent))
+    wait_for(checkpointed, 300, lambda: in_stack.log("ended"))
     shard = checkpointed()[0]
     (container,) = in_stack.containers(f"night-{shard}", since)
-    in_stack.docker("kill", "--signal", sent, container["Id"])
-    assert command.wait(600) == 0, in_stack.log(sent)
+    in_stack.docker("kill", "--signal", "TERM", container["Id"])
+    assert command.wait(600) == 0, in_stack.log("ended")
     first, second = in_stack.containers(f"night-{shard}", since)
-    assert (first["State"]["ExitCode"], second["State"]["ExitCode"]) == (code, 0)
+    assert (first["State"]["ExitCode"], second["State"]["ExitCode"]) == (143, 0)
     said = in_stack.docker("logs", second["Id"], errors=subprocess.STDOUT)
     assert re.search(rf"shard {shard}: resumed, iteration [1-9]\d*/{LONG}", said), said
     assert_undisturbed(in_stack, file, store)

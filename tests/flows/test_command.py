@@ -50,7 +50,7 @@ def start(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     def run(*arguments: str, file: str = "sweep.yaml") -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "dreamsweep", "run", file, *arguments]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=tmp_path, start_new_session=True)
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=tmp_path, start_new_session=True, preexec_fn=_listens)
         started.append(process)
         return process
 
@@ -59,6 +59,11 @@ def start(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
         process.kill()
         with process:  # closes its pipes
             pass
+
+
+def _listens() -> None:
+    """To Ctrl-C, even where the tests run in the background, whose children do not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def servers(home: Path) -> list[int]:

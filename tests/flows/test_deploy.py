@@ -25,6 +25,7 @@ from flows.deploy import GPU, NIGHTLY, SHARD, SWEEPS, Change, DeployError, Place
 from flows.embedded import ApiError
 from flows.fanout import Compute
 from flows.form import find_sweep
+from flows.lost import HEARTBEAT, automations
 from flows.sweep import SweepRequest
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,8 @@ def _forget(client: SyncPrefectClient) -> None:
             client.delete_work_pool(pool)
         except ObjectNotFound:
             continue
+    for automation in client.read_automations():
+        client.delete_automation(automation.id)
 
 
 def processes(store: str = STORE, window: int = 8) -> Place:
@@ -67,7 +70,8 @@ def told(changes: Iterator[Change]) -> dict[str, str]:
     return {change.what: change.how for change in changes}
 
 
-THINGS = ("work pool sweeps", "work pool gpu", "deployment shard/gpu", "deployment sweep/nightly", "schedule nightly")
+AUTOMATIONS = ("automation silent flow runs have crashed", "automation crashed sweeps go on")
+THINGS = ("work pool sweeps", "work pool gpu", "deployment shard/gpu", "deployment sweep/nightly", *AUTOMATIONS, "schedule nightly")
 
 
 def test_the_first_time_registers_all_and_the_second_nothing(client: SyncPrefectClient) -> None:
@@ -80,6 +84,25 @@ def test_the_first_time_registers_all_and_the_second_nothing(client: SyncPrefect
     (schedule,) = client.read_deployment_schedules(client.read_deployment_by_name(NIGHTLY).id)
     assert (schedule.slug, schedule.active) == ("nightly", True)
     assert (schedule.schedule.cron, schedule.schedule.timezone) == ("0 2 * * *", "Europe/Berlin")  # type: ignore[union-attr]
+
+
+def test_an_automation_that_was_changed_is_put_right_and_one_that_was_paused_stays_so(client: SyncPrefectClient) -> None:
+    list(register(processes(), []))
+    silent, crashed = (client.read_automations_by_name(wanted.name)[0] for wanted in automations())
+    client.update_automation(silent.id, automations()[0].model_copy(update={"description": "mine", "enabled": False}))
+    client.pause_automation(crashed.id)
+    changes = {change.what: change for change in register(processes(), [])}
+    assert [changes[what].how for what in AUTOMATIONS] == ["changed", "unchanged"]
+    assert changes[AUTOMATIONS[0]].differences[0].startswith('description: "mine" → ')
+    assert [client.read_automation(one.id).enabled for one in (silent, crashed)] == [False, False]  # type: ignore[union-attr]
+    assert set(told(register(processes(), [])).values()) == {"unchanged"}
+
+
+@pytest.mark.parametrize("pool_type", ["process", "docker", "kubernetes"])
+def test_flow_runs_of_every_pool_say_that_they_live(pool_type: Any) -> None:
+    at = place(pool_type, STORE, None, None, None)
+    told = base_job_template(at, GPU, at.gpus)["variables"]["properties"]["env"]["default"]
+    assert HEARTBEAT.items() <= told.items()
 
 
 def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectClient) -> None:
