@@ -133,8 +133,8 @@ class Tally:
         """`5/12 trials · 38.2 iterations/s · best 0.412 · 1 min 20 s left`; elsewhere also how many shards run and wait."""
         parts = [f"{int(self.done + 1e-6)}/{self.trials} trials"]
         unfinished = self.made < self.trials
-        if self.elsewhere is not None and unfinished:
-            parts.append(_told_elsewhere(self.elsewhere))
+        if unfinished and (look := self.elsewhere) and (look.running or look.waiting):
+            parts.append(_told_elsewhere(look))
         if self.pace:
             parts.append(f"{self.pace:.1f} iterations/s")
         if self.best is not None:
