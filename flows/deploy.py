@@ -243,10 +243,17 @@ def _automation(client: SyncPrefectClient, wanted: AutomationCore, dry_run: bool
             client.create_automation(wanted)
         return Change(what, "created")
     wanted = wanted.model_copy(update={"enabled": found.enabled})
-    differences = _differences(found.model_dump(mode="json", exclude={"id"}), wanted.model_dump(mode="json"))
+    differences = _differences(_plain(found), _plain(wanted))
     if differences and not dry_run:
         client.update_automation(found.id, wanted)
     return Change(what, "changed" if differences else "unchanged", differences)
+
+
+def _plain(automation: AutomationCore) -> dict[str, Any]:
+    """As JSON, what is a set sorted: its order differs from process to process."""
+    plain = automation.model_dump(mode="json", exclude={"id"})
+    sets = {name: sorted(told) for name, told in plain["trigger"].items() if name in ("after", "expect", "for_each")}
+    return {**plain, "trigger": {**plain["trigger"], **sets}}
 
 
 def _schedules(

@@ -98,7 +98,15 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[str]:
+def ending() -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """What may take its time to end, while tests of other things go on."""
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    assert [process.wait(180) for process in processes] == [0] * len(processes)
+
+
+@pytest.fixture(scope="package")
+def engine(ending: "list[subprocess.Popen[bytes]]") -> Iterator[str]:
     """A Docker engine: its address, as DOCKER_HOST tells it."""
     if kept := os.environ.get("DREAMSWEEP_TEST_ENGINE"):
         yield f"unix://{kept}/docker.sock"
@@ -116,10 +124,10 @@ def engine() -> Iterator[str]:
         subprocess.run([ENGINE, "base", folder], check=True)
         yield f"unix://{folder}/docker.sock"
     finally:
-        subprocess.run([ENGINE, "stop", folder], check=True)
+        ending.append(subprocess.Popen([ENGINE, "stop", folder]))  # its layers are many files
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def build(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     """Builds the image from `docker/Dockerfile` on a plain Debian, under a name and with further build arguments."""
     wheels = os.environ.get("PIP_FIND_LINKS", "")
@@ -146,13 +154,13 @@ def build(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[...
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def image(build: Callable[..., None]) -> str:
     build(IMAGE)
     return IMAGE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(engine: str, image: str, strict_s3: StrictServer) -> Iterator[Stack]:
     """PostgreSQL, Prefect's server upon it with a login, a bucket on a server that checks signatures, and the deployments."""
     folder = Path(tempfile.mkdtemp(prefix="dreamsweep-stack-"))
@@ -218,7 +226,7 @@ def in_stack(stack: Stack, aws_settings: pytest.MonkeyPatch) -> Stack:
     return stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gpu_worker(stack: Stack) -> "subprocess.Popen[bytes]":
     return start_worker(stack, "gpu", "docker")
 

@@ -96,7 +96,7 @@ class _Running:
     def __exit__(self, *raised: object) -> None:
         os.killpg(self.process.pid, signal.SIGTERM)
         try:
-            self.process.wait(5)
+            self.process.wait(1)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

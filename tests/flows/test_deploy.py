@@ -98,6 +98,14 @@ def test_an_automation_that_was_changed_is_put_right_and_one_that_was_paused_sta
     assert set(told(register(processes(), [])).values()) == {"unchanged"}
 
 
+def test_another_process_finds_nothing_to_change(client: SyncPrefectClient) -> None:
+    list(register(processes(), []))
+    again = [sys.executable, "-m", "dreamsweep", "deploy", "--pool-type", "process", "--store", STORE, "--compute-window", "8", "--dry-run"]
+    settings = {"PREFECT_API_URL": str(client.api_url), "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}  # other orders of sets
+    said = subprocess.run(again, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=True).stdout
+    assert "Nothing to change." in said
+
+
 @pytest.mark.parametrize("pool_type", ["process", "docker", "kubernetes"])
 def test_flow_runs_of_every_pool_say_that_they_live(pool_type: Any) -> None:
     at = place(pool_type, STORE, None, None, None)
