@@ -25,6 +25,7 @@ from dreamsweep.weights.command import app as weights
 
 if TYPE_CHECKING:
     from dreamsweep.garbage import Garbage
+    from dreamsweep.manifest import Manifest
     from dreamsweep.spec import Sweep
     from dreamsweep.store import Store
     from flows.cluster import Cluster
@@ -44,6 +45,8 @@ app.add_typer(weights, name="weights")
 
 
 STATUS_ROWS = 40
+WARNINGS = 3
+"""That are printed after a run."""
 
 
 class Device(StrEnum):
@@ -99,12 +102,15 @@ def run(
     again = _same_command() + ("" if day or sweep is asked else f" --date {today}")
     signal.signal(signal.SIGTERM, _stop)
     try:
+        plan(sweep)
+        open_store(store).check()
         with Display(Console(), sweep.name):
-            plan(sweep)
-            open_store(store).check()
             incomplete = _run_flow(sweep, store, device.value, compute)
     except KeyboardInterrupt:
-        _tell(f"Stopped. To go on where it stopped: {again}")
+        if compute and "/" in compute:
+            _tell(f"Stopped looking on. Shards that have begun go on, until their flow runs are cancelled. To see them through: {again}")
+        else:
+            _tell(f"Stopped. To go on where it stopped: {again}")
         raise typer.Exit(130) from None
     _tell_where(open_store(store), sweep.name, store, time.monotonic() - started)
     if incomplete:
@@ -146,8 +152,10 @@ def status(
     from dreamsweep.words import counted
 
     found = sweep_status(open_store(store), sweep)
-    waiting = f", {found.waiting:,} waiting" if found.waiting else ""
-    typer.echo(f"{sweep}: {counted(found.made, 'shard')} made, {len(found.running):,} begun{waiting}")
+    told = [f"{counted(found.made, 'shard')} made", f"{len(found.running):,} begun"]
+    told += [f"{found.waiting:,} waiting"] * bool(found.waiting)
+    told += [f"{found.given_up:,} given up"] * bool(found.given_up)
+    typer.echo(f"{sweep}: {', '.join(told)}; {_told_manifest(found.manifest)}")
     table = Table("shard", "engine", "iteration", "trials", "best", "trials × it/s", box=None)
     for shard in found.running[:STATUS_ROWS]:
         best = "–" if shard.best is None else f"{shard.best:.3f}"
@@ -328,7 +336,7 @@ def run_command(arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except TyperException as error:
-        told = error.format_message().replace("Value error, ", "").replace(". Did", "; did").rstrip(".")
+        told = " ".join(error.format_message().split()).replace("Value error, ", "").replace(". Did", "; did").rstrip(".")
         if told:  # else its command's help was printed
             _tell(f"dreamsweep: {told[0].lower()}{told[1:]}{' See' if told.endswith('?') else '; see'} {_command_path(error)} --help.")
         return 2
@@ -373,9 +381,11 @@ def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> s
 
 def _check_machine(device: str) -> None:
     from dreamsweep.devices import is_compiling, resolve_device
+    from dreamsweep.environment import checkpoint_seconds
 
     resolve_device(device)
     is_compiling()
+    checkpoint_seconds()
 
 
 def _tell_changes(changes: "Iterable[Change]", dry_run: bool) -> bool:
@@ -384,7 +394,7 @@ def _tell_changes(changes: "Iterable[Change]", dry_run: bool) -> bool:
     for change in changes:
         mends = change.how in ("created", "changed", "removed")
         told = f"would be {change.how}" if dry_run and mends else change.how
-        typer.echo(f"{change.what:25} {told}{'; --prune removes it' if change.how == 'kept' else ''}")
+        typer.echo(f"{change.what:40} {told}{'; --prune removes it' if change.how == 'kept' else ''}")
         for line in change.differences:
             typer.echo(f"    {line}")
         new |= mends
@@ -431,7 +441,24 @@ def _tell_where(store: "Store", sweep: str, asked_store: str, seconds: float) ->
         ("scores", manifest.scores_key),
     ):
         typer.echo(f"  {what:14} {_place(store, key)}")
+    for warning in _warnings(store, sweep):
+        typer.echo(f"  {'warning':14} {warning}")
     typer.echo(f'  {"ask":14} dreamsweep query "SELECT prompt, engine, judge_best FROM trials ORDER BY judge_best DESC LIMIT 5"{option}')
+
+
+def _warnings(store: "Store", sweep: str) -> list[str]:
+    """What its trials warn of, the most frequent first."""
+    from dreamsweep.query import query as ask
+    from dreamsweep.words import counted
+
+    of_each = f"SELECT unnest(warnings) AS warning FROM trials WHERE sweep = '{sweep}'"
+    rows = ask(store, f"SELECT warning, count(*) AS n FROM ({of_each}) GROUP BY warning ORDER BY n DESC, warning").to_pylist()
+    told = [f"{counted(row['n'], 'trial')}: {row['warning']}" for row in rows[:WARNINGS]]
+    return [*told, f"and {len(rows) - WARNINGS:,} more: the column warnings"] if len(rows) > WARNINGS else told
+
+
+def _told_manifest(manifest: "Manifest | None") -> str:
+    return "nothing published yet" if manifest is None else f"{manifest.done:,} of {manifest.trials:,} trials published"
 
 
 def _remove(found: "Sequence[Garbage]", console: Console) -> None:

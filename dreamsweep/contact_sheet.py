@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
@@ -154,7 +155,8 @@ def _draw(sheet: Sheet, store: Store, sweep: str) -> Image.Image:
         for row, prompt in enumerate(sheet.prompts[block * at.rows : (block + 1) * at.rows]):
             y = top + row * at.row
             pen.line((left, y, left + at.block, y), LINE)
-            pen.text((left, y + 9), _cut(prompt, _font(16), at.block), INK, _font(16))
+            font = _font_for(prompt, 16)
+            pen.text((left, y + 9), _cut(prompt, font, at.block), INK, font)
             for column, variant in enumerate(sheet.variants):
                 trial = sheet.trials.get((prompt, variant))
                 corner = (left + column * (at.tile + GAP), y + 34)
@@ -197,6 +199,15 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
+
+
+def _font_for(text: str, size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's own font, or DejaVu, which comes with matplotlib, for what lies beyond ASCII."""
+    if text.isascii():
+        return _font(size)
+    import matplotlib
+
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:

@@ -1,6 +1,7 @@
 """The curves: how the guide's and the judge's similarity rose over the iterations, engine by engine."""
 
 import io
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from dreamsweep.query import query
@@ -40,7 +41,9 @@ def curves(store: Store, sweep: str) -> bytes:
     names = [_short(name) for name in drawn]
     figure.legend(drawn.values(), names, loc="outside lower left", ncols=min(4, len(drawn)), frameon=False, fontsize=9)
     out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 

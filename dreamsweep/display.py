@@ -199,7 +199,7 @@ class Display(logging.Handler):
             lost: Lost = found["lost"]
             self.tally.lose(lost.shard_id)
             then = "It is given up." if lost.attempt is None else f"It is tried again (attempt {lost.attempt})."
-            self._say(f"{lost.reason.rstrip('.')}. {then}")
+            self._say(f"{lost.reason.split('. ')[0].rstrip('.')}. {then}")  # its first sentence; the whole of it is told at the end
         elif "fetching" in found:
             self._doing = found["fetching"]
             if self._bar is not None:

@@ -33,7 +33,13 @@ class Progress:
     """The judge's best mark so far."""
     iterations_per_second: float
     """Trials × iterations, since the shard started or resumed."""
-    status: Literal["running", "resumed", "done", "already done"] = "running"
+    status: Literal["running", "resumed", "done", "already done", "given up"] = "running"
+
+    @classmethod
+    def of_planned(cls, shard: Shard) -> "Progress":
+        """Of a shard that nobody has told anything of."""
+        first = shard.trials[0]
+        return cls(shard.shard_id, first.engine.engine, 0, first.num_iter, len(shard.trials), None, 0.0)
 
     @classmethod
     def of_made(cls, shard: Shard) -> "Progress":

@@ -17,6 +17,8 @@ from dreamsweep.words import counted
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LIST = 12
+"""Entries of a list that are printed in a table; CSV and JSON have them all."""
 NUMBERS = ("int", "uint", "float", "double", "decimal", "hugeint")
 
 
@@ -63,4 +65,6 @@ def _print_rows(names: Sequence[str], rows: Sequence[Sequence[str]], console: Co
 def _cell(value: object) -> str:
     if value is None:
         return "–"
+    if isinstance(value, list) and len(value) > LIST:
+        return f"[{', '.join(_cell(one) for one in value[:3])}, … {len(value)} in all]"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

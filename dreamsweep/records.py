@@ -17,6 +17,10 @@ from dreamsweep.spec import FramesSpec, GuidedDiffusionSpec, GuidedSpec, Strokes
 from dreamsweep.store import Store
 from dreamsweep.tables import ScoreRows, TrialRecord
 
+BLANK = "its best picture is blank; try another seed, more iterations or other settings"
+BLANK_SPREAD = 4.0
+"""The standard deviation over a picture, of 255, below which people see one colour."""
+
 
 def trial_records(
     shard: Shard,
@@ -64,7 +68,7 @@ def trial_records(
                 device=_device_name(device),
                 versions=_versions(),
                 weights_sha256=weights_sha256,
-                warnings=tuple(warnings[index]),
+                warnings=(*warnings[index], *_blank(log.best[index])),
                 status="diverged" if diverged else "done",
                 error=_reason(shard, index, done) if diverged else None,
                 finished_at=datetime.now(UTC),
@@ -113,6 +117,11 @@ def _reason(shard: Shard, index: int, iteration: int) -> str:
             return f"{where} Lower guide_strength (it is {trial.engine.guide_strength:g})."
         case _:
             return f"{where} Its picture holds no numbers: try another seed, or fewer steps."
+
+
+def _blank(picture: torch.Tensor) -> tuple[str, ...]:
+    """A warning where all of a picture is of nearly one colour (bytes, `3 h w`)."""
+    return (BLANK,) if float(picture.float().std(dim=(1, 2)).max()) < BLANK_SPREAD else ()
 
 
 @cache

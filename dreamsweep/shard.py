@@ -16,7 +16,7 @@ from dreamsweep.devices import resolve_device
 from dreamsweep.engines import make_engine, weights_used
 from dreamsweep.engines.parts import generate_in_parts, part_size
 from dreamsweep.engines.protocol import Engine, State, Step
-from dreamsweep.environment import seconds
+from dreamsweep.environment import checkpoint_seconds
 from dreamsweep.errors import DeviceError
 from dreamsweep.expand import Shard, snapshots_every
 from dreamsweep.guidance import Judge, make_guide
@@ -29,9 +29,6 @@ from dreamsweep.records import trial_records
 from dreamsweep.spec import FramesSpec, GuidedSpec, Trial, UnclipSpec, guides_of
 from dreamsweep.store import Store
 from dreamsweep.tables import scores_table, trials_table
-
-CHECKPOINT_SECONDS = 15.0
-"""Between checkpoints, unless DREAMSWEEP_CHECKPOINT_SECONDS says otherwise: what a kill loses at most."""
 
 
 class ShardStoppedError(Exception):
@@ -85,7 +82,7 @@ class _Run:
         self.iteration = self.resumed_at = int(self.state["iteration"]) if self.state else 0
         self.spent_before = float(self.log.elapsed[self.resumed_at - 1]) if self.resumed_at else 0.0
         self.started = self.checkpointed = time.monotonic()
-        self.checkpoint_every = seconds("DREAMSWEEP_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS)
+        self.checkpoint_every = checkpoint_seconds()
 
     def steps(self) -> Iterator[Step]:
         """The batch, iteration by iteration; where it does not fit into the device's memory, anew, half as many trials at once."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dreamsweep.errors import StoreError
-from dreamsweep.manifest import published
+from dreamsweep.manifest import Manifest, published, read_manifest
 from dreamsweep.planned import Progress, planned_shards, read_progress
 from dreamsweep.store import RUN_FIRST, Store
 from dreamsweep.words import did_you_mean
@@ -18,6 +18,10 @@ class SweepStatus:
     running: tuple[Progress, ...]
     """That have told of progress and are not staged yet. One whose machine died looks the same until it goes on."""
     waiting: int
+    given_up: int
+    """That nobody could make; the sweep run again tries them again."""
+    manifest: Manifest | None
+    """What is published of it."""
 
 
 def sweep_status(store: Store, sweep: str) -> SweepStatus:
@@ -36,5 +40,7 @@ def sweep_status(store: Store, sweep: str) -> SweepStatus:
         cure = did_you_mean(sweep, others) if others else f"; {RUN_FIRST}"
         raise StoreError(f"sweep {sweep!r}: store {store.uri} knows nothing of it{cure}.")
     told = (read_progress(store, sweep, shard_id) for shard_id in sorted(telling - staged))
-    running = tuple(progress for progress in told if progress is not None)
-    return SweepStatus(sweep, len(staged), running, len(planned - staged - telling))
+    begun = [progress for progress in told if progress is not None]
+    running = tuple(progress for progress in begun if progress.status != "given up")
+    waiting = len(planned - staged - telling)
+    return SweepStatus(sweep, len(staged), running, waiting, len(begun) - len(running), read_manifest(store, sweep))

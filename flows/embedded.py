@@ -87,6 +87,8 @@ def _server(port: int, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
 
 def check_api(url: str) -> None:
     """Whether anyone answers there, whatever the answer. Raises ApiError."""
+    if not url.startswith(("http://", "https://")):
+        raise ApiError(f"PREFECT_API_URL: {url!r} is no address; write it as in http://127.0.0.1:4200/api.")
     try:
         httpx.get(f"{url.rstrip('/')}/health", timeout=30)
     except httpx.TransportError as error:

@@ -9,7 +9,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from pydantic import PositiveFloat, PositiveInt
 from dreamsweep.errors import DreamsweepError
 from dreamsweep.expand import Shard
 from dreamsweep.manifest import shard_is_done
-from dreamsweep.planned import Elsewhere, Lost, Progress, read_progress, write_shard
+from dreamsweep.planned import Elsewhere, Lost, Progress, read_progress, write_progress, write_shard
 from dreamsweep.spec import Spec
 from dreamsweep.store import open_store
 from flows.events import tell_retried
@@ -132,8 +132,8 @@ class _FanOut:
             self.client.read_deployment_by_name(self.compute.deployment)
         except (ObjectNotFound, ValueError):
             raise ComputeError(
-                f"compute {self.compute.deployment!r}: the Prefect API at {self.client.api_url} knows no such deployment; create it, or "
-                "name one of `prefect deployment ls`."
+                f"compute {self.compute.deployment!r}: the Prefect API at {self.client.api_url} knows no such deployment; "
+                "name one of `prefect deployment ls` (`dreamsweep deploy` makes shard/gpu)."
             ) from None
 
     def _taken_over(self) -> dict[str, UUID]:
@@ -182,7 +182,7 @@ class _FanOut:
             refusal = ComputeError(state.message or told)
             if not self.made and self.refused >= self.compute.window:
                 raise refusal
-            yield Lost(shard.shard_id, told, None)
+            yield self._give_up(shard, told)
             yield refusal
         elif self.tried[shard.shard_id] < self.compute.attempts:
             attempt = self.tried[shard.shard_id] + 1
@@ -190,8 +190,14 @@ class _FanOut:
             self.left.append(shard)
             yield Lost(shard.shard_id, told, attempt)
         else:
-            yield Lost(shard.shard_id, told, None)
+            yield self._give_up(shard, told)
             yield ShardFailedError(told)
+
+    def _give_up(self, shard: Shard, reason: str) -> Lost:
+        """Says so in the store as well."""
+        told = read_progress(self.store, self.sweep, shard.shard_id) or Progress.of_planned(shard)
+        write_progress(self.store, self.sweep, replace(told, status="given up"))
+        return Lost(shard.shard_id, reason, None)
 
     def _in_turn(self, running: list[FlowRun]) -> list[FlowRun]:
         """Those not looked at for the longest time: few enough that looking costs the store little."""

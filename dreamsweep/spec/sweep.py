@@ -3,6 +3,7 @@
 import difflib
 import zoneinfo
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from cronsim import CronSim, CronSimError
@@ -89,6 +90,8 @@ class Sweep(Spec):
     @classmethod
     def _one_file(cls, value: Any) -> Any:
         """`prompts: names.txt` is short for a list of that one file."""
+        if isinstance(value, str) and not PurePath(value).suffix:
+            raise ValueError(f"a single word or text would be a file's name; write a list: prompts: [{value}]")
         return [{"file": value}] if isinstance(value, str) else value
 
     @field_validator("engines", mode="before")

@@ -106,7 +106,10 @@ class LocalStore:
 
     def check(self) -> None:
         with self._sentences(""):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError:  # in /proc, say
+                raise StoreError(f"store {str(self.folder)!r}: no folder can be made there; name another with --store.") from None
             probe = self.folder / f"{PARTIAL}{secrets.token_hex(8)}"
             try:
                 with probe.open("xb") as handle:

@@ -53,6 +53,7 @@ BAD = {
     "unknown engine": ({"engines": ["dallee"]}, "no engine 'dallee'; did you mean 'dalle'?"),
     "misspelt key": ({"prompt": ["x"]}, "prompt: no such word; did you mean 'prompts'?"),
     "misspelt and so missing": ({"prompts": None, "promts": ["x"]}, "promts: no such word; did you mean 'prompts'?"),
+    "a text for a list": ({"prompts": "a red heart"}, "prompts: 'a red heart' will not do: a single word or text would be a file's name"),
     "empty prompts": ({"prompts": []}, "prompts: empty"),
     "missing prompt file": ({"prompts": "names.txt"}, "names.txt' cannot be read"),
     "negative iterations": ({"iterations": -5}, "iterations: -5 will not do"),
@@ -102,6 +103,7 @@ def test_a_sweep_file_that_is_not_there(capsys: Output) -> None:
 def test_wrong_stores(capsys: Output) -> None:
     Path("a-file").write_text("")
     assert "no store speaks 'ftp'" in refused(capsys, "run", sweep_file(), "--store", "ftp://x")
+    assert "store '/proc/runs': no folder can be made there" in refused(capsys, "run", sweep_file(), "--store", "/proc/runs")
     assert "is a file where a folder should be" in refused(capsys, "run", sweep_file(), "--store", "a-file")
 
 

@@ -74,10 +74,10 @@ def test_a_shard_lost_elsewhere_is_told_at_once() -> None:
     out = io.StringIO()
     logger = logging.getLogger("dreamsweep.progress")
     with Display(Console(file=out), "demo"):
-        logger.info("lost", extra={"lost": Lost("a", "shard a, flow run 'demo-a-1': Crashed", 2)})
+        logger.info("lost", extra={"lost": Lost("a", "shard a, flow run 'demo-a-1': Crashed: status code -9. Typically caused by …", 2)})
         logger.info("lost", extra={"lost": Lost("a", "shard a, flow run 'demo-a-2': Crashed.", None)})
     assert out.getvalue().splitlines()[1:] == [
-        "demo: shard a, flow run 'demo-a-1': Crashed. It is tried again (attempt 2).",
+        "demo: shard a, flow run 'demo-a-1': Crashed: status code -9. It is tried again (attempt 2).",
         "demo: shard a, flow run 'demo-a-2': Crashed. It is given up.",
     ]
 

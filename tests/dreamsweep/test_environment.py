@@ -18,5 +18,5 @@ def test_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seconds("SOME_SECONDS", 15) == 2.5
     for told in ("soon", "-1", "inf", "nan"):
         monkeypatch.setenv("SOME_SECONDS", told)
-        with pytest.raises(DreamsweepError, match=rf"^SOME_SECONDS: '{told}' is no number of seconds; write one such as 15\.$"):
+        with pytest.raises(DreamsweepError, match=rf"^SOME_SECONDS: '{told}' is no span of seconds; write 0 or more, such as 15\.$"):
             seconds("SOME_SECONDS", 15)

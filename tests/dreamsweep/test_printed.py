@@ -33,6 +33,12 @@ def test_a_pipe_gets_whole_lines() -> None:
     assert "x" * 60 in printed(False, 40)[3]
 
 
+def test_a_long_list_is_shortened() -> None:
+    out = io.StringIO()
+    print_table(pa.table({"embedding": [[0.125] * 256]}), Console(file=out, width=80))
+    assert "[0.125, 0.125, 0.125, … 256 in all]" in out.getvalue()
+
+
 def test_an_answer_without_rows_is_a_head() -> None:
     out = io.StringIO()
     print_table(ANSWER.slice(0, 0), Console(file=out, width=80))

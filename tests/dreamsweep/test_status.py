@@ -29,6 +29,19 @@ def test_shards_are_made_or_run_or_wait(store: Store) -> None:
     assert sweep_status(store, "t").made == 2 and not sweep_status(store, "t").running
 
 
+def test_shards_that_were_given_up_are_told_apart(store: Store) -> None:
+    store.write("t/planned/a.json", b"{}")
+    write_progress(store, "t", Progress("a", "strokes", 3, 9, 2, None, 1.5, "given up"))
+    status = sweep_status(store, "t")
+    assert (status.running, status.waiting, status.given_up, status.manifest) == ((), 0, 1, None)
+
+
+def test_what_is_published_is_told(store: Store) -> None:
+    make_up(store, name="t")
+    manifest = sweep_status(store, "t").manifest
+    assert manifest and manifest.done == 12
+
+
 def test_a_sweep_that_has_only_begun_is_known(store: Store) -> None:
     store.write("t/sweep.yaml", b"name: t")
     assert sweep_status(store, "t").made == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dreamsweep.contact_sheet import MAX_TILES
+from dreamsweep.contact_sheet import MAX_TILES, _font, _font_for
 from dreamsweep.errors import StoreError
 from dreamsweep.store import Store, open_store
 from dreamsweep.summary import write_summary
@@ -74,6 +74,12 @@ def test_trials_that_diverged_or_lost_their_picture_do_not_spoil_it(store: Store
 def test_prompts_in_any_script_and_with_odd_signs(store: Store) -> None:
     make_up(store, prompts=["قلب أحمر", "$x^2$ and 100 % {braces} _under_", "a\u200dz 😀"], engines=["dalle"])
     write_summary(store, "made-up")
+
+
+def test_letters_beyond_ascii_have_glyphs() -> None:
+    boxes = {bytes(_font(16).getmask("\uffff"))}
+    for text in ("é", "ф", "ل", "ל"):
+        assert bytes(_font_for(text, 16).getmask(text)) not in boxes | {bytes(_font_for(text, 16).getmask("\uffff"))}
 
 
 def test_a_sweep_that_is_not_there_names_the_nearest(store: Store) -> None:

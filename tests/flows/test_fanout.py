@@ -16,6 +16,7 @@ from dreamsweep.expand import Shard
 from dreamsweep.expand import shards as shards_of
 from dreamsweep.planned import Elsewhere, Lost, Progress, read_shard, write_progress
 from dreamsweep.shard import run_shard
+from dreamsweep.status import sweep_status
 from dreamsweep.store import Store, open_store
 from dreamsweep.sweepfile import parse_sweep
 from flows import fanout
@@ -156,6 +157,7 @@ def test_what_crashes_is_started_again_as_often_as_was_asked(fan: Any, store: St
     assert [one.attempt for one in api.lost if one.shard_id == hopeless] == [2, 3, None]
     assert [one.attempt for one in api.lost if one.shard_id == unlucky] == [2, 3]
     assert all("killed" in one.reason for one in api.lost)
+    assert sweep_status(store, "t").given_up == 1
 
 
 def test_completed_is_what_the_store_says(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
