@@ -364,7 +364,11 @@ def _run_flow(sweep: "Sweep", store: str, device: str, compute: str | None) -> s
     logging.raiseExceptions = False  # a log line that cannot be sent is no news for the terminal
     from flows.embedded import prefect_api
 
-    made_by = _compute_of(compute) if compute else None
+    made_by: Compute | Cluster | None = None
+    if compute:  # before any API is embedded, which would know no deployment
+        from flows.sweep import compute_of
+
+        made_by = compute_of(compute)
     with prefect_api(state_folder() / "prefect-api.log") as ready:
         from flows.sweep import IncompleteSweepError, SweepRequest
         from flows.sweep import sweep as sweep_flow
@@ -409,13 +413,6 @@ def _quiet_prefect() -> None:
     from flows.embedded import prefer_quiet
 
     prefer_quiet()
-
-
-def _compute_of(text: str) -> "Compute | Cluster":
-    """Before any API is embedded, which would know no deployment."""
-    from flows.sweep import compute_of
-
-    return compute_of(text)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -34,16 +34,22 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+def short_for(field: str) -> Any:
+    """Lets a spec be written as the text of one of its fields alone: the validator that a class keeps under any name."""
+
+    def spelt_out(value: Any) -> Any:
+        return {field: value} if isinstance(value, str) else value
+
+    return model_validator(mode="before")(spelt_out)
+
+
 class WeightedPerceptor(Spec):
     """A guide among several, and its share of the pull."""
 
     name: PerceptorName
     weight: PositiveFloat = 1.0
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    _plain_name = short_for("name")
 
 
 GuideChoice = PerceptorName | Annotated[tuple[WeightedPerceptor, ...], Field(min_length=1)]

@@ -1,10 +1,10 @@
 """What draws: an engine's settings, each fully determined."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from dreamsweep.spec.base import Curve, OptimizerName, RateSchedule, SchedulerName, Share, Spec
+from dreamsweep.spec.base import Curve, OptimizerName, RateSchedule, SchedulerName, Share, Spec, short_for
 
 
 class OptimizerSpec(Spec):
@@ -13,10 +13,7 @@ class OptimizerSpec(Spec):
     name: OptimizerName = "adam"
     learning_rate: PositiveFloat | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    _plain_name = short_for("name")
 
 
 class Drop(Spec):
@@ -42,10 +39,7 @@ class ImageFile(Spec):
     sha256: str = ""
     """Filled in when the sweep file is read."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_path(cls, value: Any) -> Any:
-        return {"path": value} if isinstance(value, str) else value
+    _plain_path = short_for("path")
 
 
 class AnySpec(Spec):

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import Field, PositiveFloat, create_model, model_validator
+from pydantic import Field, PositiveFloat, create_model
 
-from dreamsweep.spec.base import OptimizerName, Spec
+from dreamsweep.spec.base import OptimizerName, Spec, short_for
 from dreamsweep.spec.engines import ENGINES, AnySpec, OptimizerSpec
 
 
@@ -38,10 +38,7 @@ class OptimizerGrid(Spec):
     name: OptimizerName
     learning_rate: PositiveFloat | Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    _plain_name = short_for("name")
 
 
 EngineGrid = Annotated[Union[*(_grid_of(spec) for spec in ENGINES.values())], Field(discriminator="engine")]  # type: ignore[valid-type]

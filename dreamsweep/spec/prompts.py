@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, PositiveFloat, Tag, field_validator, model_validator
 
-from dreamsweep.spec.base import PromptText, Spec
+from dreamsweep.spec.base import PromptText, Spec, short_for
 
 
 class Phrase(Spec):
@@ -13,10 +13,7 @@ class Phrase(Spec):
     text: PromptText
     weight: PositiveFloat = 1.0
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_text(cls, value: Any) -> Any:
-        return {"text": value} if isinstance(value, str) else value
+    _plain_text = short_for("text")
 
 
 class Prompt(Phrase):

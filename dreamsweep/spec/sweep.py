@@ -7,9 +7,9 @@ from pathlib import PurePath
 from typing import Annotated, Any
 
 from cronsim import CronSim, CronSimError
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
-from dreamsweep.spec.base import DATE, DatedName, FilmFormat, GuideChoice, PerceptorName, Precision, Spec, WeightsName
+from dreamsweep.spec.base import DATE, DatedName, FilmFormat, GuideChoice, PerceptorName, Precision, Spec, WeightsName, short_for
 from dreamsweep.spec.grids import EngineGrid
 from dreamsweep.spec.prompts import PromptEntry
 
@@ -33,10 +33,7 @@ class Schedule(Spec):
     active: bool = True
     """`false` keeps the schedule, and starts nothing."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _plain_cron(cls, value: Any) -> Any:
-        return {"cron": value} if isinstance(value, str) else value
+    _plain_cron = short_for("cron")
 
     @field_validator("cron")
     @classmethod

@@ -20,6 +20,7 @@ from dreamsweep.query import query
 from dreamsweep.shard import run_shard
 from dreamsweep.store import Store, open_store
 from dreamsweep.sweepfile import parse_sweep
+from flows.lost import STARTS
 from flows.sweep import IncompleteSweepError, SweepRequest, sweep
 from tasks import generate
 
@@ -141,3 +142,10 @@ def test_what_the_user_can_mend_is_said_at_once(store: Store, tmp_path: Path, mo
 def test_a_sweep_too_large_to_travel_names_the_cure() -> None:
     with pytest.raises(SweepFileError, match=r"put the prompts into a file beside it"):
         SweepRequest(sweep=parse_sweep({"name": "t", "prompts": [f"{i:01900d}" for i in range(300)], "engines": ["dalle"]}, Path(), "t"))
+
+
+def test_a_flow_run_that_crashes_again_and_again_is_started_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__RUN_COUNT", str(STARTS + 1))
+    with pytest.raises(IncompleteSweepError, match=rf"its flow run has crashed {STARTS} times; find out why"):
+        sweep(asked(store))
+    assert not list(store.keys(""))
