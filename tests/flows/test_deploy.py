@@ -261,11 +261,11 @@ def test_the_command(client: SyncPrefectClient, tmp_path: Path) -> None:
     arguments = ["deploy", str(FILE), str(ROOT / "prompts" / "demo.yaml"), "--pool-type", "process", "--store", str(tmp_path)]
     dry = CliRunner().invoke(cli.app, [*arguments, "--dry-run"])
     assert dry.exit_code == 0, dry.output
-    assert "schedule nightly          would be created\n    0 2 * * * Europe/Berlin\n" in dry.output
+    assert "schedule nightly would be created 0 2 * * * Europe/Berlin" in " ".join(dry.output.split())
     assert "Nothing was changed (--dry-run)." in dry.output
     assert "demo.yaml names no schedule, so nothing is registered for it" in dry.output
     done = CliRunner().invoke(cli.app, arguments)
-    assert "deployment sweep/nightly  created" in done.output
+    assert "deployment sweep/nightly created" in " ".join(done.output.split())
     assert "prefect worker start --pool gpu" in done.output
     assert "/v2/deployments/deployment/" in done.output
     assert "Nothing to change." in CliRunner().invoke(cli.app, [*arguments, "--dry-run"]).output
