@@ -12,8 +12,9 @@ UV := UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}" UV_HTTP_TIMEOUT=30
 run: .venv/ready
 	@$(BIN)/dreamsweep run $(FILE)
 
+# In as many processes as there are cores, up to four. A file's tests stay together; those of containers, the slowest, come first.
 test: .venv/ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

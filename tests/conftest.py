@@ -42,6 +42,12 @@ class StrictServer:
     """Of one who may list and get only."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Says which tests stay in one process where several share the work: those of a file, and all that use the Docker engine."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("docker" if item.get_closest_marker("docker") else item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """A server that is open to all: the endpoint's address."""
