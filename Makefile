@@ -14,7 +14,7 @@ run: .venv/ready
 
 # In as many processes as there are cores, up to four. A file's tests stay together; those of containers, the slowest, come first.
 test: .venv/ready
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ from rich.table import Table
 from typer.exceptions import TyperException
 
 from dreamsweep.errors import DreamsweepError
+from dreamsweep.review.command import review
 from dreamsweep.weights.command import app as weights
 
 if TYPE_CHECKING:
@@ -259,6 +260,9 @@ def show(
             typer.echo(str(target))
 
 
+app.command(epilog="Example: dreamsweep review demo")(review)
+
+
 @app.command(epilog="Example: dreamsweep gc --older-than 30d --keep 'nightly-*' --apply")
 def gc(
     sweeps: Annotated[list[str] | None, typer.Argument(metavar="[SWEEP]…", help="Only of these sweeps.", show_default=False)] = None,
@@ -440,6 +444,7 @@ def _tell_where(store: "Store", sweep: str, asked_store: str, seconds: float) ->
         typer.echo(f"  {what:14} {_place(store, key)}")
     for warning in _warnings(store, sweep):
         typer.echo(f"  {'warning':14} {warning}")
+    typer.echo(f"  {'look':14} dreamsweep review {sweep}{option}")
     typer.echo(f'  {"ask":14} dreamsweep query "SELECT prompt, engine, judge_best FROM trials ORDER BY judge_best DESC LIMIT 5"{option}')
 
 
@@ -448,8 +453,8 @@ def _warnings(store: "Store", sweep: str) -> list[str]:
     from dreamsweep.query import query as ask
     from dreamsweep.words import counted
 
-    of_each = f"SELECT unnest(warnings) AS warning FROM trials WHERE sweep = '{sweep}'"
-    rows = ask(store, f"SELECT warning, count(*) AS n FROM ({of_each}) GROUP BY warning ORDER BY n DESC, warning").to_pylist()
+    of_each = "SELECT unnest(warnings) AS warning FROM trials"
+    rows = ask(store, f"SELECT warning, count(*) AS n FROM ({of_each}) GROUP BY warning ORDER BY n DESC, warning", sweep).to_pylist()
     told = [f"{counted(row['n'], 'trial')}: {row['warning']}" for row in rows[:WARNINGS]]
     return [*told, f"and {len(rows) - WARNINGS:,} more: the column warnings"] if len(rows) > WARNINGS else told
 

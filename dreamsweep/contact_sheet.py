@@ -11,9 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dreamsweep.errors import StoreError
 from dreamsweep.query import query
-from dreamsweep.spec import ENGINES
 from dreamsweep.store import Store
-from dreamsweep.tables import engine_column
+from dreamsweep.variants import COLUMNS, Variant, labels, variant_of
 from dreamsweep.words import counted
 
 MAX_COLUMNS = 12
@@ -23,9 +22,6 @@ MARGIN = 36
 GAP = 10
 BLOCK_GAP = 36
 INK, PALE, LINE, PAPER = "#1f2328", "#6e7781", "#d8dee4", "#ffffff"
-
-Variant = tuple[str, str, int]
-"""Engine, its settings as text, seed: what a column stands for."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Sheet:
 
 def contact_sheet(store: Store, sweep: str) -> bytes:
     """A PNG of a published sweep's best pictures; of a large one, of the prompts and settings with the best marks."""
-    rows = query(store, f"SELECT {', '.join(_COLUMNS)} FROM trials WHERE sweep = '{sweep}'").to_pylist()
+    rows = query(store, f"SELECT {', '.join(_COLUMNS)} FROM trials", sweep).to_pylist()
     sheet = _choose(sweep, rows)
     image = _draw(sheet, store, sweep)
     out = io.BytesIO()
@@ -50,16 +46,14 @@ def contact_sheet(store: Store, sweep: str) -> bytes:
     return out.getvalue()
 
 
-_COLUMNS = (
-    "trial_id", "prompt", "prompts_to", "engine", *map(engine_column, ENGINES), "seed", "judge_best", "guide_best", "status", "best_uri",
-)  # fmt: skip
+_COLUMNS = ("trial_id", "prompt", "prompts_to", *COLUMNS, "judge_best", "guide_best", "status", "best_uri")
 
 
 def _choose(sweep: str, rows: Sequence[dict[str, Any]]) -> Sheet:
     """The prompts and variants to show: all of them in their order, or the best ones first where there are too many."""
     found: dict[tuple[str, Variant], dict[str, Any]] = {}
     for row in rows:
-        found.setdefault((row["prompt"], _variant(row)), row)
+        found.setdefault((row["prompt"], variant_of(row)), row)
     variants = _best_first([v for _, v in found], [_mark(row) for row in found.values()], MAX_COLUMNS)
     kept = {key: row for key, row in found.items() if key[1] in set(variants)}
     prompts = _best_first([p for p, _ in kept], [_mark(row) for row in kept.values()], max(4, MAX_TILES // len(variants)))
@@ -73,7 +67,8 @@ def _choose(sweep: str, rows: Sequence[dict[str, Any]]) -> Sheet:
     trials = counted(len(rows), "trial")
     note = trials if done == len(rows) else f"{trials}, {done:,} of them done"
     note += f" · shown: {' and '.join(left_out)}, by the judge" if left_out else ""
-    return Sheet(sweep, note, prompts, variants, _labels(variants, rows), kept)
+    told = labels(rows)
+    return Sheet(sweep, note, prompts, variants, [told[variant] for variant in variants], kept)
 
 
 def _best_first(names: Sequence[Any], marks: Sequence[float], most: int) -> list[Any]:
@@ -88,33 +83,6 @@ def _best_first(names: Sequence[Any], marks: Sequence[float], most: int) -> list
 
 def _mark(row: dict[str, Any]) -> float:
     return -math.inf if row["judge_best"] is None else float(row["judge_best"])
-
-
-def _variant(row: dict[str, Any]) -> Variant:
-    settings = row[engine_column(row["engine"])] or {}
-    return row["engine"], " ".join(f"{name}={_plain(value)}" for name, value in sorted(settings.items())), row["seed"]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, dict):
-        return " ".join(_plain(v) for v in value.values() if v is not None)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _labels(variants: Sequence[Variant], rows: Sequence[dict[str, Any]]) -> list[str]:
-    """A column's heading: the engine, and only those settings in which columns differ."""
-    settings = {_variant(row): {k: _plain(v) for k, v in (row[engine_column(row["engine"])] or {}).items()} for row in rows}
-    seeds = {seed for _, _, seed in settings}
-    values: dict[tuple[str, str], set[str]] = {}
-    for (engine, _, _), found in settings.items():
-        for name, value in found.items():
-            values.setdefault((engine, name), set()).add(value)
-    labels = []
-    for variant in variants:
-        differing = [(n, v) for n, v in settings[variant].items() if len(values[variant[0], n]) > 1]
-        told = [v if n == "optimizer" else f"{n} {v}" for n, v in differing]
-        labels.append(" · ".join([variant[0], *told, *([f"seed {variant[2]}"] if len(seeds) > 1 else [])]))
-    return labels
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ def curves(store: Store, sweep: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    mine = f"FROM trials WHERE sweep = '{sweep}'"
-    engines = query(store, f"SELECT engine, count(*) AS trials {mine} GROUP BY engine ORDER BY engine").to_pylist()
-    prompts = query(store, f"SELECT DISTINCT prompt {mine} ORDER BY prompt LIMIT {len(COLOURS) + 1}").to_pylist()
+    engines = query(store, "SELECT engine, count(*) AS trials FROM trials GROUP BY engine ORDER BY engine", sweep).to_pylist()
+    prompts = query(store, f"SELECT DISTINCT prompt FROM trials ORDER BY prompt LIMIT {len(COLOURS) + 1}", sweep).to_pylist()
     colours = {row["prompt"]: colour for row, colour in zip(prompts, COLOURS, strict=False)} if len(prompts) <= len(COLOURS) else {}
     figure = Figure(figsize=(11.5, 0.9 + 3.1 * len(engines)), dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -52,8 +51,9 @@ def _draw_lines(panel: "Axes", store: Store, sweep: str, engine: str, column: st
     rows = query(
         store,
         f"SELECT trial_id, any_value(prompt) AS prompt, list(iteration ORDER BY iteration) AS x, list({column} ORDER BY iteration) AS y "
-        f"FROM scores JOIN trials USING (sweep, trial_id) WHERE sweep = '{sweep}' AND engine = '{engine}' AND {column} IS NOT NULL "
+        f"FROM scores JOIN trials USING (trial_id) WHERE engine = '{engine}' AND {column} IS NOT NULL "
         "GROUP BY trial_id ORDER BY prompt, trial_id",
+        sweep,
     ).to_pylist()
     drawn: dict[str, Any] = {}
     for row in rows:
@@ -67,9 +67,9 @@ def _draw_spread(panel: "Axes", store: Store, sweep: str, engine: str, column: s
     rows = query(
         store,
         f"SELECT iteration, quantile_cont({column}, [0.1, 0.5, 0.9]) AS q, max({column}) AS best "
-        "FROM scores JOIN trials USING (sweep, trial_id) "
-        f"WHERE sweep = '{sweep}' AND engine = '{engine}' AND {column} IS NOT NULL AND NOT isnan({column}) "
+        f"FROM scores JOIN trials USING (trial_id) WHERE engine = '{engine}' AND {column} IS NOT NULL AND NOT isnan({column}) "
         "AND (iteration % greatest(1, trials.iterations // 400) = 0 OR iteration = 1) GROUP BY iteration ORDER BY iteration",
+        sweep,
     ).to_pylist()
     x = [row["iteration"] for row in rows]
     low, middle, high = ([row["q"][i] for row in rows] for i in range(3))

@@ -24,6 +24,7 @@ from dreamsweep.parquet import PARQUET, Part, ahead, concatenate, parquet_bytes
 from dreamsweep.spec import Spec, canonical_json
 from dreamsweep.store import Store
 from dreamsweep.tables import SCORES, TRIALS, conform
+from dreamsweep.words import did_you_mean
 
 JSON = "application/json"
 TRIALS_A_GROUP, SCORES_A_GROUP = 8_192, 262_144
@@ -168,6 +169,15 @@ def read_manifest(store: Store, sweep: str) -> Manifest | None:
     """The published manifest of a sweep, if there is one."""
     key = f"{sweep}/manifest.json"
     return _parsed(store, key, Manifest) if store.exists(key) else None
+
+
+def published_manifest(store: Store, sweep: str) -> Manifest:
+    """The same. Raises StoreError, which names the sweep meant, where nothing is published under that name."""
+    found = read_manifest(store, sweep)
+    if found is None:
+        names = [manifest.sweep for manifest in published(store)]
+        raise StoreError(f"store {store.uri!r} has no published sweep {sweep!r}{did_you_mean(sweep, names)}.")
+    return found
 
 
 def published(store: Store) -> Iterator[Manifest]:

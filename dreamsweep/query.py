@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from dreamsweep.errors import QueryError, StoreError
-from dreamsweep.manifest import Manifest, published
+from dreamsweep.manifest import Manifest, published, published_manifest
 from dreamsweep.spec import PerceptorName
 from dreamsweep.store import Store
 
@@ -22,14 +22,15 @@ TRIES, PAUSE = 30, 0.1
 """How often a question is asked when a table cannot be read, and seconds between: another may just have been published in its place."""
 
 
-def query(store: Store, sql: str) -> pa.Table:
-    """The answer to a statement. Raises QueryError when nothing is published yet, or DuckDB refuses the statement.
+def query(store: Store, sql: str, sweep: str | None = None) -> pa.Table:
+    """The answer to a statement about every published sweep, or about one alone, whatever else the store holds.
 
     The answer is of one whole state of every sweep: where another is published meanwhile, the question is asked again.
+    Raises QueryError when nothing is published yet, or DuckDB refuses the statement; StoreError where there is no such sweep.
     """
     for tries_left in reversed(range(TRIES)):
         try:
-            with connect(store, asked_of(store)) as connection:
+            with connect(store, asked_of(store) if sweep is None else [published_manifest(store, sweep)]) as connection:
                 answer = connection.execute(sql)
                 if answer is None:  # DuckDB's answer to no statement at all
                     raise QueryError("the query is empty; try: SELECT prompt, judge_best FROM trials ORDER BY judge_best DESC.")

@@ -1,9 +1,7 @@
 """A published sweep at a glance: its contact sheet and its curves, as PNG in the store."""
 
-from dreamsweep.errors import StoreError
-from dreamsweep.manifest import published, read_manifest
+from dreamsweep.manifest import published_manifest
 from dreamsweep.store import Store
-from dreamsweep.words import did_you_mean
 
 
 def write_summary(store: Store, sweep: str) -> tuple[str, str]:
@@ -11,9 +9,7 @@ def write_summary(store: Store, sweep: str) -> tuple[str, str]:
     from dreamsweep.contact_sheet import contact_sheet
     from dreamsweep.curves import curves
 
-    if read_manifest(store, sweep) is None:
-        names = [manifest.sweep for manifest in published(store)]
-        raise StoreError(f"store {store.uri!r} has no published sweep {sweep!r}{did_you_mean(sweep, names)}.")
+    published_manifest(store, sweep)
     drawn = {f"{sweep}/summary/contact-sheet.png": contact_sheet, f"{sweep}/summary/curves.png": curves}
     for key, draw in drawn.items():
         store.write(key, draw(store, sweep), "image/png")

@@ -205,7 +205,8 @@ def base_job_template(at: Place, pool: str, gpus: int) -> dict[str, Any]:
         if variable not in known:
             raise DeployError(f"--variable {name}: the template of {at.pool_type} pools has no {variable!r}; it has {', '.join(known)}.")
         if only in ("", pool):
-            known[variable]["default"] = value
+            added = variable == "env" and isinstance(value, dict)  # else it would take the store's login and the heartbeats away
+            known[variable]["default"] = {**known[variable]["default"], **value} if added else value
     return template
 
 

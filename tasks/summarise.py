@@ -9,6 +9,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 from prefect.cache_policies import NO_CACHE
 
 from dreamsweep.query import query
+from dreamsweep.review.address import review_page
 from dreamsweep.store import Store, open_store
 from dreamsweep.summary import write_summary
 from tasks.policy import RETRY_DELAYS, worth_retrying
@@ -37,17 +38,21 @@ def summarise(sweep: str, store: str) -> float | None:
 
 def _told(store: Store, sweep: str, sheet: str, curves: str) -> tuple[str, float | None]:
     """The summary, and the judge's best mark."""
-    sql = (
-        f"SELECT count(*) AS trials, count(*) FILTER (status = 'done') AS done, max(judge_best) AS best FROM trials WHERE sweep = '{sweep}'"
-    )
-    (row,) = query(store, sql).to_pylist()
+    sql = "SELECT count(*) AS trials, count(*) FILTER (status = 'done') AS done, max(judge_best) AS best FROM trials"
+    (row,) = query(store, sql, sweep).to_pylist()
     best: float | None = row["best"]
     told = (
         f"# {sweep}\n\n{row['trials']} trials, {row['done']} of them done; the judge's best mark is "
         f"{'none' if best is None else f'{best:.3f}'}.\n\n"
+        f"- review page: {_review(store, sweep)}\n"
         f"- contact sheet: {_linked(store, sheet)}\n- curves: {_linked(store, curves)}\n"
     )
     return told, best
+
+
+def _review(store: Store, sweep: str) -> str:
+    page = review_page(sweep)
+    return f"[{page}]({page})" if page else f"`dreamsweep review {sweep} --store {store.uri}`"
 
 
 def _linked(store: Store, key: str) -> str:
@@ -61,7 +66,8 @@ def _best_trials(store: Store, sweep: str) -> list[dict[str, object]]:
         store,
         "SELECT trial_id, prompt, engine, seed, round(judge_best::DOUBLE, 3) AS judge_best, round(guide_best::DOUBLE, 3) AS guide_best, "
         "status, best_uri "
-        f"FROM trials WHERE sweep = '{sweep}' ORDER BY judge_best DESC NULLS LAST, trial_id LIMIT {TABLE_ROWS}",
+        f"FROM trials ORDER BY judge_best DESC NULLS LAST, trial_id LIMIT {TABLE_ROWS}",
+        sweep,
     ).to_pylist()
     return rows
 

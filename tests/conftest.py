@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """The tests' tensors are tiny: on a busy machine a second thread waits more than it works. Commands that tests start inherit it."""
@@ -42,10 +44,18 @@ class StrictServer:
     """Of one who may list and get only."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests stay in one process where several share the work: those of a file, and all that use the Docker engine."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("docker" if item.get_closest_marker("docker") else item.nodeid.partition("::")[0]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """How several processes share the tests (`pytest -n 2`)."""
+    return _ByFile(config, log)
+
+
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """A file's tests stay together, and all that need the Docker engine, as what they start is shared."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/docker" if file.startswith("tests/docker/") else file
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +111,11 @@ def s3_bucket(s3_server: str, aws_settings: pytest.MonkeyPatch) -> str:
     bucket = f"bucket-{next(_buckets)}"
     boto3.Session().client("s3").create_bucket(Bucket=bucket)
     return bucket
+
+
+def free_socket() -> socket.socket:
+    """A socket that listens on a free port of the loopback address."""
+    return socket.create_server(("127.0.0.1", 0))
 
 
 @contextmanager

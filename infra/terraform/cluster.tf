@@ -8,4 +8,5 @@ module "cluster" {
   api_cidrs          = var.api_cidrs
   gpu                = var.gpu
   worker_role_arn    = aws_iam_role.worker.arn
+  reviewer_role_arn  = aws_iam_role.reviewer.arn
 }

@@ -8,15 +8,18 @@ locals {
   list_prefix  = var.prefix == "" ? "*" : "${var.prefix}/*"
   with_cluster = length(var.subnet_ids) > 0
 
+  # Of the cluster's own pods, the namespace and the service accounts of infra/kubernetes.
   pods_may_assume = {
-    Effect    = "Allow"
-    Principal = { Service = "pods.eks.amazonaws.com" }
-    Action    = ["sts:AssumeRole", "sts:TagSession"]
-    # of the cluster's own pods, the namespace and service account of infra/kubernetes
-    Condition = {
-      StringEquals = {
-        "aws:RequestTag/kubernetes-namespace"       = "dreamsweep"
-        "aws:RequestTag/kubernetes-service-account" = "dreamsweep-flow-run"
+    for role, account in { worker = "dreamsweep-flow-run", reviewer = "dreamsweep-review" } : role => {
+      Effect    = "Allow"
+      Principal = { Service = "pods.eks.amazonaws.com" }
+      Action    = ["sts:AssumeRole", "sts:TagSession"]
+
+      Condition = {
+        StringEquals = {
+          "aws:RequestTag/kubernetes-namespace"       = "dreamsweep"
+          "aws:RequestTag/kubernetes-service-account" = account
+        }
       }
     }
   }
@@ -35,7 +38,7 @@ resource "aws_iam_role" "worker" {
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
-      local.with_cluster ? [local.pods_may_assume] : [],
+      local.with_cluster ? [local.pods_may_assume.worker] : [],
       length(var.worker_principals) > 0 || !local.with_cluster ? [local.machines_may_assume] : [],
     )
   })
@@ -47,18 +50,21 @@ resource "aws_iam_role_policy" "worker" {
   policy = templatefile("${path.module}/policies/worker.json", { bucket = local.bucket_arn, objects = local.objects_arn, prefix = local.list_prefix })
 }
 
-# Reviewers: look, and nothing else.
+# Reviewers, and the review page in the cluster: look, and nothing else.
 resource "aws_iam_role" "reviewer" {
   name                 = "${var.name}-reviewer"
   max_session_duration = 43200
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Principal = { AWS = length(var.reviewer_principals) > 0 ? var.reviewer_principals : [local.account] }
-      Action    = ["sts:AssumeRole"]
-    }]
+    Statement = concat(
+      local.with_cluster ? [local.pods_may_assume.reviewer] : [],
+      [{
+        Effect    = "Allow"
+        Principal = { AWS = length(var.reviewer_principals) > 0 ? var.reviewer_principals : [local.account] }
+        Action    = ["sts:AssumeRole"]
+      }],
+    )
   })
 }
 

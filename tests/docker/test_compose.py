@@ -31,8 +31,8 @@ iterations: 5
 
 
 @pytest.fixture
-def api(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Iterator[str]:
-    """The stack, up: the API's address."""
+def up(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The stack, up: the API's address, and the review page's."""
     socket = engine.removeprefix("unix://")
     secrets = {
         "PREFECT_AUTH": AUTH,
@@ -44,7 +44,7 @@ def api(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Ite
         "PATH": os.environ["PATH"],
     }
     with postgresql() as database:
-        port = free_port()
+        port, review = free_port(), free_port()
         read = [COMPOSE, "--file", "docker/compose.yaml", "config", "--format", "json"]
         text = subprocess.run(read, cwd=ROOT, env=secrets, capture_output=True, text=True, check=True).stdout
         for shipped, here in {
@@ -53,6 +53,8 @@ def api(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Ite
             "http://prefect:4200": f"http://127.0.0.1:{port}",
             "127.0.0.1:4200": f"127.0.0.1:{port}",
             '"4200"': f'"{port}"',
+            "127.0.0.1:4300": f"127.0.0.1:{review}",
+            '"4300"': f'"{review}"',
             "network_mode=dreamsweep": "network_mode=host",
         }.items():
             assert shipped in text, shipped
@@ -61,12 +63,12 @@ def api(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Ite
         (tmp_path / "compose.json").write_text(json.dumps(stack))
         compose = [COMPOSE, "--project-name", "dreamsweep-test", "--file", str(tmp_path / "compose.json")]
         try:
-            up = subprocess.run(
+            started = subprocess.run(
                 [*compose, "up", "--detach", "--no-build", "--wait"], env=secrets, capture_output=True, text=True, check=False
             )
             logs = subprocess.run([*compose, "logs"], env=secrets, capture_output=True, text=True, check=False)
-            assert up.returncode == 0, up.stderr[-2000:] + logs.stdout[-5000:]
-            yield f"http://127.0.0.1:{port}/api"
+            assert started.returncode == 0, started.stderr[-2000:] + logs.stdout[-5000:]
+            yield f"http://127.0.0.1:{port}/api", f"http://127.0.0.1:{review}"
         finally:
             subprocess.run([*compose, "down", "--volumes"], env=secrets, capture_output=True, check=True)
 
@@ -89,11 +91,13 @@ def on_the_host_s_network(stack: dict[str, Any], image: str, socket: str) -> dic
     return {"services": services, "volumes": stack["volumes"]}
 
 
-def test_the_stack_comes_up_locked_and_makes_a_sweep(api: str) -> None:
+def test_the_stack_comes_up_locked_and_makes_a_sweep(up: tuple[str, str]) -> None:
+    api, review = up
     assert httpx.get(f"{api}/health", trust_env=False).is_success
     assert httpx.get(f"{api}/admin/version", trust_env=False).status_code == 401
     forged = httpx.post(f"{api}/flows/filter", json={}, auth=tuple(AUTH.split(":")), trust_env=False)  # type: ignore[arg-type]
     assert forged.status_code == 403, "a request without a CSRF token is let in"
+    assert httpx.get(review, trust_env=False).status_code == 401
     with SyncPrefectClient(api, auth_string=AUTH) as client:
         deployment = client.read_deployment_by_name("sweep/nightly")
         assert [schedule.slug for schedule in client.read_deployment_schedules(deployment.id)] == ["nightly"]
@@ -105,3 +109,7 @@ def test_the_stack_comes_up_locked_and_makes_a_sweep(api: str) -> None:
 
         wait_for(lambda: state().is_final(), 300)
         assert state().is_completed(), state()
+        (summary,) = (artifact for artifact in client.read_artifacts() if artifact.key == "composed-summary")
+    assert f"{review}/sweeps/composed" in str(summary.data)
+    (card,) = httpx.get(f"{review}/api/sweeps", auth=tuple(AUTH.split(":")), trust_env=False).json()  # type: ignore[arg-type]
+    assert (card["sweep"], card["trials"], card["done"]) == ("composed", 1, 1)

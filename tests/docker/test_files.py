@@ -66,7 +66,7 @@ def test_every_image_has_a_version(services: dict[str, dict[str, Any]]) -> None:
 
 def test_ports_are_this_machine_s_alone(services: dict[str, dict[str, Any]]) -> None:
     published = {port["published"]: port["host_ip"] for service in services.values() for port in service.get("ports", ())}
-    assert published == {"4200": "127.0.0.1", "8333": "127.0.0.1"}
+    assert published == {"4200": "127.0.0.1", "4300": "127.0.0.1", "8333": "127.0.0.1"}
 
 
 def test_every_service_is_shut_in(services: dict[str, dict[str, Any]]) -> None:
@@ -89,6 +89,7 @@ def test_each_starts_when_what_it_needs_is_there(services: dict[str, dict[str, A
         "setup": {"prefect": "service_healthy", "s3": "service_healthy", "gpu": "service_completed_successfully"},
         "sweeps": {"setup": "service_completed_successfully"},
         "shards": {"setup": "service_completed_successfully"},
+        "review": {"setup": "service_completed_successfully"},
     }
     assert {name for name, service in services.items() if service.get("healthcheck", {"disable": True}).get("disable")} == ONCE
 
@@ -97,9 +98,10 @@ def test_secrets_reach_those_who_need_them(services: dict[str, dict[str, Any]]) 
     def holders(word: str) -> set[str]:
         return {name for name, service in services.items() if word in json.dumps(service)}
 
-    assert holders("word-1") == {"prefect", "setup", "sweeps", "shards"}
+    assert holders("word-1") == {"prefect", "setup", "sweeps", "shards", "review"}
     assert holders("word-2") == {"database", "prefect"}
-    assert holders("word-4") == {"s3", "setup", "sweeps", "shards"}
+    assert holders("word-4") == {"s3", "setup", "sweeps", "shards", "review"}
+    assert not any(name.startswith("PREFECT") for name in services["review"]["environment"])
 
 
 @pytest.mark.parametrize("gpus", [0, 2])

@@ -15,11 +15,12 @@ import pytest
 from playwright.sync_api import Page
 from prefect.client.schemas.objects import FlowRun
 
+from tests.browser import browser, chromium
 from tests.docker.conftest import IMAGE, LONG, Stack, assert_undisturbed, now, start_worker, sweep_file, wait_for
 from tests.flows import form
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
-CHROMIUM = form.chromium()
+CHROMIUM = chromium()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ def test_started_from_the_pages_it_ends_in_the_bucket_and_duckdb_answers(night: 
     with night.client() as client:
         deployment = client.read_deployment_by_name("sweep/nightly").id
     ui, since = night.api.removesuffix("/api"), now()
-    with form.browser(CHROMIUM) as page:
+    with browser(CHROMIUM) as page:
         log_in(page, ui, night.auth)
         form.open_form(page, ui, str(deployment))
         form.choose(page, "Sweep file")

@@ -18,19 +18,21 @@ from dreamsweep.sweepfile import parse_sweep
 from dreamsweep.tables import ScoreRows, TrialRecord, scores_table, trials_table
 
 
-def make_up(store: Store, diverged: int = 0, **changes: Any) -> Manifest:
-    """Publishes a sweep as if it had been run; the first `diverged` trials of each shard did not end well."""
+def make_up(store: Store, diverged: int = 0, snapshots: tuple[int, ...] = (), **changes: Any) -> Manifest:
+    """Publishes a sweep as if it had been run; the first `diverged` trials of each shard did not end well. Pictures were kept at those
+    iterations, and then the last one as well."""
     sweep = made_up_sweep(**changes)
     for shard in shards(sweep):
-        make_up_shard(store, shard, diverged)
+        make_up_shard(store, shard, diverged, snapshots)
     manifest = gather(store, sweep.name, {trial.id for trial in trials(sweep)}, "0" * 64)
     publish(store, manifest)
     return manifest
 
 
-def make_up_shard(store: Store, shard: Shard, diverged: int = 0) -> None:
+def make_up_shard(store: Store, shard: Shard, diverged: int = 0, snapshots: tuple[int, ...] = ()) -> None:
     """Stages one of its shards."""
-    records, scores = zip(*(_trial(store, shard, trial, number < diverged) for number, trial in enumerate(shard.trials)), strict=True)
+    made = (_trial(store, shard, trial, number < diverged, snapshots) for number, trial in enumerate(shard.trials))
+    records, scores = zip(*made, strict=True)
     stage_shard(store, shard.sweep, shard.shard_id, trials_table(shard.sweep, records), scores_table(shard.sweep, scores))
 
 
@@ -41,7 +43,7 @@ def made_up_sweep(**changes: Any) -> Sweep:
     return parse_sweep(content, Path(), "made-up")
 
 
-def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool) -> tuple[TrialRecord, ScoreRows]:
+def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool, snapshots: tuple[int, ...]) -> tuple[TrialRecord, ScoreRows]:
     draw = np.random.default_rng(int(trial.id[:8], 16))
     done = trial.num_iter // 3 if diverged else trial.num_iter
     steps = np.arange(1, done + 1)
@@ -51,6 +53,9 @@ def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool) -> tuple[Tr
     picture = _blob(draw)
     folder = f"{shard.sweep}/pictures/{trial.id}"
     store.write(f"{folder}/best.png", png_bytes(picture, "{}"), "image/png")
+    kept = {at: store.uri_of(f"{folder}/{at:06d}.png") for at in snapshots if at <= done}
+    for name in [*(f"{at:06d}" for at in kept), *(["final"] if snapshots else [])]:
+        store.write(f"{folder}/{name}.png", png_bytes(_blob(draw), "{}"), "image/png")
     marked = judge[~np.isnan(judge)]
     record = TrialRecord(
         trial=trial,
@@ -83,7 +88,7 @@ def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool) -> tuple[Tr
         finished_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
     rates, elapsed = np.full(done, 0.1, np.float32), steps.astype(np.float32)
-    rows = ScoreRows(trial.id, steps.astype(np.int32), 1 - guide, guide, judge, rates, elapsed, [None] * done)
+    rows = ScoreRows(trial.id, steps.astype(np.int32), 1 - guide, guide, judge, rates, elapsed, [kept.get(at) for at in steps.tolist()])
     return record, rows
 
 

@@ -1,42 +1,12 @@
 """Prefect's run form in a headless browser, used as a person uses it."""
 
 import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-FLAGS = [
-    "--no-sandbox",  # for root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SECONDS = 120
-"""For any one step of the pages, on a busy machine."""
 STARTED = re.compile(r"/runs/flow-run/([0-9a-f-]{36})")
-
-
-def chromium() -> str | None:
-    """The browser on this machine; None where there is none."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-@contextmanager
-def browser(executable: str, height: int = 900) -> Iterator[Page]:
-    """An empty page; Playwright fetches no browser of its own."""
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=executable, args=FLAGS)
-        page = opened.new_page(viewport={"width": 1180, "height": height})
-        page.set_default_timeout(SECONDS * 1000)
-        expect.set_options(timeout=SECONDS * 1000)
-        yield page
-        opened.close()
 
 
 def open_form(page: Page, ui: str, deployment_id: str) -> None:

@@ -189,7 +189,8 @@ def test_an_image_for_cpus_asks_for_no_gpu() -> None:
 
 def test_variables_of_the_templates() -> None:
     at = place(
-        "kubernetes", STORE, None, None, 1, ["weights_claim=null", "secret=keys", 'gpu.node_selector={"a": "b"}', "memory_limit=32Gi"]
+        *("kubernetes", STORE, None, None, 1),
+        ["weights_claim=null", "secret=keys", 'gpu.node_selector={"a": "b"}', "memory_limit=32Gi", 'env={"MORE": "1"}'],
     )
     defaults = {
         pool: {
@@ -201,6 +202,7 @@ def test_variables_of_the_templates() -> None:
     }
     for known in defaults.values():
         assert (known["weights_claim"], known["secret"], known["memory_limit"]) == (None, "keys", "32Gi")
+        assert {**HEARTBEAT, "MORE": "1"}.items() <= known["env"].items()
     assert (defaults[SWEEPS]["node_selector"], defaults[GPU]["node_selector"]) == ({}, {"a": "b"})
     assert (len(defaults[SWEEPS]["tolerations"]), len(defaults[GPU]["tolerations"])) == (0, 1)
     for told in ("node_selector", "cpu.memory_limit=1Gi"):

@@ -1,5 +1,6 @@
 """From Prefect's run form to pictures, in a headless browser: a real server with its pages, real workers, real flow runs."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +11,16 @@ from prefect.client.schemas.actions import WorkPoolUpdate
 
 from dreamsweep.manifest import read_manifest
 from dreamsweep.query import query
+from dreamsweep.review.address import ADDRESS
+from dreamsweep.review.app import make_app
 from dreamsweep.store import open_store
 from flows.deploy import NIGHTLY, SWEEPS
+from tests.browser import address_of, browser, chromium, serving
+from tests.conftest import free_socket
 from tests.flows import form
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = form.chromium()
+CHROMIUM = chromium()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: Debian's package chromium"),
@@ -25,7 +30,7 @@ pytestmark = [
 @pytest.fixture
 def page(full_server: str) -> Iterator[Page]:
     assert CHROMIUM
-    with form.browser(CHROMIUM) as page:
+    with browser(CHROMIUM) as page:
         yield page
 
 
@@ -39,8 +44,18 @@ def deployment_id(client: SyncPrefectClient) -> str:
     return str(client.read_deployment_by_name(NIGHTLY).id)
 
 
-@pytest.mark.usefixtures("workers")
-def test_a_form_filled_in_becomes_pictures(full_server: str, deployed_store: str, page: Page, client: SyncPrefectClient) -> None:
+@pytest.fixture
+def review_socket(full_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Where the review page will be, as workers that start after it know."""
+    with free_socket() as listening:
+        monkeypatch.setenv(ADDRESS, address_of(listening))
+        yield listening
+
+
+@pytest.mark.usefixtures("review_socket", "workers")
+def test_a_form_filled_in_becomes_pictures(
+    full_server: str, deployed_store: str, page: Page, client: SyncPrefectClient, review_socket: socket.socket
+) -> None:
     form.open_form(page, full_server, deployment_id(client))
     form.fill(page, {"Name": "garden", "Prompts": "a red heart\na green apple", "Iterations": "6"})
     form.choose(page, "strokes")
@@ -67,6 +82,9 @@ def test_a_form_filled_in_becomes_pictures(full_server: str, deployed_store: str
     told = page.get_by_test_id("markdown-display")
     expect(told).to_contain_text("2 trials, 2 of them done")
     expect(told).to_contain_text("garden/summary/contact-sheet.png")
+    with serving(make_app(open_store(deployed_store)), review_socket):
+        page.goto(told.get_by_role("link", name="/sweeps/garden").get_attribute("href") or "")
+        expect(page.locator(".tile")).to_have_count(2)
 
 
 @pytest.fixture

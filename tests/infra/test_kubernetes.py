@@ -32,7 +32,9 @@ TEMPLATE = json.loads((INFRA / "pools" / "kubernetes.json").read_text())
 VERSIONS = ("1.33", "1.35", "1.37")
 """Of Kubernetes: from the oldest that is still kept to the newest."""
 FLOW_RUN = {"app.kubernetes.io/component": "flow-run"}
-SERVER, WORKER, POSTGRES = ({"app.kubernetes.io/name": name} for name in ("prefect-server", "prefect-worker", "postgres"))
+SERVER, WORKER, POSTGRES, REVIEW = (
+    {"app.kubernetes.io/name": name} for name in ("prefect-server", "prefect-worker", "postgres", "dreamsweep-review")
+)
 KUBECTL = shutil.which("kubectl")
 Manifest = dict[str, Any]
 
@@ -348,6 +350,10 @@ def test_prefect_tries_again_and_not_kubernetes() -> None:
         (WORKER, POSTGRES, 5432, False),
         (FLOW_RUN, WORKER, 8080, False),
         ({}, SERVER, 4200, False),
+        (REVIEW, "93.184.216.34", 443, True),
+        (REVIEW, "169.254.169.254", 80, False),
+        (REVIEW, SERVER, 4200, False),
+        (FLOW_RUN, REVIEW, 4300, False),
     ],
 )
 def test_policies_allow_what_is_needed_and_no_more(source: Manifest, target: Manifest | str, port: int, allowed: bool) -> None:

@@ -150,9 +150,10 @@ def test_variables_and_outputs_are_described() -> None:
     assert {name for name, body in variables.items() if "default" not in body} <= example.keys()
 
 
-def test_pods_of_the_manifests_take_the_role() -> None:
-    (association,) = (body for name, body in _blocks(TERRAFORM / "cluster", "resource") if name.endswith("association.flow_runs"))
-    account = (TERRAFORM.parent / "kubernetes" / "base" / "access.yaml").read_text()
+@pytest.mark.parametrize(("pods", "file"), [("flow_runs", "access.yaml"), ("review", "review.yaml")])
+def test_pods_of_the_manifests_take_the_role(pods: str, file: str) -> None:
+    (association,) = (body for name, body in _blocks(TERRAFORM / "cluster", "resource") if name.endswith(f"association.{pods}"))
+    account = (TERRAFORM.parent / "kubernetes" / "base" / file).read_text()
     assert association["namespace"] == "dreamsweep"
     assert f"name: {association['service_account']}\n" in account
     assert f'"{association["service_account"]}"' in (TERRAFORM / "roles.tf").read_text()

@@ -79,10 +79,17 @@ resource "aws_iam_role_policy_attachment" "disks" {
   policy_arn = "${local.managed}/service-role/AmazonEBSCSIDriverPolicy"
 }
 
-# The namespace and the service account of infra/kubernetes: its pods, and no others, take the workers' role.
+# The namespace and the service accounts of infra/kubernetes: its pods, and no others, take the workers' role, or the reviewers'.
 resource "aws_eks_pod_identity_association" "flow_runs" {
   cluster_name    = aws_eks_cluster.this.name
   namespace       = "dreamsweep"
   service_account = "dreamsweep-flow-run"
   role_arn        = var.worker_role_arn
+}
+
+resource "aws_eks_pod_identity_association" "review" {
+  cluster_name    = aws_eks_cluster.this.name
+  namespace       = "dreamsweep"
+  service_account = "dreamsweep-review"
+  role_arn        = var.reviewer_role_arn
 }

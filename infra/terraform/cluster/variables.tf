@@ -33,3 +33,8 @@ variable "worker_role_arn" {
   description = "The role that flow runs take for the bucket."
   type        = string
 }
+
+variable "reviewer_role_arn" {
+  description = "The role that the review page takes for the bucket."
+  type        = string
+}

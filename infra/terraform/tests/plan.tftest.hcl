@@ -101,6 +101,12 @@ run "pods_take_the_workers_role" {
     ] == [{ Service = "pods.eks.amazonaws.com" }]
     error_message = "Others than the cluster's pods take the workers' role."
   }
+  assert {
+    condition = [
+      for s in jsondecode(aws_iam_role.reviewer.assume_role_policy).Statement : s.Condition.StringEquals["aws:RequestTag/kubernetes-service-account"] if can(s.Condition)
+    ] == ["dreamsweep-review"]
+    error_message = "Others than the review page's pods take the reviewers' role."
+  }
 }
 
 run "gpu_nodes_come_and_go" {
@@ -116,6 +122,7 @@ run "gpu_nodes_come_and_go" {
     kubernetes_version = "1.35"
     api_cidrs          = []
     worker_role_arn    = "arn:aws:iam::123456789012:role/dreamsweep-worker"
+    reviewer_role_arn  = "arn:aws:iam::123456789012:role/dreamsweep-reviewer"
     gpu = {
       instance_types = ["g6.2xlarge"]
       capacity       = "SPOT"

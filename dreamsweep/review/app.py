@@ -1,0 +1,131 @@
+"""The addresses of the review page. Whoever asks may read what a store has published, and its pictures, and nothing else.
+
+/, /sweeps/NAME                 the page
+/api/sweeps                     every published sweep
+/api/sweeps/NAME                its trials
+/api/sweeps/NAME/trials/ID      one of them, with its curves
+/pictures/NAME/ID/FILE          a picture or film; ?side=256 for a small one
+/health                         whether the server is up
+"""
+
+import base64
+import binascii
+import io
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from PIL import Image, UnidentifiedImageError
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from dreamsweep.errors import DreamsweepError, StoreError
+from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, wall
+from dreamsweep.store import Store
+
+PAGE = Path(__file__).with_name("page")
+THUMBNAILS = 8_192
+"""Small pictures kept in memory: some 80 MB."""
+TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "svg": "image/svg+xml"}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
+"""A trial's id stands for its pixels."""
+
+SweepName = Annotated[str, InPath(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+TrialId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$")]
+File = Annotated[str, InPath(pattern=r"^[a-z0-9]+\.(png|webp|gif|mp4|svg)$")]
+Side = Annotated[int | None, Query(ge=16, le=1024)]
+
+
+def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*",)) -> FastAPI:
+    """The page's server.
+
+    `login` is NAME:PASSWORD, which browsers then ask for; `hosts` are the names by which it may be addressed, so that no foreign page
+    reaches it by a name that resolves to this machine.
+    """
+    app = FastAPI(title="dreamsweep review", docs_url=None, redoc_url=None, openapi_url=None)
+    thumbnail = lru_cache(THUMBNAILS)(lambda key, side: _thumbnail(store.read(key), side))
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/api/sweeps")
+    def all_sweeps() -> list[Card]:
+        return cards(store)
+
+    @app.get("/api/sweeps/{sweep}")
+    def one_sweep(sweep: SweepName) -> Wall:
+        return wall(store, sweep)
+
+    @app.get("/api/sweeps/{sweep}/trials/{trial}")
+    def one_trial(sweep: SweepName, trial: TrialId) -> Detail:
+        return detail(store, sweep, trial)
+
+    @app.get("/pictures/{sweep}/{trial}/{file}")
+    def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
+        key = f"{sweep}/pictures/{trial}/{file}"
+        if side and file.endswith(".png"):
+            return Response(thumbnail(key, side), media_type="image/webp", headers=FOR_A_DAY)
+        return Response(store.read(key), media_type=TYPES[file.rpartition(".")[2]], headers=FOR_A_DAY)
+
+    @app.get("/")
+    @app.get("/sweeps/{sweep}")
+    def page(sweep: str = "") -> Response:
+        return Response((PAGE / "index.html").read_bytes(), media_type="text/html")
+
+    app.mount("/page", StaticFiles(directory=PAGE))
+    app.add_exception_handler(DreamsweepError, _told)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000)
+    app.middleware("http")(_guard(login))
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    return app
+
+
+def _guard(login: str | None) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
+    async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        if login is None or request.url.path == "/health" or _knows(request.headers.get("Authorization", ""), login):
+            response = await answer(request)
+        else:
+            response = Response("log in", 401, {"WWW-Authenticate": 'Basic realm="dreamsweep review", charset="UTF-8"'})
+        response.headers.update(HEADERS)
+        return response
+
+    return guard
+
+
+def _knows(header: str, login: str) -> bool:
+    """Whether an Authorization header holds the login, in a time that tells nothing of it."""
+    kind, _, told = header.partition(" ")
+    try:
+        given = base64.b64decode(told, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return kind.lower() == "basic" and secrets.compare_digest(given, login.encode())
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    """The sentence that a command would have printed."""
+    return JSONResponse({"detail": str(error)}, 404 if isinstance(error, StoreError) else 503)
+
+
+def _thumbnail(png: bytes, side: int) -> bytes:
+    """A picture in a square of that side, as WebP. Raises StoreError when it is none."""
+    try:
+        image = Image.open(io.BytesIO(png)).convert("RGB")
+    except (UnidentifiedImageError, OSError):
+        raise StoreError("this is no picture any more: its file is damaged.") from None
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "WEBP", quality=82, method=2)
+    return out.getvalue()

@@ -1,0 +1,41 @@
+// Elements and answers, in as few words as may be. Text is set as text: nothing that a prompt holds becomes markup.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An HTML element with attributes (`on…` are listeners) and children. */
+export function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** The same in SVG. */
+export function drawn(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** What the server answers, as a value; an Error with its sentence where it refuses. */
+export async function ask(address) {
+  let answer;
+  try {
+    answer = await fetch(address);
+  } catch {
+    throw new Error("The review page’s server does not answer; is `dreamsweep review` still running?");
+  }
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(typeof told.detail === "string" ? told.detail : `The server answered ${answer.status}.`);
+  return told;
+}
+
+/** A mark as people read it. */
+export const mark = (value) => (value === null ? "–" : value.toFixed(3));
+
+export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+
+function filled(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}

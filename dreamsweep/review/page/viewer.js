@@ -1,0 +1,130 @@
+// One trial: its picture at any iteration that was kept, its curves, its settings.
+
+import { chart } from "./chart.js";
+import { ask, element } from "./dom.js";
+
+const FRAME = 120; // milliseconds of a snapshot while they play
+const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
+
+/** `neighbour(id, step)` is the trial shown before or after; `closed(id)` is called when the viewer has gone. */
+export function makeViewer(sweep, neighbour, closed) {
+  const dialog = document.getElementById("viewer");
+  let tile, stops, at, playing, curves;
+
+  dialog.addEventListener("close", () => {
+    stop();
+    if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+    closed(tile.id);
+  });
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("keydown", typed);
+
+  return { show, close: () => dialog.open && dialog.close() };
+
+  async function show(next) {
+    stop();
+    tile = next;
+    if (!dialog.open) dialog.showModal();
+    let told;
+    try {
+      told = await ask(`/api/sweeps/${sweep}/trials/${tile.id}`);
+    } catch (error) {
+      return dialog.replaceChildren(element("p", { class: "told", role: "alert" }, error.message));
+    }
+    if (told.id !== tile.id) return; // another was opened meanwhile
+    const folder = `/pictures/${sweep}/${told.id}/`;
+    stops = stopsOf(told, folder);
+    dialog.replaceChildren(element("div", { class: "stage" }, stage(told)), facts(told, folder));
+    go(stops.findIndex((stop) => stop.best));
+  }
+
+  function stage(told) {
+    if (!stops.length) return element("p", { class: "told" }, told.error ?? "It has no picture.");
+    const gone = () => (dialog.querySelector("output").textContent += ": the picture is gone");
+    const picture = element("img", { alt: told.prompt, onerror: gone });
+    if (stops.length === 1) return element("figure", {}, picture, element("figcaption", {}, element("output")));
+    const slider = element("input", { type: "range", min: 0, max: stops.length - 1, "aria-label": "Iteration", oninput: () => (stop(), go(Number(slider.value))) });
+    const play = element("button", { type: "button", id: "play", onclick: () => (playing ? stop() : start()) }, "Play");
+    return element("figure", {}, picture, element("figcaption", {}, play, slider, element("output")));
+  }
+
+  function facts(told, folder) {
+    const list = (named) => element("dl", {}, ...Object.entries(named).flatMap(([name, text]) => [element("dt", {}, name), element("dd", { dir: "auto" }, text)]));
+    const links = Object.entries(FILMS).filter(([name]) => told.files[name]).map(([name, what]) => element("a", { href: folder + told.files[name], target: "_blank" }, what));
+    curves = told.curves.iteration.length > 1 ? chart(told.curves, (iteration) => (stop(), go(nearest(iteration)))) : null;
+    return element(
+      "aside", {},
+      element("h2", { dir: "auto" }, told.prompt),
+      ...told.warnings.map((text) => element("p", { class: "warning" }, text)),
+      told.error && element("p", { class: "warning" }, told.error),
+      curves?.drawing,
+      list(told.facts),
+      element("p", { class: "links" }, ...links),
+      element("details", {}, element("summary", {}, "All settings"), list({ trial: told.id, ...told.settings })),
+      element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play  ", element("kbd", {}, "esc"), " back"),
+    );
+  }
+
+  // Where the slider stops: the snapshots, the best and the last picture, in the order of their iterations.
+  function stopsOf(told, folder) {
+    const found = Object.entries(told.snapshots).map(([iteration, name]) => ({ iteration: Number(iteration), address: folder + name }));
+    const last = told.curves.iteration.at(-1) ?? 0;
+    const put = (iteration, name, flags) => {
+      const address = told.files[name] && folder + told.files[name];
+      const there = found.find((one) => one.iteration === iteration);
+      if (address) there ? Object.assign(there, flags, { address }) : found.push({ iteration, address, ...flags });
+    };
+    put(last, "final", { last: true });
+    put(told.best_iteration ?? last, "best", { best: true });
+    return found.sort((a, b) => a.iteration - b.iteration);
+  }
+
+  function go(index) {
+    if (!stops?.[index]) return;
+    at = index;
+    const { iteration, address, best } = stops[index];
+    dialog.querySelector("figure img").src = address;
+    if (dialog.querySelector("figcaption input")) dialog.querySelector("figcaption input").value = index;
+    dialog.querySelector("output").textContent = `iteration ${iteration.toLocaleString("en")}${best ? ", the best" : ""}`;
+    curves?.point(iteration);
+    if (stops[index + 1]) new Image().src = stops[index + 1].address; // the next one, ahead
+  }
+
+  function nearest(iteration) {
+    const far = (stop) => Math.abs(stop.iteration - iteration);
+    return stops.reduce((found, stop, index) => (far(stop) < far(stops[found]) ? index : found), 0);
+  }
+
+  function start() {
+    if (stops.length < 2) return;
+    dialog.querySelector("#play").textContent = "Stop";
+    if (at === stops.length - 1) at = -1;
+    playing = setInterval(() => (at + 1 < stops.length ? go(at + 1) : stop()), FRAME);
+  }
+
+  function stop() {
+    clearInterval(playing);
+    playing = undefined;
+    const button = dialog.querySelector("#play");
+    if (button) button.textContent = "Play";
+  }
+
+  function typed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = {
+      ArrowRight: () => turn(1),
+      ArrowLeft: () => turn(-1),
+      ArrowUp: () => (stop(), go(at + 1)),
+      ArrowDown: () => (stop(), go(at - 1)),
+      " ": () => (playing ? stop() : start()),
+    }[event.key];
+    if (!act || (event.key === " " && event.target.matches("summary, button, a"))) return;
+    event.preventDefault();
+    act();
+  }
+
+  function turn(step) {
+    const next = neighbour(tile.id, step);
+    if (next) history.replaceState(null, "", `#${next.id}`), show(next);
+  }
+}

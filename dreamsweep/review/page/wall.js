@@ -1,0 +1,171 @@
+// The wall: all trials of a sweep, filtered, sorted and grouped in the browser. What it shows stands in the address, to be passed on.
+
+import { counted, element, mark } from "./dom.js";
+import { makeViewer } from "./viewer.js";
+
+const CHUNK = 240; // tiles made at once: more follow as the page is scrolled
+const by = (id) => document.getElementById(id);
+const ORDERS = {
+  judge: (a, b) => (b.judge ?? -2) - (a.judge ?? -2),
+  guide: (a, b) => (b.guide ?? -2) - (a.guide ?? -2),
+  prompt: (a, b) => a.prompt.localeCompare(b.prompt, undefined, { numeric: true }) || ORDERS.judge(a, b),
+  seed: (a, b) => a.seed - b.seed || ORDERS.judge(a, b),
+};
+
+export function showWall({ sweep, trials, tiles }) {
+  const main = by("wall");
+  for (const tile of tiles) tile.words = [tile.prompt, tile.label, `seed ${tile.seed}`, tile.status].join(" ").toLowerCase();
+  const engines = new Set(new URLSearchParams(location.search).getAll("engine"));
+  let shown = tiles;
+  const viewer = makeViewer(sweep, (id, step) => shown[shown.findIndex((tile) => tile.id === id) + step], (id) => tileOf(id)?.focus());
+
+  readAddress();
+  drawEngines();
+  by("filters").hidden = false;
+  by("filters").addEventListener("submit", (event) => event.preventDefault());
+  by("words").addEventListener("input", later(draw, 120));
+  for (const id of ["sort", "group"]) by(id).addEventListener("change", draw);
+  by("size").addEventListener("input", () => main.style.setProperty("--side", `${by("size").value}px`));
+  by("size").addEventListener("change", writeAddress);
+  document.addEventListener("keydown", typed);
+  addEventListener("hashchange", open);
+  draw();
+  open();
+
+  function draw() {
+    writeAddress();
+    const words = by("words").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const group = by("group").value;
+    shown = tiles
+      .filter((tile) => (!engines.size || engines.has(tile.engine)) && words.every((word) => tile.words.includes(word) || (word.length > 3 && tile.id.startsWith(word))))
+      .sort(ORDERS[by("sort").value]);
+    const groups = group ? Map.groupBy(shown, (tile) => tile[group]) : new Map([[null, shown]]);
+    shown = [...groups.values()].flat();
+    const told = shown.length === tiles.length ? counted(tiles.length, "trial") : `${shown.length.toLocaleString("en")} of ${counted(tiles.length, "trial")}`;
+    by("count").textContent = told + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
+    main.replaceChildren(...(shown.length ? [] : [element("p", { class: "told" }, "No trial holds all of that. ", clear())]));
+    fill(entries(groups, group));
+  }
+
+  function* entries(groups, group) {
+    for (const [name, members] of groups) {
+      const section = element("section", { class: "tiles" });
+      if (group) main.append(heading(group === "seed" ? `seed ${name}` : name, members));
+      main.append(section);
+      for (const tile of members) yield section.appendChild(tileFor(tile, group));
+    }
+  }
+
+  function fill(made) {
+    const end = element("div", { class: "end" });
+    const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && more(), { rootMargin: "1500px" });
+    let over = false;
+    function more() {
+      for (let i = 0; i < CHUNK && !over; i++) over = made.next().done;
+      if (over) return seen.disconnect(), end.remove();
+      main.append(end);
+      seen.unobserve(end);
+      seen.observe(end); // asks again where it is still in sight
+    }
+    more();
+  }
+
+  function heading(name, members) {
+    const best = Math.max(...members.map((tile) => tile.judge ?? -1));
+    return element("h2", {}, element("bdi", {}, name), element("small", {}, ` ${counted(members.length, "trial")} · best ${mark(best < 0 ? null : best)}`));
+  }
+
+  function tileFor(tile, group) {
+    const address = `/pictures/${sweep}/${tile.id}/best.png?side=${devicePixelRatio > 1 ? 512 : 320}`;
+    const gone = (event) => event.target.replaceWith(element("span", { class: "missing" }, "its picture is gone"));
+    const picture = tile.pictured
+      ? element("img", { src: address, alt: tile.prompt, loading: "lazy", decoding: "async", onerror: gone })
+      : element("span", { class: "missing" }, tile.status);
+    const told = group === "prompt" ? tile.label : tile.prompt;
+    return element(
+      "button", { class: "tile", type: "button", "data-id": tile.id, title: `${tile.prompt}\n${tile.label}`, onclick: () => (location.hash = tile.id) },
+      element("span", { class: "picture" }, picture),
+      element("span", { class: "line" }, element("b", {}, mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, told.slice(0, 300))),
+    );
+  }
+
+  function drawEngines() {
+    const names = [...new Set(tiles.map((tile) => tile.engine))].sort();
+    const toggle = (name) => (event) => {
+      engines.has(name) ? engines.delete(name) : engines.add(name);
+      event.target.setAttribute("aria-pressed", engines.has(name));
+      draw();
+    };
+    if (names.length > 1) by("engines").replaceChildren(...names.map((name) => element("button", { type: "button", "aria-pressed": String(engines.has(name)), onclick: toggle(name) }, name)));
+  }
+
+  function clear() {
+    const cleared = () => {
+      by("words").value = "";
+      engines.clear();
+      drawEngines();
+      draw();
+    };
+    return element("button", { type: "button", onclick: cleared }, "Show all");
+  }
+
+  function open() {
+    const tile = tiles.find((one) => one.id === location.hash.slice(1));
+    tile ? viewer.show(tile) : viewer.close();
+  }
+
+  function readAddress() {
+    const told = new URLSearchParams(location.search);
+    by("words").value = told.get("q") ?? "";
+    by("sort").value = told.get("sort") in ORDERS ? told.get("sort") : "judge";
+    by("group").value = ["prompt", "engine", "seed"].includes(told.get("group")) ? told.get("group") : "";
+    by("size").value = told.get("size") ?? 170;
+    main.style.setProperty("--side", `${by("size").value}px`);
+  }
+
+  function writeAddress() {
+    const told = new URLSearchParams();
+    if (by("words").value) told.set("q", by("words").value);
+    for (const name of engines) told.append("engine", name);
+    if (by("sort").value !== "judge") told.set("sort", by("sort").value);
+    if (by("group").value) told.set("group", by("group").value);
+    if (by("size").value !== "170") told.set("size", by("size").value);
+    history.replaceState(null, "", `${location.pathname}${told.size ? `?${told}` : ""}${location.hash}`);
+  }
+
+  function tileOf(id) {
+    return main.querySelector(`[data-id="${CSS.escape(id)}"]`);
+  }
+
+  function typed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || by("viewer").open) return;
+    const typing = event.target.matches("input, select");
+    if (event.key === "/" && !typing) return event.preventDefault(), by("words").select();
+    if (event.key === "Escape" && event.target === by("words")) return by("words").blur();
+    if (!typing && event.key.startsWith("Arrow")) move(event);
+  }
+
+  // Arrows go from tile to tile, rows as they lie.
+  function move(event) {
+    const all = [...main.querySelectorAll(".tile")];
+    const here = all.indexOf(document.activeElement);
+    if (here < 0) return event.key === "ArrowDown" && all.length ? (event.preventDefault(), all[0].focus()) : undefined;
+    const at = all[here].getBoundingClientRect();
+    const beneath = (tile) => Math.abs(tile.getBoundingClientRect().left - at.left) < at.width / 2;
+    const next = {
+      ArrowRight: () => all[here + 1],
+      ArrowLeft: () => all[here - 1],
+      ArrowDown: () => all.slice(here + 1).find(beneath),
+      ArrowUp: () => all.slice(0, here).findLast(beneath),
+    }[event.key]();
+    if (next) event.preventDefault(), next.focus();
+  }
+}
+
+function later(call, milliseconds) {
+  let waiting;
+  return () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(call, milliseconds);
+  };
+}

@@ -1,0 +1,110 @@
+"""The review page's server: what it gives to whom, and what it does not."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from dreamsweep.review.app import make_app
+from dreamsweep.store import Store, open_store
+from tests.dreamsweep.made_up import make_up
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = open_store(str(tmp_path / "runs"))
+    make_up(store, prompts=["a red heart"], engines=["dalle"], snapshots=(30, 60))
+    return store
+
+
+@pytest.fixture
+def client(store: Store) -> TestClient:
+    return TestClient(make_app(store))
+
+
+def trial_of(client: TestClient) -> str:
+    (tile,) = client.get("/api/sweeps/made-up").json()["tiles"]
+    return str(tile["id"])
+
+
+def test_it_tells_of_sweeps_and_trials(client: TestClient) -> None:
+    assert [card["sweep"] for card in client.get("/api/sweeps").json()] == ["made-up"]
+    told = client.get(f"/api/sweeps/made-up/trials/{trial_of(client)}").json()
+    assert told["prompt"] == "a red heart" and told["snapshots"] == {"30": "000030.png", "60": "000060.png"}
+    assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_pictures_come_whole_or_small(client: TestClient, store: Store) -> None:
+    trial = trial_of(client)
+    whole = client.get(f"/pictures/made-up/{trial}/000030.png")
+    assert whole.content == store.read(f"made-up/pictures/{trial}/000030.png")
+    assert whole.headers["content-type"] == "image/png" and "max-age" in whole.headers["cache-control"]
+    small = client.get(f"/pictures/made-up/{trial}/best.png?side=64")
+    assert Image.open(io.BytesIO(small.content)).size == (64, 64) and small.headers["content-type"] == "image/webp"
+    large = client.get(f"/pictures/made-up/{trial}/best.png?side=1024")
+    assert Image.open(io.BytesIO(large.content)).size == (128, 128), "a small picture is not blown up"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "made-up/../manifest.json",
+        "made-up/..%2F..%2Fmanifest.json",
+        "made-up/ID/..%2F..%2F..%2Fmanifest.json",
+        "made-up/ID/manifest.json",
+        "%2e%2e/ID/best.png",
+    ],
+)
+def test_nothing_but_pictures_is_given(client: TestClient, path: str) -> None:
+    answer = client.get(f"/pictures/{path.replace('ID', trial_of(client))}")
+    assert answer.status_code in (404, 422) and b"spec_sha256" not in answer.content
+
+
+def test_what_is_gone_or_damaged_is_told_in_a_sentence(client: TestClient, store: Store) -> None:
+    trial = trial_of(client)
+    gone = client.get(f"/pictures/made-up/{trial}/000031.png")
+    assert gone.status_code == 404 and "000031.png" in gone.json()["detail"]
+    store.write(f"made-up/pictures/{trial}/best.png", b"no picture")
+    damaged = client.get(f"/pictures/made-up/{trial}/best.png?side=64")
+    assert damaged.status_code == 404 and damaged.json()["detail"] == "this is no picture any more: its file is damaged."
+    assert "did you mean 'made-up'?" in client.get("/api/sweeps/made-upp").json()["detail"]
+
+
+def test_a_page_is_there_for_every_address_and_runs_only_its_own_script(client: TestClient) -> None:
+    for address in ("/", "/sweeps/made-up"):
+        answer = client.get(address)
+        assert answer.headers["content-type"].startswith("text/html")
+        assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    for name in ("review.css", "review.js", "wall.js", "viewer.js", "chart.js", "dom.js"):
+        assert client.get(f"/page/{name}").status_code == 200
+    for writing in (client.post, client.put, client.delete):
+        assert writing("/api/sweeps").status_code == 405
+
+
+def test_a_login_is_asked_for_everywhere_but_health(store: Store) -> None:
+    client = TestClient(make_app(store, "someone:a pässword"))
+    for path in ("/", "/api/sweeps", "/page/review.js", "/pictures/made-up/0000000000000000/best.png"):
+        asked = client.get(path)
+        assert asked.status_code == 401 and asked.headers["www-authenticate"].startswith("Basic ") and asked.text == "log in"
+    assert client.get("/health").status_code == 200
+    assert client.get("/api/sweeps", auth=("someone", "a password")).status_code == 401
+    assert client.get("/api/sweeps", headers={"Authorization": "Basic %%%"}).status_code == 401
+    assert client.get("/api/sweeps", auth=("someone", "a pässword")).status_code == 200
+
+
+def test_it_answers_only_by_its_names(store: Store) -> None:
+    app = make_app(store, hosts=["127.0.0.1", "pictures.example"])
+    assert TestClient(app, base_url="http://pictures.example").get("/api/sweeps").status_code == 200
+    assert TestClient(app, base_url="http://rebound.example").get("/api/sweeps").status_code == 400
+
+
+def test_a_bucket_s_pictures_come_through_it(s3_bucket: str) -> None:
+    store = open_store(f"s3://{s3_bucket}/night")
+    make_up(store, prompts=["a red heart"], engines=["dalle"])
+    client = TestClient(make_app(store))
+    trial = trial_of(client)
+    assert client.get(f"/pictures/made-up/{trial}/best.png").content == store.read(f"made-up/pictures/{trial}/best.png")
+    assert client.get(f"/pictures/made-up/{trial}/final.png").status_code == 404

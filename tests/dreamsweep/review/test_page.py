@@ -1,0 +1,146 @@
+"""The review page in a headless browser, used as a person uses it: with the mouse, and with the keyboard alone."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from dreamsweep.review.app import make_app
+from dreamsweep.store import Store, open_store
+from tests.browser import browser, chromium, serving
+from tests.conftest import free_socket
+from tests.dreamsweep.made_up import make_up
+
+CHROMIUM = chromium()
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: Debian's package chromium")]
+HOSTILE = "<img src=x onerror=document.title='got'> & a red heart"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = open_store(str(tmp_path_factory.mktemp("review") / "runs"))
+    prompts = ["a red heart", "قلب أحمر", HOSTILE, {"template": "thing {n}", "n": [str(n) for n in range(90)]}]
+    make_up(store, prompts=prompts, engines=["dalle", {"engine": "strokes", "num_paths": [16, 64]}], snapshots=(1, 20, 40))
+    make_up(store, diverged=1, name="other", prompts=["a rocket"], engines=["dalle"])
+    return store
+
+
+@pytest.fixture(scope="module")
+def address(store: Store) -> Iterator[str]:
+    with free_socket() as listening, serving(make_app(store), listening) as address:
+        yield address
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Page]:
+    """A page that must raise no error and log none."""
+    assert CHROMIUM
+    with browser(CHROMIUM) as page:
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        yield page
+        assert wrong == []
+
+
+def tiles(page: Page) -> list[str]:
+    found: list[str] = page.eval_on_selector_all(".tile", "all => all.map(tile => tile.dataset.id)")
+    return found
+
+
+def test_from_all_sweeps_to_the_wall_of_one(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator(".card")).to_have_count(2)
+    page.get_by_role("link", name="made-up").click()
+    expect(page.get_by_role("heading", name="made-up")).to_be_visible()
+    expect(page.locator("#count")).to_have_text("279 trials")
+    expect(page.locator(".tile img").first).to_have_js_property("complete", True)
+    assert page.locator(".tile img").first.evaluate("img => img.naturalWidth") > 0
+    assert len(tiles(page)) == 240, "more are made as the page is scrolled"
+    page.keyboard.press("End")
+    expect(page.locator(".tile")).to_have_count(279)
+
+
+def test_what_is_looked_for_stands_in_the_address(page: Page, address: str) -> None:
+    page.goto(f"{address}/sweeps/made-up")
+    expect(page.locator("#count")).to_have_text("279 trials")
+    page.keyboard.press("/")
+    page.keyboard.type("THING 7 num_paths")
+    expect(page.locator("#count")).to_have_text("36 of 279 trials")  # thing 7, 17, … 87, 70 … 79, each with 16 and 64 paths
+    page.get_by_label("group").select_option("prompt")
+    expect(page.locator("main h2")).to_have_count(18)
+    page.get_by_label("sort").select_option("prompt")
+    expect(page.locator("main h2").first).to_contain_text("thing 7")
+    page.get_by_role("button", name="dalle").click()
+    expect(page.get_by_text("No trial holds all of that.")).to_be_visible()
+    page.goto(page.url)
+    expect(page.get_by_role("button", name="dalle")).to_have_attribute("aria-pressed", "true")
+    assert page.get_by_label("Words that a trial must hold").input_value() == "THING 7 num_paths"
+    page.get_by_role("button", name="Show all").click()
+    expect(page.locator("#count")).to_have_text("279 trials")
+
+
+def test_a_trial_by_the_keyboard_alone(page: Page, address: str) -> None:
+    page.goto(f"{address}/sweeps/made-up?q=thing")
+    page.locator(".tile").first.wait_for()
+    first, second, *_ = tiles(page)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    viewer = page.get_by_role("dialog")
+    expect(viewer.locator("output")).to_have_text("iteration 60, the best")
+    assert page.url.endswith(f"#{first}")
+    page.keyboard.press("ArrowDown")
+    expect(viewer.locator("output")).to_have_text("iteration 40")
+    expect(viewer.locator("figure img")).to_have_attribute("src", re.compile(f"{first}/000040.png$"))
+    page.keyboard.press("ArrowRight")
+    expect(viewer.locator("figure img")).to_have_attribute("src", re.compile(f"{second}/best.png$"))
+    page.keyboard.press("Escape")
+    expect(viewer).to_be_hidden()
+    assert page.evaluate("document.activeElement.dataset.id") == second, "one goes on where one was"
+    assert "#" not in page.url
+
+
+def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Store) -> None:
+    page.goto(f"{address}/sweeps/made-up?q=red+heart")
+    page.locator(".tile").first.click()
+    viewer = page.get_by_role("dialog")
+    expect(viewer.locator("output")).to_have_text("iteration 60, the best")
+    viewer.get_by_role("slider").fill("0")
+    expect(viewer.locator("output")).to_have_text("iteration 1")
+    chart = viewer.get_by_role("img", name="Marks of guide and judge over the iterations")
+    box = chart.bounding_box()
+    assert box
+    chart.click(position={"x": box["width"] * 0.38, "y": box["height"] / 2})
+    expect(viewer.locator("output")).to_have_text("iteration 20")
+    viewer.get_by_role("button", name="Play").click()
+    expect(viewer.locator("output")).to_have_text("iteration 60, the best")
+    viewer.get_by_text("All settings").click()
+    expect(viewer.get_by_text("learning", exact=False).or_(viewer.get_by_text("num_paths")).first).to_be_visible()
+
+
+def test_prompts_are_text_whatever_they_hold(page: Page, address: str) -> None:
+    page.goto(f"{address}/sweeps/made-up?q=onerror")
+    page.locator(".tile").first.click()
+    expect(page.get_by_role("dialog").get_by_role("heading")).to_have_text(HOSTILE)
+    assert page.title() == "made-up · dreamsweep"
+    page.goto(f"{address}/sweeps/made-up?q=أحمر")
+    expect(page.locator("#count")).to_have_text("3 of 279 trials")
+
+
+def test_a_trial_that_diverged_says_so(page: Page, address: str) -> None:
+    page.goto(f"{address}/sweeps/other")
+    expect(page.locator(".tile")).to_contain_text("diverged")
+    page.locator(".tile").click()
+    expect(page.get_by_role("dialog").get_by_text("loss is not a number")).to_be_visible()
+
+
+@pytest.mark.parametrize("side", [1280, 390])
+def test_nothing_lies_beyond_the_edge(page: Page, address: str, side: int) -> None:
+    page.set_viewport_size({"width": side, "height": 800})
+    page.goto(f"{address}/sweeps/made-up?group=prompt&q=heart")
+    page.locator(".tile").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= side
+    page.locator(".tile").first.click()
+    expect(page.get_by_role("dialog").locator("output")).to_contain_text("iteration")
+    assert page.get_by_role("dialog").evaluate("one => one.scrollWidth - one.clientWidth") <= 0
