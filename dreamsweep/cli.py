@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dreamsweep.garbage import Garbage
     from dreamsweep.manifest import Manifest
     from dreamsweep.spec import Sweep
+    from dreamsweep.status import SweepStatus
     from dreamsweep.store import Store
     from flows.cluster import Cluster
     from flows.deploy import Change
@@ -144,14 +145,16 @@ def plan(file: SweepFile) -> None:
 
 @app.command(epilog="Example: dreamsweep status demo --store s3://bucket/prefix")
 def status(
-    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name.", show_default=False)],
+    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A sweep's name; else all of them.", show_default=False)] = None,
     store: StoreUri = "runs",
 ) -> None:
     """Say how far a sweep is, wherever its shards are made: the store tells."""
-    from dreamsweep.status import sweep_status
+    from dreamsweep.status import every_status, sweep_status
     from dreamsweep.store import open_store
     from dreamsweep.words import counted
 
+    if sweep is None:
+        return _tell_all(every_status(open_store(store)), store)
     found = sweep_status(open_store(store), sweep)
     told = [f"{counted(found.made, 'shard')} made", f"{len(found.running):,} begun"]
     told += [f"{found.waiting:,} waiting"] * bool(found.waiting)
@@ -457,6 +460,19 @@ def _warnings(store: "Store", sweep: str) -> list[str]:
     rows = ask(store, f"SELECT warning, count(*) AS n FROM ({of_each}) GROUP BY warning ORDER BY n DESC, warning", sweep).to_pylist()
     told = [f"{counted(row['n'], 'trial')}: {row['warning']}" for row in rows[:WARNINGS]]
     return [*told, f"and {len(rows) - WARNINGS:,} more: the column warnings"] if len(rows) > WARNINGS else told
+
+
+def _tell_all(found: "Iterable[SweepStatus]", store: str) -> None:
+    """A line a sweep."""
+    table = Table("sweep", "published", "shards made", "begun", "waiting", "given up", box=None)
+    for one in found:
+        told = "–" if one.manifest is None else f"{one.manifest.done:,} of {one.manifest.trials:,} trials"
+        counts = (one.made, len(one.running), one.waiting, one.given_up)
+        table.add_row(one.sweep, told, *(f"{count:,}" if count else "–" for count in counts))
+    if table.row_count:
+        Console().print(table)
+    else:
+        typer.echo(f"Store {store!r} knows of no sweep yet.")
 
 
 def _told_manifest(manifest: "Manifest | None") -> str:

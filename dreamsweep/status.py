@@ -1,9 +1,11 @@
 """How far a sweep is, as its store tells it: what is made, what runs, what waits."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dreamsweep.errors import StoreError
 from dreamsweep.manifest import Manifest, published, read_manifest
+from dreamsweep.parquet import ahead
 from dreamsweep.planned import Progress, planned_shards, read_progress
 from dreamsweep.store import RUN_FIRST, Store
 from dreamsweep.words import did_you_mean
@@ -22,6 +24,18 @@ class SweepStatus:
     """That nobody could make; the sweep run again tries them again."""
     manifest: Manifest | None
     """What is published of it."""
+
+
+def every_status(store: Store) -> Iterator[SweepStatus]:
+    """Of every sweep that the store knows of, by name; what else lies in it is passed over."""
+
+    def asked(folder: str) -> SweepStatus | None:
+        try:
+            return sweep_status(store, folder) if store.exists(f"{folder}/sweep.yaml") else None
+        except StoreError:  # removed meanwhile
+            return None
+
+    return (found for found in ahead(asked, store.folders()) if found)
 
 
 def sweep_status(store: Store, sweep: str) -> SweepStatus:

@@ -9,20 +9,17 @@ locals {
   with_cluster = length(var.subnet_ids) > 0
 
   # Of the cluster's own pods, the namespace and the service accounts of infra/kubernetes.
-  pods_may_assume = {
-    for role, account in { worker = "dreamsweep-flow-run", reviewer = "dreamsweep-review" } : role => {
-      Effect    = "Allow"
-      Principal = { Service = "pods.eks.amazonaws.com" }
-      Action    = ["sts:AssumeRole", "sts:TagSession"]
-
-      Condition = {
-        StringEquals = {
-          "aws:RequestTag/kubernetes-namespace"       = "dreamsweep"
-          "aws:RequestTag/kubernetes-service-account" = account
-        }
+  pods_may_assume = { for role, account in { worker = "dreamsweep-flow-run", reviewer = "dreamsweep-review" } : role => {
+    Effect    = "Allow"
+    Principal = { Service = "pods.eks.amazonaws.com" }
+    Action    = ["sts:AssumeRole", "sts:TagSession"]
+    Condition = {
+      StringEquals = {
+        "aws:RequestTag/kubernetes-namespace"       = "dreamsweep"
+        "aws:RequestTag/kubernetes-service-account" = account
       }
     }
-  }
+  } }
   machines_may_assume = {
     Effect    = "Allow"
     Principal = { AWS = length(var.worker_principals) > 0 ? var.worker_principals : [local.account] }

@@ -181,6 +181,15 @@ def test_query_refuses_what_it_cannot_answer(capsys: Output) -> None:
     assert 'column "nothing" not found' in refused(capsys, "query", "SELECT nothing FROM trials")
 
 
+def test_status_lists_every_sweep(capsys: Output) -> None:
+    assert cli.run_command(["status"]) == 0
+    assert capsys.readouterr().out == "Store 'runs' knows of no sweep yet.\n"
+    make_up(open_store("runs"), diverged=1)
+    open_store("runs").write("made-up/sweep.yaml", b"name: made-up")
+    assert cli.run_command(["status"]) == 0
+    assert "made-up 10 of 12 trials 2 – – –" in " ".join(capsys.readouterr().out.split())
+
+
 def test_show_draws_and_copies(capsys: Output) -> None:
     make_up(open_store("runs"))
     assert cli.run_command(["show", "made-up", "--to", "out"]) == 0

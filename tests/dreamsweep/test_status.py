@@ -6,7 +6,7 @@ import pytest
 
 from dreamsweep.errors import StoreError
 from dreamsweep.planned import Progress, write_progress
-from dreamsweep.status import sweep_status
+from dreamsweep.status import every_status, sweep_status
 from dreamsweep.store import Store, open_store
 from tests.dreamsweep.made_up import make_up
 
@@ -40,6 +40,15 @@ def test_what_is_published_is_told(store: Store) -> None:
     make_up(store, name="t")
     manifest = sweep_status(store, "t").manifest
     assert manifest and manifest.done == 12
+
+
+def test_every_sweep_is_told_of(store: Store) -> None:
+    assert [*every_status(store)] == []
+    for name in ("t", "u"):
+        store.write(f"{name}/sweep.yaml", b"name: t")
+    store.write("t/planned/a.json", b"{}")
+    store.write("something-else/notes.txt", b"")
+    assert [(one.sweep, one.waiting) for one in every_status(store)] == [("t", 1), ("u", 0)]
 
 
 def test_a_sweep_that_has_only_begun_is_known(store: Store) -> None:
