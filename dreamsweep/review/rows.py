@@ -41,6 +41,8 @@ class Tile:
 
     id: str
     prompt: str
+    to: list[str]
+    """The prompts that an interpolation goes on to."""
     engine: str
     seed: int
     label: str
@@ -104,7 +106,9 @@ def cards(store: Store) -> list[Card]:
 
 def wall(store: Store, sweep: str) -> Wall:
     """The trials of a published sweep, those with the judge's best marks first. Raises StoreError where there is none of that name."""
-    columns = ", ".join(("trial_id", "prompt", *COLUMNS, "judge_best", "guide_best", "status", "best_uri IS NOT NULL AS pictured"))
+    columns = ", ".join(
+        ("trial_id", "prompt", "prompts_to", *COLUMNS, "judge_best", "guide_best", "status", "best_uri IS NOT NULL AS pictured")
+    )
     order = "ORDER BY judge_best DESC NULLS LAST, trial_id"
     rows = query(store, f"SELECT {columns}, count(*) OVER () AS trials FROM trials {order} LIMIT {MOST_TILES}", sweep).to_pylist()
     told = labels(rows)
@@ -143,6 +147,7 @@ def _tile(row: dict[str, Any], label: str) -> Tile:
     return Tile(
         id=row["trial_id"],
         prompt=row["prompt"],
+        to=row["prompts_to"] or [],
         engine=row["engine"],
         seed=row["seed"],
         label=label,

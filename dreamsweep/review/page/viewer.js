@@ -54,6 +54,7 @@ export function makeViewer(sweep, neighbour, closed) {
     curves = told.curves.iteration.length > 1 ? chart(told.curves, (iteration) => (stop(), go(nearest(iteration)))) : null;
     return element(
       "aside", {},
+      element("div", { class: "turn" }, button("‹", "Trial before", -1), button("›", "Next trial", 1), element("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
       element("h2", { dir: "auto" }, told.prompt),
       ...told.warnings.map((text) => element("p", { class: "warning" }, text)),
       told.error && element("p", { class: "warning" }, told.error),
@@ -61,8 +62,12 @@ export function makeViewer(sweep, neighbour, closed) {
       list(told.facts),
       element("p", { class: "links" }, ...links),
       element("details", {}, element("summary", {}, "All settings"), list({ trial: told.id, ...told.settings })),
-      element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play  ", element("kbd", {}, "esc"), " back"),
+      element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play"),
     );
+  }
+
+  function button(sign, what, step) {
+    return element("button", { type: "button", "aria-label": what, disabled: !neighbour(tile.id, step), onclick: () => turn(step) }, sign);
   }
 
   // Where the slider stops: the snapshots, the best and the last picture, in the order of their iterations.

@@ -14,7 +14,7 @@ const ORDERS = {
 
 export function showWall({ sweep, trials, tiles }) {
   const main = by("wall");
-  for (const tile of tiles) tile.words = [tile.prompt, tile.label, `seed ${tile.seed}`, tile.status].join(" ").toLowerCase();
+  for (const tile of tiles) tile.words = [tile.prompt, ...tile.to, tile.label, `seed ${tile.seed}`, tile.status].join(" ").toLowerCase();
   const engines = new Set(new URLSearchParams(location.search).getAll("engine"));
   let shown = tiles;
   const viewer = makeViewer(sweep, (id, step) => shown[shown.findIndex((tile) => tile.id === id) + step], (id) => tileOf(id)?.focus());
@@ -81,7 +81,7 @@ export function showWall({ sweep, trials, tiles }) {
     const picture = tile.pictured
       ? element("img", { src: address, alt: tile.prompt, loading: "lazy", decoding: "async", onerror: gone })
       : element("span", { class: "missing" }, tile.status);
-    const told = group === "prompt" ? tile.label : tile.prompt;
+    const told = [group === "prompt" ? tile.label : tile.prompt, ...tile.to].join(" → ");
     return element(
       "button", { class: "tile", type: "button", "data-id": tile.id, title: `${tile.prompt}\n${tile.label}`, onclick: () => (location.hash = tile.id) },
       element("span", { class: "picture" }, picture),

@@ -104,6 +104,7 @@ def test_a_trial_by_the_keyboard_alone(page: Page, address: str) -> None:
 def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Store) -> None:
     page.goto(f"{address}/sweeps/made-up?q=red+heart")
     page.locator(".tile").first.click()
+    first = tiles(page)[0]
     viewer = page.get_by_role("dialog")
     expect(viewer.locator("output")).to_have_text("iteration 60, the best")
     viewer.get_by_role("slider").fill("0")
@@ -115,8 +116,14 @@ def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Stor
     expect(viewer.locator("output")).to_have_text("iteration 20")
     viewer.get_by_role("button", name="Play").click()
     expect(viewer.locator("output")).to_have_text("iteration 60, the best")
+    viewer.get_by_role("button", name="Next trial").click()
+    expect(viewer.locator("figure img")).not_to_have_attribute("src", re.compile(first))
+    viewer.get_by_role("button", name="Trial before").click()
+    expect(viewer.get_by_role("button", name="Trial before")).to_be_disabled()
     viewer.get_by_text("All settings").click()
-    expect(viewer.get_by_text("learning", exact=False).or_(viewer.get_by_text("num_paths")).first).to_be_visible()
+    expect(viewer.get_by_text("cutouts", exact=True)).to_be_visible()
+    viewer.get_by_role("button", name="Close").click()
+    expect(viewer).to_be_hidden()
 
 
 def test_prompts_are_text_whatever_they_hold(page: Page, address: str) -> None:
