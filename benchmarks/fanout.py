@@ -3,8 +3,9 @@
     python benchmarks/fanout.py                                  # 1,000 shards, a tenth of whose flow runs crash; SQLite, window 8
     python benchmarks/fanout.py --window 200 --database postgresql+asyncpg://user:password@localhost/prefect
 
-The flow, the API and its database are real; the machines are not: their flow runs sleep, and stage a made-up shard of one trial. Each of
-the three is a process of its own, so that each one's CPU can be told. Nothing is left behind but what the database is told to keep.
+The flow, the API and its database are real, and so are the automations that look for silent flow runs; the machines are not: their flow
+runs tell of progress, send the heartbeats of a shard of twenty minutes, sleep, and stage a made-up shard of one trial. Each of the three is
+a process of its own, so that each one's CPU can be told. Nothing is left behind but what the database is told to keep.
 """
 
 import argparse
@@ -77,12 +78,15 @@ def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -
 
     from dreamsweep.manifest import read_manifest
     from dreamsweep.store import open_store
+    from flows.lost import TAG, automations
     from flows.shard import shard
 
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
+        for automation in automations():
+            client.create_automation(automation)
     made: Any = shard.from_source(source=str(ROOT), entrypoint="flows/shard.py:shard")
-    made.to_deployment(name=DEPLOYMENT.partition("/")[2], work_pool_name=POOL).apply()
+    made.to_deployment(name=DEPLOYMENT.partition("/")[2], work_pool_name=POOL, tags=[TAG]).apply()
     store = open_store(f"{folder}/runs")
     machines = Machines(options, store)
     thread = threading.Thread(target=machines.work, daemon=True)
@@ -126,6 +130,7 @@ class Machines:
                 for flow_run in client.read_flow_runs(flow_run_filter=waiting, sort=FlowRunSort.ID_DESC, limit=200):
                     if flow_run.parameters.get("request", {}).get("shard_id"):
                         client.set_flow_run_state(flow_run.id, Running(), force=True)
+                        self.begin(flow_run)
                         self.started += 1
                         heapq.heappush(running, (time.monotonic() + self.options.seconds, str(flow_run.id), flow_run))
                 while running and running[0][0] <= time.monotonic():
@@ -137,6 +142,20 @@ class Machines:
                     self.crashed += crashes
                     client.set_flow_run_state(flow_run.id, Crashed(message="lost") if crashes else Completed(), force=True)
                 time.sleep(0.2)
+
+    def begin(self, flow_run: Any) -> None:
+        """Tells the store of progress, and the server of life, as often as a real shard would before it is made."""
+        from prefect.events import emit_event
+
+        from dreamsweep.planned import Progress, write_progress
+        from flows.lost import HEARD, TAG
+
+        request = flow_run.parameters["request"]
+        write_progress(self.store, request["sweep"], Progress(request["shard_id"], "dalle", 1, 20, 1, None, 1.0))
+        tag = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
+        for _ in range(self.options.heartbeats):
+            resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.name": flow_run.name}
+            emit_event(HEARD, resource=resource, related=[tag])
 
     def make(self, request: dict[str, str]) -> None:
         from dreamsweep.planned import read_shard
@@ -225,6 +244,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shards", type=int, default=1000)
     parser.add_argument("--window", type=int, default=8, help="flow runs alive at once (8)")
     parser.add_argument("--seconds", type=float, default=1.0, help="that a made-up machine takes for a shard (1)")
+    parser.add_argument("--heartbeats", type=int, default=20, help="that a flow run sends: one for each minute of a real shard (20)")
     parser.add_argument("--crash", type=float, default=0.1, help="share of flow runs that crash, half of them after they staged (0.1)")
     parser.add_argument("--database", help="of the server; its own SQLite file without")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)

@@ -2,17 +2,26 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from uuid import UUID
 
+import httpx
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
 
 from dreamsweep.expand import Shard
 from dreamsweep.shard import run_shard
 from dreamsweep.store import open_store
 from tasks.policy import RETRY_DELAYS, worth_retrying
 from tasks.progress import report, shown_in_prefect
+
+LOOK_SECONDS = 60.0
+"""Between two looks at what the server holds of the flow run."""
 
 
 @task(
@@ -23,9 +32,13 @@ from tasks.progress import report, shown_in_prefect
     retry_condition_fn=worth_retrying,
 )
 def generate_shard(shard: Shard, store: str, device: str) -> None:
-    """Generates and stages the shard, or what its last checkpoint lacks. Told to end (SIGTERM), it keeps where it is first."""
-    with told_to_end() as stop:
-        report(shown_in_prefect(shard, run_shard(shard, open_store(store), device, stop)))
+    """Generates and stages the shard, or what its last checkpoint lacks. Told to end (SIGTERM), it keeps where it is first.
+
+    So it does where the server has ended its flow run: one that was out of reach is taken for crashed, and another makes the shard.
+    """
+    given_up = ended_by_server()
+    with told_to_end() as told:
+        report(shown_in_prefect(shard, run_shard(shard, open_store(store), device, lambda: told() or given_up())))
 
 
 @contextmanager
@@ -45,3 +58,20 @@ def told_to_end() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
         if heard:
             signal.raise_signal(signal.SIGTERM)
+
+
+def ended_by_server() -> Callable[[], bool]:
+    """Whether the flow run around it is over, as far as the server knows: asked once a minute. A server that does not answer says no."""
+    looked = time.monotonic()
+
+    def ask() -> bool:
+        nonlocal looked
+        if flow_run.id is None or time.monotonic() - looked < LOOK_SECONDS:
+            return False
+        looked = time.monotonic()
+        with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
+            state = client.read_flow_run(UUID(flow_run.id)).state
+            return state is not None and state.is_final()
+        return False
+
+    return ask
