@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ QUIET = {
 
 def prefer_quiet() -> None:
     """Sets Prefect's switches for a quiet terminal, unless the user has. Works only before Prefect is imported."""
+    warnings.simplefilter("ignore")  # nobody who runs a sweep can act on a library's deprecations
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
 

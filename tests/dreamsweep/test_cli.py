@@ -120,7 +120,7 @@ def test_wrong_credentials(strict_s3: StrictServer, aws_settings: pytest.MonkeyP
 
 
 def test_an_unexpected_error_is_a_sentence_and_a_log(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_run_flow", lambda *_: os.environ["MISSING"])
+    monkeypatch.setattr("dreamsweep.commands.run._run_flow", lambda *_: os.environ["MISSING"])
     assert cli.run_command(["run", sweep_file()]) == 1
     told = capsys.readouterr().err.strip()
     assert told.startswith("dreamsweep: something went wrong that should not have (KeyError); the details are in ")
@@ -131,7 +131,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: Output, monkeypatch: pytest.MonkeyPatc
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_run_flow", stopped)
+    monkeypatch.setattr("dreamsweep.commands.run._run_flow", stopped)
     monkeypatch.setattr(sys, "argv", ["/somewhere/dreamsweep", "run", "sweep.yaml", "--store", "my runs"])
     assert cli.run_command(["run", sweep_file(), "--store", "my runs"]) == 130
     assert capsys.readouterr().err == "Stopped. To go on where it stopped: dreamsweep run sweep.yaml --store 'my runs'\n"
@@ -139,7 +139,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: Output, monkeypatch: pytest.MonkeyPatc
 
 def test_shards_that_failed_are_told_with_what_was_made(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     make_up(open_store("runs"), name="t")
-    monkeypatch.setattr(cli, "_run_flow", lambda *_: "1 shard failed: the disk is full.")
+    monkeypatch.setattr("dreamsweep.commands.run._run_flow", lambda *_: "1 shard failed: the disk is full.")
     monkeypatch.setattr(sys, "argv", ["dreamsweep", "run", "sweep.yaml"])
     assert cli.run_command(["run", sweep_file()]) == 1
     output = capsys.readouterr()

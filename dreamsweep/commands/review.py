@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from dreamsweep.commands.options import StoreUri
 from dreamsweep.errors import DreamsweepError
 from dreamsweep.review.address import ADDRESS, LOGIN, page_of
 
@@ -15,8 +16,8 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 
 def review(
-    sweep: Annotated[str | None, typer.Argument(metavar="[SWEEP]", help="A published sweep; else all of them.", show_default=False)] = None,
-    store: Annotated[str, typer.Option("--store", envvar="DREAMSWEEP_STORE", help="A folder, or s3://bucket/prefix.")] = "runs",
+    sweep: Annotated[str | None, typer.Argument(metavar="SWEEP", help="A published sweep; else all of them.", show_default=False)] = None,
+    store: StoreUri = "runs",
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is for everybody.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 4300,
 ) -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from dreamsweep import cli
+from dreamsweep.commands.review import _hosts
 from dreamsweep.review.address import ADDRESS, LOGIN, review_page
-from dreamsweep.review.command import _hosts
 from dreamsweep.store import open_store
 from tests.conftest import free_socket
 from tests.dreamsweep.made_up import make_up
