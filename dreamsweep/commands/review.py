@@ -58,11 +58,11 @@ def _login() -> str | None:
 
 
 def _hosts(host: str) -> list[str]:
-    """The names by which browsers may ask for it."""
+    """The names by which browsers may ask for it: on the loopback address no foreign ones, which a page elsewhere could point there."""
     public = urlsplit(os.environ.get(ADDRESS, "")).hostname
-    if host in EVERYWHERE and not public:
+    if host not in LOCAL and not public:
         return ["*"]
-    return [*LOCAL[:2], "[::1]", host, *([public] if public else [])]
+    return [*LOCAL, "[::1]", host, *([public] if public else [])]
 
 
 def _listening(host: str, port: int) -> socket.socket:

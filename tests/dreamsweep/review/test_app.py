@@ -96,7 +96,8 @@ def test_a_login_is_asked_for_everywhere_but_health(store: Store) -> None:
 
 
 def test_it_answers_only_by_its_names(store: Store) -> None:
-    app = make_app(store, hosts=["127.0.0.1", "pictures.example"])
+    app = make_app(store, hosts=["[::1]", "::1", "pictures.example"])
+    assert TestClient(app, base_url="http://[::1]:4300").get("/api/sweeps").status_code == 200
     assert TestClient(app, base_url="http://pictures.example").get("/api/sweeps").status_code == 200
     assert TestClient(app, base_url="http://rebound.example").get("/api/sweeps").status_code == 400
 
