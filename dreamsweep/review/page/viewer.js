@@ -24,18 +24,20 @@ export function makeViewer(sweep, neighbour, closed) {
   async function show(next) {
     stop();
     tile = next;
+    stops = [];
     if (!dialog.open) dialog.showModal();
     let told;
     try {
       told = await ask(`/api/sweeps/${sweep}/trials/${tile.id}`);
     } catch (error) {
-      return dialog.replaceChildren(element("p", { class: "told", role: "alert" }, error.message));
+      return dialog.replaceChildren(element("p", { class: "told", role: "alert" }, error.message), element("aside", {}, turns()));
     }
     if (told.id !== tile.id) return; // another was opened meanwhile
     const folder = `/pictures/${sweep}/${told.id}/`;
     stops = stopsOf(told, folder);
     dialog.replaceChildren(element("div", { class: "stage" }, stage(told)), facts(told, folder));
-    go(stops.findIndex((stop) => stop.best));
+    const best = stops.findIndex((stop) => stop.best);
+    go(best < 0 ? stops.length - 1 : best);
   }
 
   function stage(told) {
@@ -54,7 +56,7 @@ export function makeViewer(sweep, neighbour, closed) {
     curves = told.curves.iteration.length > 1 ? chart(told.curves, (iteration) => (stop(), go(nearest(iteration)))) : null;
     return element(
       "aside", {},
-      element("div", { class: "turn" }, button("‹", "Trial before", -1), button("›", "Next trial", 1), element("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×")),
+      turns(),
       element("h2", { dir: "auto" }, told.prompt),
       ...told.warnings.map((text) => element("p", { class: "warning" }, text)),
       told.error && element("p", { class: "warning" }, told.error),
@@ -66,8 +68,10 @@ export function makeViewer(sweep, neighbour, closed) {
     );
   }
 
-  function button(sign, what, step) {
-    return element("button", { type: "button", "aria-label": what, disabled: !neighbour(tile.id, step), onclick: () => turn(step) }, sign);
+  function turns() {
+    const button = (sign, what, step) => element("button", { type: "button", "aria-label": what, disabled: !neighbour(tile.id, step), onclick: () => turn(step) }, sign);
+    const close = element("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×");
+    return element("div", { class: "turn" }, button("‹", "Trial before", -1), button("›", "Next trial", 1), close);
   }
 
   // Where the slider stops: the snapshots, the best and the last picture, in the order of their iterations.

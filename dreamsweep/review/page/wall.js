@@ -79,11 +79,11 @@ export function showWall({ sweep, trials, tiles }) {
     const address = `/pictures/${sweep}/${tile.id}/best.png?side=${devicePixelRatio > 1 ? 512 : 320}`;
     const gone = (event) => event.target.replaceWith(element("span", { class: "missing" }, "its picture is gone"));
     const picture = tile.pictured
-      ? element("img", { src: address, alt: tile.prompt, loading: "lazy", decoding: "async", onerror: gone })
+      ? element("img", { src: address, alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", onerror: gone })
       : element("span", { class: "missing" }, tile.status);
     const told = [group === "prompt" ? tile.label : tile.prompt, ...tile.to].join(" → ");
     return element(
-      "button", { class: "tile", type: "button", "data-id": tile.id, title: `${tile.prompt}\n${tile.label}`, onclick: () => (location.hash = tile.id) },
+      "button", { class: "tile", type: "button", "data-id": tile.id, title: `${tile.prompt.slice(0, 300)}\n${tile.label}`, onclick: () => (location.hash = tile.id) },
       element("span", { class: "picture" }, picture),
       element("span", { class: "line" }, element("b", {}, mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, told.slice(0, 300))),
     );
