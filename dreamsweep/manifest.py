@@ -22,7 +22,7 @@ from dreamsweep import __version__
 from dreamsweep.errors import StoreError
 from dreamsweep.parquet import PARQUET, Part, ahead, concatenate, parquet_bytes
 from dreamsweep.spec import Spec, canonical_json
-from dreamsweep.store import Store
+from dreamsweep.store import Store, is_key
 from dreamsweep.tables import SCORES, TRIALS, conform
 from dreamsweep.words import did_you_mean
 
@@ -173,7 +173,7 @@ def read_manifest(store: Store, sweep: str) -> Manifest | None:
 
 def published_manifest(store: Store, sweep: str) -> Manifest:
     """The same. Raises StoreError, which names the sweep meant, where nothing is published under that name."""
-    found = read_manifest(store, sweep)
+    found = read_manifest(store, sweep) if is_key(sweep) else None
     if found is None:
         names = [manifest.sweep for manifest in published(store)]
         raise StoreError(f"store {store.uri!r} has no published sweep {sweep!r}{did_you_mean(sweep, names)}.")

@@ -7,7 +7,7 @@ from dreamsweep.errors import StoreError
 from dreamsweep.manifest import Manifest, published, read_manifest
 from dreamsweep.parquet import ahead
 from dreamsweep.planned import Progress, planned_shards, read_progress
-from dreamsweep.store import RUN_FIRST, Store
+from dreamsweep.store import RUN_FIRST, Store, is_key
 from dreamsweep.words import did_you_mean
 
 
@@ -42,14 +42,14 @@ def sweep_status(store: Store, sweep: str) -> SweepStatus:
     """Reads the store's keys and the running shards' progress. Raises StoreError where nothing is known of such a sweep."""
     staged: set[str] = set()
     telling: set[str] = set()
-    for key in store.keys(f"{sweep}/staging/"):
+    for key in store.keys(f"{sweep}/staging/") if is_key(sweep) else ():
         shard_id, _, name = key.removeprefix(f"{sweep}/staging/").partition("/")
         if name == "manifest.json":
             staged.add(shard_id)
         elif name == "progress.json":
             telling.add(shard_id)
-    planned = set(planned_shards(store, sweep))
-    if not (staged or telling or planned or store.exists(f"{sweep}/sweep.yaml")):
+    planned = set(planned_shards(store, sweep)) if is_key(sweep) else set()
+    if not (staged or telling or planned or (is_key(sweep) and store.exists(f"{sweep}/sweep.yaml"))):
         others = [manifest.sweep for manifest in published(store)]
         cure = did_you_mean(sweep, others) if others else f"; {RUN_FIRST}"
         raise StoreError(f"sweep {sweep!r}: store {store.uri} knows nothing of it{cure}.")

@@ -40,6 +40,8 @@ def review(
     with _listening(host, port) as listening:
         at = f"http://{'127.0.0.1' if host in EVERYWHERE else f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         typer.echo(f"Review page: {page_of(at, sweep) if sweep else at}   (Ctrl-C ends it)")
+        if host in EVERYWHERE:
+            typer.echo(f"From elsewhere: http://{socket.gethostname()}:{listening.getsockname()[1]}")
         if host not in LOCAL and not _login():
             typer.echo(f"Everybody who reaches {host} sees it; set {LOGIN}=NAME:PASSWORD for a login.", err=True)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))

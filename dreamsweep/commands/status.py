@@ -27,7 +27,8 @@ def status(
     from dreamsweep.words import counted
 
     if sweep is None:
-        return _tell_all(every_status(open_store(store)), store)
+        opened = open_store(store)
+        return _tell_all(every_status(opened), opened.uri)
     found = sweep_status(open_store(store), sweep)
     told = [f"{counted(found.made, 'shard')} made", f"{len(found.running):,} begun"]
     told += [f"{found.waiting:,} waiting"] * bool(found.waiting)
@@ -54,7 +55,7 @@ def _tell_all(found: "Iterable[SweepStatus]", store: str) -> None:
     if table.row_count:
         Console().print(table)
     else:
-        typer.echo(f"Store {store!r} knows of no sweep yet.")
+        typer.echo(f"Store {store} knows of no sweep yet.")
 
 
 def _told_manifest(manifest: "Manifest | None") -> str:

@@ -3,6 +3,7 @@
 /, /sweeps/NAME                 the page
 /api/sweeps                     every published sweep
 /api/sweeps/NAME                its trials
+/api/sweeps/NAME/generation     which state of it is published
 /api/sweeps/NAME/trials/ID      one of them, with its curves
 /pictures/NAME/ID/FILE          a picture or film; ?side=256 for a small one
 /health                         whether the server is up
@@ -19,29 +20,31 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as InPath
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from PIL import Image, UnidentifiedImageError
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dreamsweep.errors import DreamsweepError, StoreError
-from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, wall
+from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall
 from dreamsweep.store import Store
 
 PAGE = Path(__file__).with_name("page")
 THUMBNAILS = 8_192
 """Small pictures kept in memory: some 80 MB."""
 TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "svg": "image/svg+xml"}
+POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+OF_PICTURES = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""Opened by themselves: browsers show them by a style of their own."""
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
 """A trial's id stands for its pixels."""
 
-SweepName = Annotated[str, InPath(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+SweepName = Annotated[str, InPath(pattern=r"^[^/.][^/]*$")]
 TrialId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$")]
 File = Annotated[str, InPath(pattern=r"^[a-z0-9]+\.(png|webp|gif|mp4|svg)$")]
 Side = Annotated[int | None, Query(ge=16, le=1024)]
@@ -68,6 +71,10 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
     def one_sweep(sweep: SweepName) -> Wall:
         return wall(store, sweep)
 
+    @app.get("/api/sweeps/{sweep}/generation")
+    def published_now(sweep: SweepName) -> str:
+        return generation(store, sweep)
+
     @app.get("/api/sweeps/{sweep}/trials/{trial}")
     def one_trial(sweep: SweepName, trial: TrialId) -> Detail:
         return detail(store, sweep, trial)
@@ -78,6 +85,11 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
         if side and file.endswith(".png"):
             return Response(thumbnail(key, side), media_type="image/webp", headers=FOR_A_DAY)
         return Response(store.read(key), media_type=TYPES[file.rpartition(".")[2]], headers=FOR_A_DAY)
+
+    @app.get("/sweeps")
+    @app.get("/sweeps/")
+    def all_of_them() -> Response:
+        return RedirectResponse("/")
 
     @app.get("/")
     @app.get("/sweeps/{sweep}")
@@ -98,7 +110,8 @@ def _guard(login: str | None) -> Callable[[Request, Callable[[Request], Awaitabl
             response = await answer(request)
         else:
             response = Response("log in", 401, {"WWW-Authenticate": 'Basic realm="dreamsweep review", charset="UTF-8"'})
-        response.headers.update(HEADERS)
+        policy = OF_PICTURES if request.url.path.startswith("/pictures/") else POLICY
+        response.headers.update({**HEADERS, "Content-Security-Policy": policy})
         return response
 
     return guard

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from dreamsweep.errors import StoreError
-from dreamsweep.manifest import published
+from dreamsweep.errors import DreamsweepError, StoreError
+from dreamsweep.manifest import published, published_manifest
+from dreamsweep.parquet import ahead
 from dreamsweep.query import query
 from dreamsweep.store import Store
 from dreamsweep.variants import COLUMNS, labels, settings_of, variant_of
@@ -32,7 +33,9 @@ class Card:
     cover: str | None
     """The trial with that mark."""
     finished_at: str
-    """When the last of its trials was finished, in UTC (ISO 8601)."""
+    """When the last of its trials was finished, in UTC (ISO 8601); empty where that cannot be read."""
+    error: str | None = None
+    """Why nothing can be told of it."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Tile:
     seed: int
     label: str
     """Engine, seed, and the settings in which trials of the sweep differ."""
+    settings: int
+    """Which of the wall's settings it has."""
     judge: float | None
     guide: float | None
     status: str
@@ -58,7 +63,11 @@ class Wall:
     """All trials of a sweep, or as many of the best as a browser takes in."""
 
     sweep: str
+    generation: str
+    """Of the manifest: another one, when the sweep has been published anew."""
     trials: int
+    settings: list[dict[str, str]]
+    """Each combination of an engine's settings once."""
     tiles: list[Tile]
 
 
@@ -77,6 +86,7 @@ class Detail:
 
     id: str
     prompt: str
+    """With those that a walk goes on to."""
     facts: dict[str, str]
     """What people ask of it, by name, as text."""
     settings: dict[str, str]
@@ -91,15 +101,30 @@ class Detail:
 
 
 def cards(store: Store) -> list[Card]:
-    """Every published sweep, the latest first; none where nothing is published."""
-    if not any(True for _ in published(store)):
-        return []
+    """Every published sweep, the latest first; none where nothing is published. One that is damaged is told of, at the end."""
+    try:
+        return _cards(store, None) if any(True for _ in published(store)) else []
+    except DreamsweepError:  # some of them cannot be read: each by itself, then
+        found = [card for cards in ahead(lambda sweep: _cards_of(store, sweep), store.folders()) for card in cards]
+        return sorted(found, key=lambda card: card.finished_at, reverse=True)
+
+
+def _cards_of(store: Store, sweep: str) -> list[Card]:
+    """One card, or none where nothing is published under that name."""
+    try:
+        return _cards(store, sweep) if store.exists(f"{sweep}/manifest.json") else []
+    except DreamsweepError as error:
+        return [Card(sweep, 0, 0, 0, [], None, None, "", str(error))]
+
+
+def _cards(store: Store, sweep: str | None) -> list[Card]:
     rows = query(
         store,
         "SELECT sweep, count(*)::INTEGER AS trials, (count(*) FILTER (status = 'done'))::INTEGER AS done, "
         "count(DISTINCT prompt)::INTEGER AS prompts, list(DISTINCT engine ORDER BY engine) AS engines, max(judge_best) AS best, "
         "arg_max(trial_id, judge_best) FILTER (best_uri IS NOT NULL) AS cover, max(finished_at) AS finished_at "
         "FROM trials GROUP BY sweep ORDER BY finished_at DESC, sweep",
+        sweep,
     ).to_pylist()
     return [Card(**{**row, "best": _number(row["best"]), "finished_at": row["finished_at"].isoformat()}) for row in rows]
 
@@ -111,8 +136,15 @@ def wall(store: Store, sweep: str) -> Wall:
     )
     order = "ORDER BY judge_best DESC NULLS LAST, trial_id"
     rows = query(store, f"SELECT {columns}, count(*) OVER () AS trials FROM trials {order} LIMIT {MOST_TILES}", sweep).to_pylist()
-    told = labels(rows)
-    return Wall(sweep, rows[0]["trials"] if rows else 0, [_tile(row, told[variant_of(row)]) for row in rows])
+    told, settings = labels(rows), dict[str, int]()
+    tiles = [_tile(row, told[variant_of(row)], settings.setdefault(variant_of(row)[1], len(settings))) for row in rows]
+    each = {tile.settings: settings_of(row) for tile, row in zip(tiles, rows, strict=True)}
+    return Wall(sweep, generation(store, sweep), rows[0]["trials"] if rows else 0, [each[i] for i in range(len(each))], tiles)
+
+
+def generation(store: Store, sweep: str) -> str:
+    """Which state of a sweep is published. Raises StoreError where none is."""
+    return published_manifest(store, sweep).generation
 
 
 def detail(store: Store, sweep: str, trial: str) -> Detail:
@@ -131,7 +163,7 @@ def detail(store: Store, sweep: str, trial: str) -> Detail:
     ).to_pylist()
     return Detail(
         id=trial,
-        prompt=row["prompt"],
+        prompt=" → ".join([row["prompt"], *(row["prompts_to"] or ())]),
         facts=_facts(row),
         settings=settings_of(row),
         warnings=row["warnings"] or [],
@@ -143,7 +175,7 @@ def detail(store: Store, sweep: str, trial: str) -> Detail:
     )
 
 
-def _tile(row: dict[str, Any], label: str) -> Tile:
+def _tile(row: dict[str, Any], label: str, settings: int) -> Tile:
     return Tile(
         id=row["trial_id"],
         prompt=row["prompt"],
@@ -151,6 +183,7 @@ def _tile(row: dict[str, Any], label: str) -> Tile:
         engine=row["engine"],
         seed=row["seed"],
         label=label,
+        settings=settings,
         judge=_number(row["judge_best"]),
         guide=_number(row["guide_best"]),
         status=row["status"],
@@ -164,7 +197,6 @@ def _facts(row: dict[str, Any]) -> dict[str, str]:
     texts = {
         "also": _phrases(row["also"]),
         "without": _phrases(row["negatives"]),
-        "goes on to": " → ".join(row["prompts_to"] or ()),
     }
     made = f"{row['iterations_done']} of {row['iterations']}" if row["iterations_done"] < row["iterations"] else f"{row['iterations']}"
     told = {

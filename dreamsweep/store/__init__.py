@@ -144,9 +144,14 @@ def without_login(uri: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", uri)
 
 
+def is_key(key: str) -> bool:
+    """Whether it can be one: no part is empty, or leads elsewhere."""
+    return not any(part in ("", ".", "..") for part in key.split("/")) and "\0" not in key
+
+
 def checked_key(key: str) -> str:
     """The key itself; ValueError for one that would lead out of the store or mean another in some stores."""
-    if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key:
+    if not is_key(key):
         raise ValueError(f"{key!r} is no key: its parts are neither empty nor '.' nor '..'")
     return key
 

@@ -183,11 +183,18 @@ def test_query_refuses_what_it_cannot_answer(capsys: Output) -> None:
 
 def test_status_lists_every_sweep(capsys: Output) -> None:
     assert cli.run_command(["status"]) == 0
-    assert capsys.readouterr().out == "Store 'runs' knows of no sweep yet.\n"
+    assert capsys.readouterr().out == f"Store {open_store('runs').uri} knows of no sweep yet.\n"
     make_up(open_store("runs"), diverged=1)
     open_store("runs").write("made-up/sweep.yaml", b"name: made-up")
     assert cli.run_command(["status"]) == 0
     assert "made-up 10 of 12 trials 2 – – –" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a//b"])
+def test_what_is_no_name_is_no_sweep(name: str, capsys: Output) -> None:
+    make_up(open_store("runs"))
+    assert "has no published sweep" in refused(capsys, "review", name)
+    assert "knows nothing of it" in refused(capsys, "status", name)
 
 
 def test_show_draws_and_copies(capsys: Output) -> None:

@@ -28,6 +28,12 @@ export async function ask(address) {
 /** A mark as people read it. */
 export const mark = (value) => (value === null ? "–" : value.toFixed(3));
 
+/** A picture; where it cannot be had, words in its place. */
+export function pictured(attributes) {
+  const gone = (event) => event.target.replaceWith(element("span", { class: "missing" }, "its picture cannot be read"));
+  return element("img", { ...attributes, onerror: gone });
+}
+
 export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 function filled(made, attributes, children) {

@@ -1,18 +1,18 @@
 // The page: every sweep of the store, or the wall of one.
 
-import { ask, counted, element, mark } from "./dom.js";
+import { ask, counted, element, mark, pictured } from "./dom.js";
 import { showWall } from "./wall.js";
 
 const main = document.getElementById("wall");
-const sweep = decodeURIComponent(location.pathname.match(/^\/sweeps\/([^/]+)/)?.[1] ?? "");
 
 try {
-  await (sweep ? showSweep() : showSweeps());
+  const sweep = decodeURIComponent(location.pathname.match(/^\/sweeps\/([^/]+)/)?.[1] ?? "");
+  await (sweep ? showSweep(sweep) : showSweeps());
 } catch (error) {
-  main.replaceChildren(element("p", { class: "told", role: "alert" }, error.message));
+  main.replaceChildren(element("p", { class: "told", role: "alert" }, error.message, element("a", { href: "/" }, "All sweeps")));
 }
 
-async function showSweep() {
+async function showSweep(sweep) {
   document.title = `${sweep} · dreamsweep`;
   document.getElementById("title").textContent = sweep;
   showWall(await ask(`/api/sweeps/${encodeURIComponent(sweep)}`));
@@ -26,9 +26,10 @@ async function showSweeps() {
 }
 
 function card(told) {
+  if (told.error) return element("div", { class: "card" }, element("span", { class: "picture" }, element("span", { class: "missing" }, "damaged")), element("strong", {}, told.sweep), told.error);
   const made = told.done === told.trials ? counted(told.trials, "trial") : `${told.done.toLocaleString("en")} of ${counted(told.trials, "trial")}`;
   const when = new Date(told.finished_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const cover = told.cover && element("img", { src: `/pictures/${told.sweep}/${told.cover}/best.png?side=512`, alt: "", loading: "lazy" });
+  const cover = told.cover && pictured({ src: `/pictures/${told.sweep}/${told.cover}/best.png?side=512`, alt: "", loading: "lazy" });
   return element(
     "a", { class: "card", href: `/sweeps/${encodeURIComponent(told.sweep)}` },
     element("span", { class: "picture" }, cover),

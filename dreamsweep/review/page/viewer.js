@@ -13,11 +13,12 @@ export function makeViewer(sweep, neighbour, closed) {
 
   dialog.addEventListener("close", () => {
     stop();
-    if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+    if (history.state === "opened here") history.back(); // or each trial that was looked at would cost a Back
+    else if (location.hash) history.replaceState(null, "", location.pathname + location.search);
     closed(tile.id);
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("keydown", typed);
+  document.addEventListener("keydown", (event) => dialog.open && typed(event));
 
   return { show, close: () => dialog.open && dialog.close() };
 
@@ -36,14 +37,17 @@ export function makeViewer(sweep, neighbour, closed) {
     const folder = `/pictures/${sweep}/${told.id}/`;
     stops = stopsOf(told, folder);
     dialog.replaceChildren(element("div", { class: "stage" }, stage(told)), facts(told, folder));
+    dialog.focus(); // what had it is gone
     const best = stops.findIndex((stop) => stop.best);
     go(best < 0 ? stops.length - 1 : best);
   }
 
   function stage(told) {
     if (!stops.length) return element("p", { class: "told" }, told.error ?? "It has no picture.");
-    const gone = () => (dialog.querySelector("output").textContent += ": the picture is gone");
-    const picture = element("img", { alt: told.prompt, onerror: gone });
+    const gone = (event) => event.target.getAttribute("src") && (dialog.querySelector("output").textContent += ": this picture cannot be read");
+    const picture = element("img", { alt: told.prompt.slice(0, 300), fetchpriority: "high", onerror: gone });
+    if (tile.pictured) picture.style.backgroundImage = `url("/pictures/${sweep}/${tile.id}/best.png?side=${devicePixelRatio > 1 ? 512 : 320}")`; // until it is there
+    picture.addEventListener("load", () => (picture.style.backgroundImage = ""), { once: true });
     if (stops.length === 1) return element("figure", {}, picture, element("figcaption", {}, element("output")));
     const slider = element("input", { type: "range", min: 0, max: stops.length - 1, "aria-label": "Iteration", oninput: () => (stop(), go(Number(slider.value))) });
     const play = element("button", { type: "button", id: "play", onclick: () => (playing ? stop() : start()) }, "Play");
@@ -134,6 +138,6 @@ export function makeViewer(sweep, neighbour, closed) {
 
   function turn(step) {
     const next = neighbour(tile.id, step);
-    if (next) history.replaceState(null, "", `#${next.id}`), show(next);
+    if (next) history.replaceState(history.state, "", `#${next.id}`), show(next);
   }
 }

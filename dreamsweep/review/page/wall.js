@@ -1,6 +1,6 @@
 // The wall: all trials of a sweep, filtered, sorted and grouped in the browser. What it shows stands in the address, to be passed on.
 
-import { counted, element, mark } from "./dom.js";
+import { ask, counted, element, mark, pictured } from "./dom.js";
 import { makeViewer } from "./viewer.js";
 
 const CHUNK = 240; // tiles made at once: more follow as the page is scrolled
@@ -12,9 +12,11 @@ const ORDERS = {
   seed: (a, b) => a.seed - b.seed || ORDERS.judge(a, b),
 };
 
-export function showWall({ sweep, trials, tiles }) {
+export function showWall({ sweep, generation, trials, settings, tiles }) {
   const main = by("wall");
-  for (const tile of tiles) tile.words = [tile.prompt, ...tile.to, tile.label, `seed ${tile.seed}`, tile.status].join(" ").toLowerCase();
+  const told = settings.map((one) => Object.entries(one).map(([name, value]) => `${name} ${value}`).join(" · "));
+  const names = new Set(["seed", ...settings.flatMap(Object.keys)]);
+  for (const tile of tiles) tile.words = [tile.prompt, ...tile.to, tile.engine, `seed ${tile.seed}`, told[tile.settings], tile.status].join(" · ").toLowerCase();
   const engines = new Set(new URLSearchParams(location.search).getAll("engine"));
   let shown = tiles;
   const viewer = makeViewer(sweep, (id, step) => shown[shown.findIndex((tile) => tile.id === id) + step], (id) => tileOf(id)?.focus());
@@ -28,22 +30,25 @@ export function showWall({ sweep, trials, tiles }) {
   by("size").addEventListener("input", () => main.style.setProperty("--side", `${by("size").value}px`));
   by("size").addEventListener("change", writeAddress);
   document.addEventListener("keydown", typed);
-  addEventListener("hashchange", open);
+  by("filters").addEventListener("search", draw); // Esc and × in the box
+  addEventListener("popstate", open);
+  document.addEventListener("visibilitychange", lookAgain);
   draw();
   open();
 
   function draw() {
     writeAddress();
-    const words = by("words").value.toLowerCase().split(/\s+/).filter(Boolean);
+    scrollTo(0, 0);
+    const wanted = queryOf(by("words").value, names);
     const group = by("group").value;
     shown = tiles
-      .filter((tile) => (!engines.size || engines.has(tile.engine)) && words.every((word) => tile.words.includes(word) || (word.length > 3 && tile.id.startsWith(word))))
+      .filter((tile) => (!engines.size || engines.has(tile.engine)) && wanted.every((matches) => matches(tile)))
       .sort(ORDERS[by("sort").value]);
     const groups = group ? Map.groupBy(shown, (tile) => tile[group]) : new Map([[null, shown]]);
     shown = [...groups.values()].flat();
     const told = shown.length === tiles.length ? counted(tiles.length, "trial") : `${shown.length.toLocaleString("en")} of ${counted(tiles.length, "trial")}`;
     by("count").textContent = told + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
-    main.replaceChildren(...(shown.length ? [] : [element("p", { class: "told" }, "No trial holds all of that. ", clear())]));
+    main.replaceChildren(...(shown.length ? [] : [element("p", { class: "told" }, "No trial matches. ", clear())]));
     fill(entries(groups, group));
   }
 
@@ -71,21 +76,22 @@ export function showWall({ sweep, trials, tiles }) {
   }
 
   function heading(name, members) {
-    const best = Math.max(...members.map((tile) => tile.judge ?? -1));
-    return element("h2", {}, element("bdi", {}, name), element("small", {}, ` ${counted(members.length, "trial")} · best ${mark(best < 0 ? null : best)}`));
+    const marks = members.map((tile) => tile.judge).filter((one) => one !== null);
+    return element("h2", {}, element("bdi", {}, name), element("small", {}, ` ${counted(members.length, "trial")} · best ${mark(marks.length ? Math.max(...marks) : null)}`));
   }
 
   function tileFor(tile, group) {
     const address = `/pictures/${sweep}/${tile.id}/best.png?side=${devicePixelRatio > 1 ? 512 : 320}`;
-    const gone = (event) => event.target.replaceWith(element("span", { class: "missing" }, "its picture is gone"));
     const picture = tile.pictured
-      ? element("img", { src: address, alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", onerror: gone })
+      ? pictured({ src: address, alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", fetchpriority: "low" })
       : element("span", { class: "missing" }, tile.status);
-    const told = [group === "prompt" ? tile.label : tile.prompt, ...tile.to].join(" → ");
+    const walk = (first) => [first, ...tile.to].join(" → ").slice(0, 300);
+    const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.label];
     return element(
-      "button", { class: "tile", type: "button", "data-id": tile.id, title: `${tile.prompt.slice(0, 300)}\n${tile.label}`, onclick: () => (location.hash = tile.id) },
+      "button", { class: "tile", type: "button", "data-id": tile.id, title: `${tile.prompt.slice(0, 300)}\n${tile.label}`, onclick: () => (history.pushState("opened here", "", `#${tile.id}`), open()) },
       element("span", { class: "picture" }, picture),
-      element("span", { class: "line" }, element("b", {}, mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, told.slice(0, 300))),
+      element("span", { class: "line" }, element("b", {}, mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
+      more && element("span", { class: "line more" }, more),
     );
   }
 
@@ -110,8 +116,8 @@ export function showWall({ sweep, trials, tiles }) {
   }
 
   function open() {
-    const tile = tiles.find((one) => one.id === location.hash.slice(1));
-    tile ? viewer.show(tile) : viewer.close();
+    const id = decodeURIComponent(location.hash.slice(1));
+    id ? viewer.show(tiles.find((one) => one.id === id) ?? { id }) : viewer.close();
   }
 
   function readAddress() {
@@ -119,7 +125,7 @@ export function showWall({ sweep, trials, tiles }) {
     by("words").value = told.get("q") ?? "";
     by("sort").value = told.get("sort") in ORDERS ? told.get("sort") : "judge";
     by("group").value = ["prompt", "engine", "seed"].includes(told.get("group")) ? told.get("group") : "";
-    by("size").value = told.get("size") ?? 170;
+    by("size").value = told.get("size") ?? 160;
     main.style.setProperty("--side", `${by("size").value}px`);
   }
 
@@ -129,8 +135,8 @@ export function showWall({ sweep, trials, tiles }) {
     for (const name of engines) told.append("engine", name);
     if (by("sort").value !== "judge") told.set("sort", by("sort").value);
     if (by("group").value) told.set("group", by("group").value);
-    if (by("size").value !== "170") told.set("size", by("size").value);
-    history.replaceState(null, "", `${location.pathname}${told.size ? `?${told}` : ""}${location.hash}`);
+    if (by("size").value !== "160") told.set("size", by("size").value);
+    history.replaceState(history.state, "", `${location.pathname}${told.size ? `?${told}` : ""}${location.hash}`);
   }
 
   function tileOf(id) {
@@ -141,8 +147,14 @@ export function showWall({ sweep, trials, tiles }) {
     if (event.ctrlKey || event.metaKey || event.altKey || by("viewer").open) return;
     const typing = event.target.matches("input, select");
     if (event.key === "/" && !typing) return event.preventDefault(), by("words").select();
-    if (event.key === "Escape" && event.target === by("words")) return by("words").blur();
     if (!typing && event.key.startsWith("Arrow")) move(event);
+  }
+
+  // Where the page was left open while the sweep was published anew.
+  async function lookAgain() {
+    if (document.hidden) return;
+    const now = await ask(`/api/sweeps/${sweep}/generation`).catch(() => generation);
+    if (now !== generation) by("count").replaceChildren("This sweep has changed. ", element("button", { type: "button", onclick: () => location.reload() }, "Load it again"));
   }
 
   // Arrows go from tile to tile, rows as they lie.
@@ -160,6 +172,24 @@ export function showWall({ sweep, trials, tiles }) {
     }[event.key]();
     if (next) event.preventDefault(), next.focus();
   }
+}
+
+// What a trial must match: words anywhere, "words in quotes" together, numbers whole, a setting's name with its value; -word must not.
+function queryOf(text, names) {
+  const words = [...text.toLowerCase().matchAll(/(-?)(?:"([^"]*)"?|(\S+))/g)].map(([, not, quoted, plain]) => ({ not, word: quoted ?? plain, quoted: quoted !== undefined }));
+  const found = [];
+  for (let i = 0; i < words.length; i++) {
+    const { not, quoted } = words[i];
+    let { word } = words[i];
+    if (!quoted) word = word.replace("=", " ");
+    if (!quoted && names.has(word) && words[i + 1] && !words[i + 1].not) word += ` ${words[++i].word}`;
+    if (!word) continue;
+    const whole = /\d$/.test(word) || word.includes(" ");
+    const pattern = new RegExp((whole ? "(?<![\\w.])" : "") + word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") + (/\d$/.test(word) ? "(?![\\d.]*\\d)" : ""));
+    const matches = (tile) => pattern.test(tile.words) || (word.length > 3 && tile.id.startsWith(word));
+    found.push(not ? (tile) => !matches(tile) : matches);
+  }
+  return found;
 }
 
 function later(call, milliseconds) {

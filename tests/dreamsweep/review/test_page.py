@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -66,17 +67,17 @@ def test_what_is_looked_for_stands_in_the_address(page: Page, address: str) -> N
     page.goto(f"{address}/sweeps/made-up")
     expect(page.locator("#count")).to_have_text("279 trials")
     page.keyboard.press("/")
-    page.keyboard.type("THING 7 num_paths")
-    expect(page.locator("#count")).to_have_text("36 of 279 trials")  # thing 7, 17, … 87, 70 … 79, each with 16 and 64 paths
+    page.keyboard.type('THIN num_paths -"thing 8"')
+    expect(page.locator("#count")).to_have_text("178 of 279 trials")  # 90 things but one, each with 16 and 64 paths
     page.get_by_label("group").select_option("prompt")
-    expect(page.locator("main h2")).to_have_count(18)
+    expect(page.locator("main h2").nth(10)).to_be_attached()
     page.get_by_label("sort").select_option("prompt")
-    expect(page.locator("main h2").first).to_contain_text("thing 7")
+    expect(page.locator("main h2").first).to_contain_text("thing 0")
     page.get_by_role("button", name="dalle").click()
-    expect(page.get_by_text("No trial holds all of that.")).to_be_visible()
+    expect(page.get_by_text("No trial matches.")).to_be_visible()
     page.goto(page.url)
     expect(page.get_by_role("button", name="dalle")).to_have_attribute("aria-pressed", "true")
-    assert page.get_by_label("Words that a trial must hold").input_value() == "THING 7 num_paths"
+    assert page.get_by_label("Words that a trial must hold").input_value() == 'THIN num_paths -"thing 8"'
     page.get_by_role("button", name="Show all").click()
     expect(page.locator("#count")).to_have_text("279 trials")
 
@@ -98,7 +99,15 @@ def test_a_trial_by_the_keyboard_alone(page: Page, address: str) -> None:
     page.keyboard.press("Escape")
     expect(viewer).to_be_hidden()
     assert page.evaluate("document.activeElement.dataset.id") == second, "one goes on where one was"
-    assert "#" not in page.url
+    page.wait_for_url(re.compile("q=thing$"))
+    page.keyboard.press("Enter")
+    expect(viewer.locator("output")).to_have_text("iteration 60, the best")
+    for _ in range(2):  # what had the focus is gone each time
+        page.keyboard.press("ArrowLeft" if _ else "ArrowRight")
+    expect(viewer.locator("figure img")).to_have_attribute("src", re.compile(f"{second}/best.png$"))
+    page.keyboard.press("Escape")
+    page.go_back()
+    assert page.url == "about:blank", "a trial that was looked at costs no Back"
 
 
 def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Store) -> None:
@@ -118,12 +127,50 @@ def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Stor
     expect(viewer.locator("output")).to_have_text("iteration 60, the best")
     viewer.get_by_role("button", name="Next trial").click()
     expect(viewer.locator("figure img")).not_to_have_attribute("src", re.compile(first))
-    viewer.get_by_role("button", name="Trial before").click()
+    page.keyboard.press("ArrowLeft")
     expect(viewer.get_by_role("button", name="Trial before")).to_be_disabled()
     viewer.get_by_text("All settings").click()
     expect(viewer.get_by_text("cutouts", exact=True)).to_be_visible()
     viewer.get_by_role("button", name="Close").click()
     expect(viewer).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("num_paths 16", 93),
+        ("num_paths=64 -heart", 91),
+        ("seed 0", 279),
+        ("seed 1", 0),
+        ('"red heart"', 6),
+        ('"heart red"', 0),
+        ('"thing 1"', 3),
+        ("max_width 10", 186),
+    ],
+)
+def test_words_quotes_and_settings_are_looked_for(page: Page, address: str, words: str, found: int) -> None:
+    page.goto(f"{address}/sweeps/made-up?q={quote(words)}")
+    expect(page.locator("#count")).to_have_text("279 trials" if found == 279 else f"{found} of 279 trials")
+
+
+def test_escape_in_the_search_shows_all_again(page: Page, address: str) -> None:
+    page.goto(f"{address}/sweeps/made-up?q=zebra")
+    expect(page.locator("#count")).to_have_text("0 of 279 trials")
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    expect(page.locator("#count")).to_have_text("279 trials")
+
+
+def test_a_sweep_published_anew_is_told_of(page: Page, address: str, store: Store) -> None:
+    make_up(store, name="grows", prompts=["a rocket"], engines=["dalle"])
+    page.goto(f"{address}/sweeps/grows")
+    expect(page.locator("#count")).to_have_text("1 trial")
+    make_up(store, name="grows", prompts=["a rocket", "a heart"], engines=["dalle"])
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_role("button", name="Load it again").click()
+    expect(page.locator("#count")).to_have_text("2 trials")
+    for name in ("manifest.json", *[key for key in store.keys("grows/") if key.endswith(".png")]):
+        store.delete(name if "/" in name else f"grows/{name}")
 
 
 def test_prompts_are_text_whatever_they_hold(page: Page, address: str) -> None:

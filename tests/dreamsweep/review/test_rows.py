@@ -30,6 +30,18 @@ def test_sweeps_are_told_with_their_best_picture(store: Store) -> None:
     assert first.finished_at == "2026-01-01T00:00:00+00:00"
 
 
+def test_a_damaged_sweep_takes_no_other_with_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dreamsweep.query.TRIES", 1)
+    for name in ("whole", "without-tables", "torn"):
+        make_up(store, name=name, prompts=["a red heart"], engines=["dalle"])
+    for key in [*store.keys("without-tables/tables/")]:
+        store.delete(key)
+    assert [(card.sweep, card.trials) for card in cards(store) if card.error is None] == [("torn", 1), ("whole", 1)]
+    store.write("torn/manifest.json", b"{bro")
+    found = {card.sweep: card.error for card in cards(store)}
+    assert found.pop("whole") is None and "is no manifest" in (found["torn"] or "") and "refused" in (found["without-tables"] or "")
+
+
 def test_a_wall_holds_every_trial_the_best_first(store: Store) -> None:
     make_up(store, engines=[{"engine": "dalle", "optimizer": ["adam", "sgd"]}], seeds=[3, 4], prompts=["a red heart"])
     make_up(store, name="other")
@@ -37,6 +49,7 @@ def test_a_wall_holds_every_trial_the_best_first(store: Store) -> None:
     assert (told.sweep, told.trials, len(told.tiles)) == ("made-up", 4, 4)
     marks = [tile.judge for tile in told.tiles]
     assert marks == sorted(marks, key=lambda mark: -(mark or 0)) and None not in marks
+    assert [told.settings[tile.settings]["optimizer"] in tile.label for tile in told.tiles] == [True] * 4 and len(told.settings) == 2
     assert {tile.label for tile in told.tiles} == {f"dalle · {how} · seed {seed}" for how in ("adam 0.1", "sgd 30") for seed in (3, 4)}
     assert all(tile.pictured and tile.prompt == "a red heart" for tile in told.tiles)
 
