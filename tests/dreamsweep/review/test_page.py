@@ -58,8 +58,8 @@ def test_from_all_sweeps_to_the_wall_of_one(page: Page, address: str) -> None:
     expect(page.locator("#count")).to_have_text("279 trials")
     expect(page.locator(".tile img").first).to_have_js_property("complete", True)
     assert page.locator(".tile img").first.evaluate("img => img.naturalWidth") > 0
-    assert len(tiles(page)) == 240, "more are made as the page is scrolled"
-    page.keyboard.press("End")
+    expect(page.locator(".tile")).to_have_count(240)
+    page.keyboard.press("End")  # more are made as the page is scrolled
     expect(page.locator(".tile")).to_have_count(279)
 
 
@@ -98,7 +98,7 @@ def test_a_trial_by_the_keyboard_alone(page: Page, address: str) -> None:
     expect(viewer.locator("figure img")).to_have_attribute("src", re.compile(f"{second}/best.png$"))
     page.keyboard.press("Escape")
     expect(viewer).to_be_hidden()
-    assert page.evaluate("document.activeElement.dataset.id") == second, "one goes on where one was"
+    expect(page.locator(f'[data-id="{second}"]')).to_be_focused()  # one goes on where one was
     page.wait_for_url(re.compile("q=thing$"))
     page.keyboard.press("Enter")
     expect(viewer.locator("output")).to_have_text("iteration 60, the best")
@@ -106,6 +106,7 @@ def test_a_trial_by_the_keyboard_alone(page: Page, address: str) -> None:
         page.keyboard.press("ArrowLeft" if _ else "ArrowRight")
     expect(viewer.locator("figure img")).to_have_attribute("src", re.compile(f"{second}/best.png$"))
     page.keyboard.press("Escape")
+    page.wait_for_url(re.compile("q=thing$"))
     page.go_back()
     assert page.url == "about:blank", "a trial that was looked at costs no Back"
 
