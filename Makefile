@@ -1,56 +1,76 @@
-# Two commands of a fresh machine with Python 3.11: `make run` and `make test`. Both make .venv from requirements.lock.
+# Two commands of a fresh machine with Python 3.11 to 3.14: `make run` and `make test`. Both make .venv from requirements.lock.
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+NAMES := python3.14 python3.13 python3.12 python3.11 python3
+# A Python that is new enough and can make an environment with pip (Debian keeps ensurepip in a package of its own).
+USABLE := import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for name in $(NAMES); do $$name -c '$(USABLE)' 2>/dev/null && { command -v $$name; break; }; done)
 FILE ?= prompts/demo.yaml
 UV_PIN := uv==0.13.8
-BIN := .venv/bin
+ENV ?= .venv
+BIN := $(ENV)/bin
 # A folder of wheels that pip is told of (PIP_FIND_LINKS) holds for uv as well.
 UV := UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}" UV_HTTP_TIMEOUT=300 $(BIN)/uv
 
-.PHONY: run test lint format types bench lock env clean
+# Commands that the tests start, and the tests' own rewritten modules, are compiled once, not in every process.
+unexport PYTHONDONTWRITEBYTECODE
 
-run: .venv/ready
+.PHONY: run test test-core test-published lint format types bench lock env clean
+
+run: $(ENV)/ready
 	@$(BIN)/dreamsweep run $(FILE)
 
 # In as many processes as there are cores, up to four. A file's tests stay together; those of containers, the slowest, come first.
-test: .venv/ready
+test: $(ENV)/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
-lint: .venv/ready
+# The core alone, which needs neither Prefect's server nor a browser, on another Python: make test-core PYTHON=python3.13.
+# Each version has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA.
+CORE := tests/dreamsweep tests/test_layering.py tests/test_package.py tests/test_prompts.py -m "not slow"
+VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+test-core:
+	@$(MAKE) --no-print-directory test ENV=.venv-$(VERSION) PYTHON="$(PYTHON)" ARGS='$(CORE) $(ARGS)'
+
+# Every published model at its real size, with random values: by hand, as it takes up to 16 GiB of memory and 14 GB of disk.
+test-published: $(ENV)/ready
+	nice $(BIN)/python -m pytest -m published --durations=0 $(ARGS) tests/dreamsweep/weights/vectors
+
+lint: $(ENV)/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: .venv/ready
+format: $(ENV)/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-types: .venv/ready
+types: $(ENV)/ready
 	$(BIN)/mypy
 
-bench: .venv/ready
+bench: $(ENV)/ready
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-env: .venv/ready
+env: $(ENV)/ready
 
 # The environment: made anew only when the lock or the pins of this file change.
-.venv/ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "dreamsweep needs Python 3.11; this is " + sys.version.split()[0] + ". Name another: make PYTHON=/path/to/python3.11")'
-	@echo "Making .venv from requirements.lock (about 2 GB with PyTorch; once)…"
-	@test -x $(BIN)/uv || { $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV_PIN); }
+$(ENV)/ready: requirements.lock pyproject.toml
+	@"$(or $(PYTHON),false)" -c '$(USABLE)' 2>/dev/null || { echo 'dreamsweep needs Python 3.11 to 3.14 with venv and pip, and' \
+	    '$(if $(PYTHON),$(PYTHON) is no such Python,found none (looked for $(NAMES)))': 'install one' \
+	    '(on Debian and Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3.13' >&2; exit 2; }
+	@echo "Making $(ENV) from requirements.lock with $$("$(PYTHON)" --version) (2 GB, or 6 GB where PyTorch comes with CUDA; once)…"
+	@test -x $(BIN)/uv || { "$(PYTHON)" -m venv $(ENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV_PIN); }
 	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Newest versions that pyproject.toml allows, for Linux and macOS. torch keeps its own pin here; its CUDA packages are left out,
-# for it pins them itself and a CPU build does without.
+# Newest versions that pyproject.toml allows, for Linux and macOS and every Python from 3.11 to 3.14. torch keeps its own pin here;
+# its CUDA packages are left out, for it pins them itself and a CPU build does without.
 TORCH := torch==2.13.0
-lock: .venv/ready
-	echo "$(TORCH)" > .venv/constraints
+lock: $(ENV)/ready
+	echo "$(TORCH)" > $(ENV)/constraints
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate --group dev \
-	    -c .venv/constraints pyproject.toml -o .venv/compiled
+	    -c $(ENV)/constraints pyproject.toml -o $(ENV)/compiled
 	{ echo "# Exact versions of everything (make lock). Also good as constraints: pip install -c requirements.lock ."; \
-	  sed -E "s/\\+cpu//; s/^(torch==[^ ]*) ;.*/\\1/; /^(nvidia-|cuda-|triton)/d; /python_full_version >= '3.1[2-9]'/d; s/ ; python_full_version < '3.1[2-9]'\$$//" \
-	    .venv/compiled | sort -u; } > requirements.lock
+	  sed -E "s/\\+cpu//; s/^(torch==[^ ]*) ;.*/\\1/; /^(nvidia-|cuda-|triton)/d; s/ ; python_full_version < '3.15'\$$//" \
+	    $(ENV)/compiled | sort -u; } > requirements.lock
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-3.*

@@ -29,14 +29,14 @@ Inputs = Callable[[], tuple[Tensor, ...]]
 
 
 def main() -> None:
-    asked = _options()
-    torch.set_num_threads(asked.threads)
+    options = _options()
+    torch.set_num_threads(options.threads)
     print("| network | eager, CPU s | compiled, CPU s | gain | compiling, s |")
     print("|---|---|---|---|---|")
-    for name, network, inputs in (*perceptors(), *(drawing() if asked.all else ())):
-        line(name, network, inputs, asked.times)
+    for name, network, inputs in (*perceptors(), *(drawing() if options.all else ())):
+        line(name, network, inputs, options.times)
     now = f"{datetime.now(UTC):%Y-%m-%d}"
-    print(f"\nmedians of {asked.times}, {asked.threads} thread, {platform.machine()}; torch {version('torch')}, {now}")
+    print(f"\nmedians of {options.times}, {options.threads} thread, {platform.machine()}; torch {version('torch')}, {now}")
 
 
 def perceptors() -> list[tuple[str, Network, Inputs]]:
@@ -55,8 +55,8 @@ def perceptors() -> list[tuple[str, Network, Inputs]]:
 
 
 def drawing() -> list[tuple[str, Network, Inputs]]:
-    from dreamsweep.biggan import draw, load_biggan
-    from dreamsweep.codes import load_dvae
+    from dreamsweep.models.biggan import draw, load_biggan
+    from dreamsweep.models.dvae import load_dvae
     from dreamsweep.spec import BigSleepSpec
 
     generator = load_biggan("starter", BigSleepSpec().image_size, "cpu").model

@@ -21,26 +21,26 @@ warnings.simplefilter("ignore")
 
 
 def main() -> None:
-    asked = _options()
+    options = _options()
     import torch
 
     from dreamsweep.spec import BigSleepSpec, DalleSpec
 
-    torch.set_num_threads(asked.threads)
+    torch.set_num_threads(options.threads)
     print("| engine | cutouts | precision | judge's similarity | first of 100 | top 5 | CPU s a trial |")
     print("|---|---|---|---|---|---|---|")
     for kind in (DalleSpec, BigSleepSpec):
-        for cutouts in asked.cutouts:
-            line(kind(num_iter=asked.iterations, cutouts=cutouts), "default", asked.prompts)
-        line(kind(num_iter=asked.iterations), "bfloat16", asked.prompts)
+        for cutouts in options.cutouts:
+            line(kind(num_iter=options.iterations, cutouts=cutouts), "default", options.prompts)
+        line(kind(num_iter=options.iterations), "bfloat16", options.prompts)
     now = f"{datetime.now(UTC):%Y-%m-%d}"
-    print(f"\n{asked.prompts} prompts, {asked.iterations} iterations on {platform.machine()}; torch {version('torch')}, {now}")
+    print(f"\n{options.prompts} prompts, {options.iterations} iterations on {platform.machine()}; torch {version('torch')}, {now}")
 
 
 def line(spec, precision: str, prompts: int) -> None:  # type: ignore[no-untyped-def]
     """One line of the table."""
-    from dreamsweep.precision import computing_in
-    from dreamsweep.starter.evaluate import GUIDED_NAMES, drawn, judged
+    from dreamsweep.compute.precision import computing_in
+    from dreamsweep.training.evaluate import GUIDED_NAMES, drawn, judged
 
     names, begun = GUIDED_NAMES[:prompts], time.process_time()
     pictures = []

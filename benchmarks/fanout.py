@@ -31,7 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from flows.embedded import QUIET, free_port, wait_for_api  # noqa: E402
+from dreamsweep.flows.local_server import QUIET, free_port, wait_for_api  # noqa: E402
 
 POOL, DEPLOYMENT, SWEEP = "benchmark", "shard/benchmark", "benchmark"
 LAST_TRY = 3
@@ -78,17 +78,17 @@ def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
 
-    from dreamsweep.manifest import read_manifest
+    from dreamsweep.flows.automations import TAG, automations
+    from dreamsweep.flows.shard import shard
+    from dreamsweep.results.manifest import read_manifest
     from dreamsweep.store import open_store
-    from flows.lost import TAG, automations
-    from flows.shard import shard
 
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
         for automation in automations():
             client.create_automation(automation)
-    made: Any = shard.from_source(source=str(ROOT), entrypoint="flows/shard.py:shard")
-    made.to_deployment(name=DEPLOYMENT.partition("/")[2], work_pool_name=POOL, tags=[TAG]).apply()
+    deployed: Any = shard.from_source(source=str(ROOT), entrypoint="flows/shard.py:shard")
+    deployed.to_deployment(name=DEPLOYMENT.partition("/")[2], work_pool_name=POOL, tags=[TAG]).apply()
     store = open_store(f"{folder}/runs")
     machines = Machines(options, store)
     thread = threading.Thread(target=machines.work, daemon=True)
@@ -104,8 +104,8 @@ def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -
     twice = [shard for shard, times in machines.staged.items() if times > 1]
     assert not twice, twice
     assert len(machines.staged) == options.shards, len(machines.staged)
-    told: dict[str, Any] = json.loads(answer.stdout.strip().splitlines()[-1])
-    return {**told, "flow_runs": machines.started, "crashed": machines.crashed}
+    record: dict[str, Any] = json.loads(answer.stdout.strip().splitlines()[-1])
+    return {**record, "flow_runs": machines.started, "crashed": machines.crashed}
 
 
 class Machines:
@@ -149,8 +149,8 @@ class Machines:
         """Tells the store of progress, and the server of life, as often as a real shard would before it is made."""
         from prefect.events import emit_event
 
-        from dreamsweep.planned import Progress, write_progress
-        from flows.lost import HEARD, TAG
+        from dreamsweep.flows.automations import HEARD, TAG
+        from dreamsweep.results.handoff import Progress, write_progress
 
         request = flow_run.parameters["request"]
         self.tries[request["shard_id"]] += 1
@@ -161,18 +161,18 @@ class Machines:
             emit_event(HEARD, resource=resource, related=[tag])
 
     def make(self, request: dict[str, str]) -> None:
-        from dreamsweep.planned import read_shard
-        from tests.dreamsweep.made_up import make_up_shard
+        from dreamsweep.results.handoff import read_shard
+        from tests.dreamsweep.sample_sweep import stage_sample
 
         self.staged[request["shard_id"]] += 1
-        make_up_shard(self.store, read_shard(self.store, request["sweep"], request["shard_id"]))
+        stage_sample(self.store, read_shard(self.store, request["sweep"], request["shard_id"]))
 
 
 def parent(options: argparse.Namespace) -> None:
     """The real flow, in a process of its own."""
-    from dreamsweep.sweepfile import parse_sweep
-    from flows.fanout import Compute
-    from flows.sweep import SweepRequest, sweep
+    from dreamsweep.flows.fanout import Compute
+    from dreamsweep.flows.sweep import SweepRequest, sweep
+    from dreamsweep.planning.sweep_file import parse_sweep
 
     content = {
         "name": SWEEP, "prompts": ["a red heart"], "engines": ["dalle"], "iterations": 20, "snapshot_every": 0, "shard_size": 1,
@@ -182,8 +182,8 @@ def parent(options: argparse.Namespace) -> None:
     begun, before = time.monotonic(), _cpu()
     sweep(SweepRequest(sweep=parse_sweep(content, ROOT, "benchmark"), store=options.parent, compute=compute))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    told = {"seconds": time.monotonic() - begun, "cpu": _cpu() - before, "peak_mib": peak}
-    sys.stdout.write(json.dumps(told) + "\n")
+    record = {"seconds": time.monotonic() - begun, "cpu": _cpu() - before, "peak_mib": peak}
+    sys.stdout.write(json.dumps(record) + "\n")
 
 
 def serve(port: int) -> None:

@@ -30,10 +30,11 @@ import pyarrow as pa
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from dreamsweep.manifest import gather, publish, read_manifest, stage_shard  # noqa: E402
+from dreamsweep.results.manifest import read_manifest, stage_shard  # noqa: E402
+from dreamsweep.results.publishing import gather, publish  # noqa: E402
 from dreamsweep.spec import Trial  # noqa: E402
 from dreamsweep.store import open_store  # noqa: E402
-from dreamsweep.tables import ScoreRows, TrialRecord, scores_table, trials_table  # noqa: E402
+from dreamsweep.tables.rows import ScoreRows, TrialRecord, shard_tables  # noqa: E402
 
 SWEEP = "benchmark"
 EMBEDDING = 256
@@ -54,12 +55,12 @@ def main() -> None:
         )
         command = [sys.executable, __file__, "--gather", folder, "--trials", str(options.trials)]
         answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        told = json.loads(answer.stdout)
-    assert (told["trials"], told["scores"]) == (options.trials, options.trials * iterations)
+        record = json.loads(answer.stdout)
+    assert (record["trials"], record["scores"]) == (options.trials, options.trials * iterations)
     print(
-        f"gathered {told['scores']:,} score rows and {told['trials']:,} trials in {told['seconds']:.1f} s "
-        f"({told['cpu_seconds']:.1f} s of CPU): peak {told['peak_mib']:,.0f} MiB, {told['imports_mib']:,.0f} MiB of it before; "
-        f"scores.parquet {told['scores_mib']:,.1f} MiB, trials.parquet {told['trials_mib']:,.1f} MiB"
+        f"gathered {record['scores']:,} score rows and {record['trials']:,} trials in {record['seconds']:.1f} s "
+        f"({record['cpu_seconds']:.1f} s of CPU): peak {record['peak_mib']:,.0f} MiB, {record['imports_mib']:,.0f} MiB of it before; "
+        f"scores.parquet {record['scores_mib']:,.1f} MiB, trials.parquet {record['trials_mib']:,.1f} MiB"
     )
     print(_machine())
     print(FLOOR)
@@ -69,7 +70,7 @@ def stage(folder: str, shards: int, trials: int, iterations: int) -> None:
     """Stages shards of equal size: one is made, and the others are it with other ids and other noise."""
     store, each = open_store(folder), -(-trials // shards)
     ids, random = _ids(trials), np.random.default_rng(0)
-    records, scores = _template(min(each, trials), iterations)
+    records, scores, embeddings = _template(min(each, trials), iterations)
     for shard in range(shards):
         mine = list(itertools.islice(ids, each))
         if not mine:
@@ -78,10 +79,11 @@ def stage(folder: str, shards: int, trials: int, iterations: int) -> None:
         trial_rows = _with(records.slice(0, len(mine)), "trial_id", pa.array(mine))
         trial_rows = _with(trial_rows, "shard_id", pa.array([name] * len(mine)))
         score_rows = _with(scores.slice(0, len(mine) * iterations), "trial_id", pa.array(np.repeat(mine, iterations)))
-        trial_rows = _with(trial_rows, "embedding", _vectors(random, len(mine)))
+        embedding_rows = _with(embeddings.slice(0, len(mine)), "trial_id", pa.array(mine))
+        embedding_rows = _with(embedding_rows, "vector", _vectors(random, len(mine)))
         for curve in ("loss", "guide"):
             score_rows = _with(score_rows, curve, pa.array(random.random(score_rows.num_rows, dtype=np.float32)))
-        stage_shard(store, SWEEP, name, trial_rows, score_rows)
+        stage_shard(store, SWEEP, name, {"trials": trial_rows, "scores": score_rows, "embeddings": embedding_rows})
 
 
 def _gather(folder: str, trials: int) -> None:
@@ -90,45 +92,44 @@ def _gather(folder: str, trials: int) -> None:
     wanted = set(_ids(trials))
     start, cpu = time.monotonic(), time.process_time()
     publish(store, gather(store, SWEEP, wanted, "0" * 64))
-    told = {"seconds": time.monotonic() - start, "cpu_seconds": time.process_time() - cpu, "peak_mib": _peak_mib(), "imports_mib": before}
+    record = {"seconds": time.monotonic() - start, "cpu_seconds": time.process_time() - cpu, "peak_mib": _peak_mib(), "imports_mib": before}
     manifest = read_manifest(store, SWEEP)
     assert manifest is not None
-    sizes = {"scores_mib": manifest.scores_key, "trials_mib": manifest.trials_key}
-    told |= {name: (Path(folder) / key).stat().st_size / 2**20 for name, key in sizes.items()}
-    print(json.dumps({**told, "scores": manifest.scores, "trials": manifest.trials}))
+    sizes = {f"{name}_mib": files[0] for name, files in manifest.tables.items()}
+    record |= {name: (Path(folder) / key).stat().st_size / 2**20 for name, key in sizes.items()}
+    print(json.dumps({**record, "scores": manifest.scores, "trials": manifest.trials}))
 
 
 def _ids(trials: int) -> Iterator[str]:
     return (hashlib.sha256(str(number).encode()).hexdigest()[:16] for number in range(trials))
 
 
-def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table]:
-    perceptors = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
+def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table, pa.Table]:
+    perceptors = {"guide": "starter-guide", "weights": "starter"}
     trial = Trial.model_validate(
         {
             "prompt": "a red heart",
             "engine": {"engine": "strokes", "num_iter": iterations},
             "seed": 0,
-            "snapshot_every": 20,
-            "judge_every": 10,
             **perceptors,
         }
     )
-    uri = f"s3://bucket/prefix/{SWEEP}/pictures/{trial.id}"
+    folder = f"pictures/{trial.id}"
     numbers: dict[str, Any] = dict.fromkeys(
         ("loss_first", "loss_last", "guide_first", "guide_best", "guide_last", "judge_first", "judge_best", "judge_last"), 0.5
     )
     record = TrialRecord(
         trial=trial,
+        judge_name="starter-judge",
         shard_id="",
         trials_at_once=8,
         iterations_done=iterations,
         best_iteration=iterations,
         **numbers,
-        final_uri=f"{uri}/final.png",
-        best_uri=f"{uri}/best.png",
-        film_uri=f"{uri}/film.webp",
-        svg_uri=f"{uri}/strokes.svg",
+        final_uri=f"{folder}/final.png",
+        best_uri=f"{folder}/best.png",
+        film_uri=f"{folder}/film.webp",
+        svg_uri=f"{folder}/strokes.svg",
         embedding=[0.0] * EMBEDDING,
         picture_sha256="0" * 64,
         seconds=1.0,
@@ -144,9 +145,9 @@ def _template(trials: int, iterations: int) -> tuple[pa.Table, pa.Table]:
     counted = np.arange(1, iterations + 1, dtype=np.int32)
     real = counted.astype(np.float32)
     judge = np.where(counted % 10 == 0, real, np.float32(np.nan)).astype(np.float32)
-    uris = [f"{uri}/{i:06d}.png" if i % 20 == 0 else None for i in range(1, iterations + 1)]
-    curves = scores_table(SWEEP, [ScoreRows("", counted, real, real, judge, real, real, uris)])
-    return trials_table(SWEEP, [record] * trials), pa.concat_tables([curves] * trials).combine_chunks()
+    uris = [f"{folder}/{i:06d}.png" if i % 20 == 0 else None for i in range(1, iterations + 1)]
+    tables = shard_tables(SWEEP, [record] * trials, [ScoreRows("", counted, real, real, judge, real, real, uris)])
+    return tables["trials"], pa.concat_tables([tables["scores"]] * trials).combine_chunks(), tables["embeddings"]
 
 
 def _vectors(random: np.random.Generator, count: int) -> pa.Array:

@@ -53,26 +53,26 @@ FLOORS = "floors for one trial, at equal precision: at least 1.4 times the packa
 
 
 def main() -> None:
-    asked = _options()
-    if asked.worker:
-        work(asked)
+    options = _options()
+    if options.worker:
+        work(options)
         return
-    size = 128 if asked.quick else 512
-    cases = [(16, 1)] if asked.quick else [case for case in CASES if asked.case in (None, case)]
+    size = 128 if options.quick else 512
+    cases = [(16, 1)] if options.quick else [case for case in CASES if options.case in (None, case)]
     print(f"| BigGAN-deep-{size}: cutouts, prompts | system | CPU s an iteration | s | peak, GiB | trials a minute |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="dreamsweep-benchmark-") as folder:
         write_random_weights(Path(folder), size)
         for cutouts, prompts in cases:
-            found = take_turns(Path(folder), size, cutouts, prompts, asked.runs, asked.threads)
-            for system, told in found.items():
-                rate = 60 * prompts / (told["wall"] * ITERATIONS_A_TRIAL * (prompts if system == "big-sleep" else 1))
-                row = f"{told['cpu']:.2f} | {told['wall']:.2f} | {told['peak']:.2f} | {rate:.3g}"
+            results = take_turns(Path(folder), size, cutouts, prompts, options.runs, options.threads)
+            for system, result in results.items():
+                rate = 60 * prompts / (result["wall"] * ITERATIONS_A_TRIAL * (prompts if system == "big-sleep" else 1))
+                row = f"{result['cpu']:.2f} | {result['wall']:.2f} | {result['peak']:.2f} | {rate:.3g}"
                 print(f"| {cutouts}, {prompts} | {system} | {row} |", flush=True)
             for system in OURS if prompts == 1 else ():
-                speed, memory = found["big-sleep"]["cpu"] / found[system]["cpu"], found[system]["peak"] / found["big-sleep"]["peak"]
+                speed, memory = results["big-sleep"]["cpu"] / results[system]["cpu"], results[system]["peak"] / results["big-sleep"]["peak"]
                 print(f"| {cutouts}, {prompts} | {system} / big-sleep | {speed:.2f}× its/s | | {memory:.2f}× | |", flush=True)
-    print(f"\n{FLOORS}\ntrials of {ITERATIONS_A_TRIAL} iterations; medians of {asked.runs}; {machine(asked.threads)}")
+    print(f"\n{FLOORS}\ntrials of {ITERATIONS_A_TRIAL} iterations; medians of {options.runs}; {machine(options.threads)}")
 
 
 def take_turns(folder: Path, size: int, cutouts: int, prompts: int, runs: int, threads: int) -> dict[str, dict[str, float]]:
@@ -80,7 +80,7 @@ def take_turns(folder: Path, size: int, cutouts: int, prompts: int, runs: int, t
     workers = {
         system: _start(system, folder, size, cutouts, 1 if system == "big-sleep" else prompts, threads) for system in ("big-sleep", *OURS)
     }
-    told: dict[str, list[dict[str, float]]] = {system: [] for system in workers}
+    samples: dict[str, list[dict[str, float]]] = {system: [] for system in workers}
     try:
         for _ in range(runs + 1):
             for system, worker in workers.items():
@@ -89,12 +89,12 @@ def take_turns(folder: Path, size: int, cutouts: int, prompts: int, runs: int, t
                 answer = _pipe(worker.stdout).readline()
                 if not answer:
                     raise SystemExit(f"{system} with {cutouts} cutouts and {prompts} prompt(s) broke off; what it said stands above")
-                told[system].append(json.loads(answer))
+                samples[system].append(json.loads(answer))
     finally:
         for worker in workers.values():
             _pipe(worker.stdin).close()
             worker.wait(60)
-    losses = [rows[0]["loss"] for rows in told.values()]
+    losses = [rows[0]["loss"] for rows in samples.values()]
     if abs(losses[0] - losses[1]) > 1e-3 * abs(losses[0]):
         raise SystemExit(f"the two did not do the same: first losses {losses}")
     return {
@@ -103,7 +103,7 @@ def take_turns(folder: Path, size: int, cutouts: int, prompts: int, runs: int, t
             "wall": statistics.median(row["wall"] for row in rows[1:]),
             "peak": max(row["peak"] for row in rows),
         }
-        for system, rows in told.items()
+        for system, rows in samples.items()
     }
 
 
@@ -119,22 +119,22 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
     return pipe
 
 
-def work(asked: argparse.Namespace) -> None:
+def work(options: argparse.Namespace) -> None:
     """In a process of its own: one iteration for each line that comes in, and what it took."""
     import torch
 
-    torch.set_num_threads(asked.threads)
+    torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    steps = (of_package if asked.worker == "big-sleep" else of_dreamsweep)(asked.folder, asked.size, asked.cutouts, asked.prompts)
-    if asked.worker == OURS[1]:
-        from dreamsweep.precision import each_in
+    steps = (of_package if options.worker == "big-sleep" else of_dreamsweep)(options.folder, options.size, options.cutouts, options.prompts)
+    if options.worker == OURS[1]:
+        from dreamsweep.compute.precision import iterate_with_precision
 
-        steps = each_in("bfloat16", steps)
+        steps = iterate_with_precision("bfloat16", steps)
     for _ in sys.stdin:
         wall, cpu = time.monotonic(), time.process_time()
         loss = next(steps)
-        told = {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu, "peak": peak_gib(), "loss": loss}
-        print(json.dumps(told), flush=True)
+        record = {"wall": time.monotonic() - wall, "cpu": time.process_time() - cpu, "peak": peak_gib(), "loss": loss}
+        print(json.dumps(record), flush=True)
 
 
 def write_random_weights(folder: Path, size: int) -> None:
@@ -142,7 +142,7 @@ def write_random_weights(folder: Path, size: int) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from dreamsweep.biggan import plain, with_spectral_norm
+    from dreamsweep.models.biggan import plain, with_spectral_norm
 
     stock = stock_clip()
     torch.manual_seed(0)
@@ -159,9 +159,9 @@ def config(size: int) -> Any:
 
 
 def stock_clip() -> Callable[..., Any]:
-    from dreamsweep.torchvision_ops import declare_missing_ops
+    from dreamsweep.perceptors.clip_package import import_clip
 
-    declare_missing_ops()
+    import_clip()
     from clip import model
 
     return model.CLIP  # type: ignore[no-any-return]
@@ -172,9 +172,9 @@ def of_dreamsweep(folder: Path, size: int, cutouts: int, prompts: int) -> Iterat
     from pytorch_pretrained_biggan import BigGAN
     from safetensors.torch import load_file
 
-    from dreamsweep.biggan import Biggan, frozen
     from dreamsweep.engines.big_sleep import BigSleepEngine
-    from dreamsweep.guidance import ClipGuide
+    from dreamsweep.guidance.guides import ClipGuide
+    from dreamsweep.models.biggan import Biggan, frozen
     from dreamsweep.perceptors.published import PublishedPerceptor
     from dreamsweep.spec import BigSleepSpec, Trial
 
@@ -184,7 +184,7 @@ def of_dreamsweep(folder: Path, size: int, cutouts: int, prompts: int) -> Iterat
     spec = BigSleepSpec.model_validate(
         {"image_size": size, "cutouts": cutouts, "contrast": 0, "start": "noise", "class_weight": 1, "num_iter": 10_000}
     )
-    common = {"guide": "ViT-B/32", "judge": "starter-judge", "weights": "published", "snapshot_every": 0, "judge_every": 1}
+    common = {"guide": "ViT-B/32", "weights": "published"}
     trials = [Trial.model_validate({"prompt": PROMPT, "engine": spec, "seed": SEED + i, **common}) for i in range(prompts)]
     guide = ClipGuide(PublishedPerceptor("ViT-B/32", clip, "", "cpu"), trials)
     for step in BigSleepEngine(spec, Biggan("random", frozen(model), (), "", "cpu")).generate(trials, guide):
@@ -196,9 +196,9 @@ def of_package(folder: Path, size: int, cutouts: int, prompts: int) -> Iterator[
     import torch
     from safetensors.torch import load_file
 
-    from dreamsweep.cutouts import draw_boxes
+    from dreamsweep.compute.randomness import generator
+    from dreamsweep.guidance.cutouts import draw_boxes
     from dreamsweep.perceptors.starter import PIXEL_MEAN, PIXEL_STD
-    from dreamsweep.randomness import generator
     from dreamsweep.spec import BigSleepSpec
 
     package = import_package()
@@ -221,7 +221,7 @@ def of_package(folder: Path, size: int, cutouts: int, prompts: int) -> Iterator[
     iteration = 0
     while True:
         iteration += 1
-        corners, sizes = draw_boxes(spec, SEED, iteration, size)
+        corners, sizes = draw_boxes(spec.boxes, SEED, iteration, size)
         boxes = iter(zip(corners.tolist(), sizes.tolist(), strict=True))
 
         def cut(image: Any, size: int, boxes: Iterator[Any] = boxes, **_: object) -> Any:
@@ -242,7 +242,7 @@ def import_package() -> Any:
     """`big_sleep`, which refuses to be imported without CUDA and takes Ctrl-C for itself."""
     import torch
 
-    from dreamsweep.torchvision_ops import declare_missing_ops
+    from dreamsweep.compute.torchvision_ops import declare_missing_ops
 
     declare_missing_ops()
     before, has_cuda = signal.getsignal(signal.SIGINT), torch.cuda.is_available
@@ -278,7 +278,7 @@ def machine(threads: int) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="BigGAN-deep-128, 16 cutouts, one prompt")
-    parser.add_argument("--case", type=lambda told: tuple(map(int, told.split(","))), help="only this many cutouts, prompts: 128,1")
+    parser.add_argument("--case", type=lambda text: tuple(map(int, text.split(","))), help="only this many cutouts, prompts: 128,1")
     parser.add_argument("--runs", type=int, default=3, help="iterations that the medians are over (3)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process (1)")
     parser.add_argument("--worker", choices=["big-sleep", *OURS], help=argparse.SUPPRESS)

@@ -43,7 +43,7 @@ def measure(trials: int, paths: int, narrowest: float, widest: float, canvas: in
 
     torch.set_num_threads(1)
     spec = StrokesSpec(num_paths=paths, num_iter=1)
-    common = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter", "snapshot_every": 0, "judge_every": 1}
+    common = {"guide": "starter-guide", "weights": "starter"}
     batch = [Trial.model_validate({"prompt": Prompt(text="-"), "engine": spec, "seed": seed, **common}) for seed in range(trials)]
     state = begin(spec, batch)
     widths = narrowest + (widest - narrowest) * torch.rand(trials, paths, generator=torch.Generator().manual_seed(0))
@@ -88,19 +88,19 @@ def main() -> None:
     parser.add_argument("--canvas", type=int, default=224, help="pixels on a side (224)")
     parser.add_argument("--runs", type=int, default=7, help="runs that the median is over (7)")
     parser.add_argument("--case", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.case:
-        trials, paths, narrowest, widest = json.loads(asked.case)
-        print(json.dumps(measure(trials, paths, narrowest, widest, asked.canvas, asked.runs)))
+    options = parser.parse_args()
+    if options.case:
+        trials, paths, narrowest, widest = json.loads(options.case)
+        print(json.dumps(measure(trials, paths, narrowest, widest, options.canvas, options.runs)))
         return
     print("| trials | paths | widths, px | forward, CPU s | forward + backward, CPU s | peak, MiB | of it drawing, MiB |")
     print("|---|---|---|---|---|---|---|")
     for case in CASES:
         trials, paths, narrowest, widest = case
-        found = measure_apart(case, asked.canvas, asked.runs)
-        times = f"{found['forward']:.3f} | {found['both']:.3f}"
-        print(f"| {trials} | {paths} | {narrowest:g}-{widest:g} | {times} | {found['peak']:.0f} | {found['own']:.0f} |", flush=True)
-    print(f"\ncanvas {asked.canvas}²; {FLOORS}\n{machine()}")
+        result = measure_apart(case, options.canvas, options.runs)
+        times = f"{result['forward']:.3f} | {result['both']:.3f}"
+        print(f"| {trials} | {paths} | {narrowest:g}-{widest:g} | {times} | {result['peak']:.0f} | {result['own']:.0f} |", flush=True)
+    print(f"\ncanvas {options.canvas}²; {FLOORS}\n{machine()}")
 
 
 if __name__ == "__main__":

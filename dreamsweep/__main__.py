@@ -1,6 +1,6 @@
 """`python -m dreamsweep`, the same as `dreamsweep`."""
 
-from dreamsweep.cli import main
+from dreamsweep.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -4,11 +4,10 @@ names one.
 What the server has is compared field by field first, so that the same command again changes nothing.
 """
 
-import difflib
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -25,50 +24,46 @@ from prefect.workers.process import ProcessWorker
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dreamsweep import __version__
-from dreamsweep.errors import DreamsweepError, SweepFileError
-from dreamsweep.expand import plan, prompts
-from dreamsweep.spec import DATE, IMAGE_FIELDS, PromptFile, Spec, Sweep
-from dreamsweep.sweepfile import sweep_text
-from flows.embedded import ApiError, check_api
-from flows.lost import HEARTBEAT, TAG, automations
-from flows.shard import shard
-from flows.sweep import MAX_PARAMETER, sweep
+from dreamsweep.errors import ApiError, DeployError, SweepFileError
+from dreamsweep.flows import GPU, SWEEPS
+from dreamsweep.flows.automations import HEARTBEAT, TAG, automations
+from dreamsweep.flows.differences import differences_between
+from dreamsweep.flows.local_server import check_api
+from dreamsweep.flows.shard import shard
+from dreamsweep.flows.sweep import MAX_PARAMETER, sweep
+from dreamsweep.planning.expand import plan
+from dreamsweep.planning.prompts import prompts
+from dreamsweep.planning.sweep_file import sweep_text
+from dreamsweep.planning.timers import next_moments
+from dreamsweep.spec import DATE, IMAGE_FIELDS, PromptFile, Spec, Sweep, schedule_name
 
-POOLS = Path(__file__).parents[1] / "infra" / "pools"
+POOLS = Path(__file__).parents[1] / "pools"
 """Base job templates, in a checkout or beside the installed package."""
-SWEEPS, GPU = "sweeps", "gpu"
-"""The pool of the flows that look after a sweep, and the pool of those that make its shards."""
 SWEEPS_AT_ONCE = 8
 NIGHTLY, SHARD = f"{sweep.name}/nightly", f"{shard.name}/gpu"
 TAGS = [TAG]
-SHOWN = 30
-"""Differences told of one thing."""
 PoolType = Literal["process", "docker", "kubernetes"]
 How = Literal["created", "changed", "unchanged", "removed", "kept"]
 
 
 class Place(Spec):
-    """Where sweeps are made."""
+    """Place where sweeps are made: the type of work pool, its store, image and limits."""
 
     pool_type: PoolType
     store: str
     image: str | None
-    """Of containers; none where flow runs are processes beside their worker."""
+    """Image of the containers; None if flow runs are processes beside their worker."""
     window: PositiveInt
     """Shards made at once."""
     gpus: NonNegativeInt
-    """Of each shard's container."""
+    """Number of GPUs of each shard's container."""
     variables: dict[str, Any] = Field(default_factory=dict)
     """Defaults in place of the templates' own: `secret` in both pools, `gpu.node_selector` in one."""
 
 
-class DeployError(DreamsweepError):
-    """What is asked for cannot be registered."""
-
-
 @dataclass(frozen=True)
 class Change:
-    """What was done, or would be, with one thing on the server."""
+    """Change that was made, or would be, to one object on the server."""
 
     what: str
     how: How
@@ -76,11 +71,11 @@ class Change:
 
 
 def place(pool_type: PoolType, store: str, image: str | None, window: int | None, gpus: int | None, variables: Iterable[str] = ()) -> Place:
-    """A place, with what was left open filled in. Raises DeployError for what cannot be."""
+    """Returns a place, with defaults filled in. Raises DeployError if the options contradict each other."""
     if pool_type == "process":
         if image or gpus:
-            told = f"--image {image}" if image else f"--gpus {gpus}"
-            raise DeployError(f"{told}: a process pool has no containers; leave it out, or say --pool-type docker or kubernetes.")
+            option = f"--image {image}" if image else f"--gpus {gpus}"
+            raise DeployError(f"{option}: a process pool has no containers; leave it out, or say --pool-type docker or kubernetes.")
         if given := [*variables]:
             raise DeployError(f"--variable {given[0]}: a process pool has no variables of ours; leave it out.")
         at = store if "://" in store else str(Path(store).resolve())  # workers start flow runs in folders of their own
@@ -90,15 +85,15 @@ def place(pool_type: PoolType, store: str, image: str | None, window: int | None
     if gpus is None:
         gpus = 0 if image and image.endswith("-cpu") else 1
     image = image or f"dreamsweep:{__version__}" + ("" if gpus else "-cpu")
-    named = dict(_variable(told) for told in variables)
+    named = dict(_variable(option) for option in variables)
     return Place(pool_type=pool_type, store=store, image=image, window=window or 8, gpus=gpus, variables=named)
 
 
-def _variable(told: str) -> tuple[str, Any]:
-    """NAME=VALUE, where the value is JSON, or else a text as it stands."""
-    name, equals, value = told.partition("=")
+def _variable(option: str) -> tuple[str, Any]:
+    """Parses NAME=VALUE, where the value is JSON, or else plain text."""
+    name, equals, value = option.partition("=")
     if not equals or name.rpartition(".")[0] not in ("", SWEEPS, GPU):
-        raise DeployError(f"--variable {told}: write NAME=VALUE, or {GPU}.NAME=VALUE or {SWEEPS}.NAME=VALUE for one pool only.")
+        raise DeployError(f"--variable {option}: write NAME=VALUE, or {GPU}.NAME=VALUE or {SWEEPS}.NAME=VALUE for one pool only.")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -106,12 +101,12 @@ def _variable(told: str) -> tuple[str, Any]:
 
 
 def register(at: Place, sweeps: Iterable[Sweep], *, prune: bool = False, dry_run: bool = False) -> Iterator[Change]:
-    """Makes the server hold it all, and tells what that took; with `dry_run`, what it would take.
+    """Registers everything with the server, and yields the changes; with `dry_run`, those that it would make.
 
     Schedules of other sweeps are kept, or removed with `prune`; those without a name are a person's own and never touched.
-    Raises DreamsweepError: no API answers, it refuses, or a sweep cannot be registered.
+    Raises UserError: no API answers, it refuses, or a sweep cannot be registered.
     """
-    scheduled = {one.name: (one, _request(at, one)) for one in sweeps if one.schedule}
+    scheduled = {spec.name: (spec, _request(at, spec)) for spec in sweeps if spec.schedule}
     url = PREFECT_API_URL.value()
     if not url:
         raise ApiError("no Prefect API is configured; start one with `prefect server start`, and set PREFECT_API_URL=http://…:4200/api.")
@@ -130,37 +125,56 @@ def register(at: Place, sweeps: Iterable[Sweep], *, prune: bool = False, dry_run
         raise ApiError(f"Prefect's API at {url} answered {error.response.status_code}: {error.response.text[:500]}{cure}.") from None
 
 
-def form_url() -> str | None:
-    """The address of the run form, for people."""
+def next_runs() -> list[tuple[str, datetime]]:
+    """Returns each active schedule of sweeps by its name, with its next moment in its own time zone, the earliest first."""
     with get_client(sync_client=True) as client:
-        found = _id_of(client, NIGHTLY)
+        id = _id_of(client, NIGHTLY)
+        schedules = client.read_deployment_schedules(id) if id else []
+    now, moments = datetime.now(UTC), []
+    for entry in schedules:
+        cron = entry.schedule
+        if entry.active and isinstance(cron, CronSchedule):
+            (moment,) = next_moments(cron.cron, cron.timezone or "UTC", now, 1)
+            moments.append((entry.slug or NIGHTLY, moment))
+    return sorted(moments, key=lambda entry: entry[1])
+
+
+def form_url() -> str | None:
+    """Returns the URL of the run form, for people."""
+    with get_client(sync_client=True) as client:
+        deployment_id = _id_of(client, NIGHTLY)
     ui = get_current_settings().ui_url
-    return f"{ui}/v2/deployments/deployment/{found}/run" if ui and found else None
+    return f"{ui}/v2/deployments/deployment/{deployment_id}/run" if ui and deployment_id else None
 
 
-def _request(at: Place, one: Sweep | None = None) -> dict[str, Any]:
-    """The parameters of a sweep's flow run; a run from the form brings the sweep itself. Raises SweepFileError."""
+def _request(at: Place, spec: Sweep | None = None) -> dict[str, Any]:
+    """Returns the parameters of a sweep's flow run; a run from the form brings the sweep itself. Raises SweepFileError."""
     request: dict[str, Any] = {"store": at.store, "compute": {"deployment": SHARD, "window": at.window}}
-    return request if one is None else {**request, "sweep": portable_text(one, at.pool_type)}
+    # nobody is there at night to choose: what is published under the name is kept beside what is new
+    return request if spec is None else {**request, "choice": "add", "sweep": portable_text(spec, at.pool_type)}
 
 
-def portable_text(one: Sweep, pool_type: PoolType) -> str:
-    """A sweep as text that needs no other file: what it lists in files stands in it. Raises SweepFileError where that cannot be."""
-    plan(one)
-    for number, engine in enumerate(one.engines):
+def portable_text(spec: Sweep, pool_type: PoolType) -> str:
+    """Returns a sweep as text that needs no other file, prompt files included. Raises SweepFileError if that is impossible.
+
+    It keeps the schedule where the name holds `{date}`, which is the date in the schedule's time zone.
+    """
+    plan(spec)
+    for number, engine in enumerate(spec.engines):
         for name in IMAGE_FIELDS:
             if pool_type != "process" and getattr(engine, name, None) is not None:
                 raise SweepFileError(
-                    f"{one.name}: engines[{number}].{name} lies on this machine, where no container sees it; start this sweep with "
+                    f"{spec.name}: engines[{number}].{name} lies on this machine, where no container sees it; start this sweep with "
                     f"`dreamsweep run … --compute {SHARD}`, which takes the picture along."
                 )
     entries: list[Any] = []
-    for entry in one.prompts:
-        entries += prompts(one.model_copy(update={"prompts": (entry,)})) if isinstance(entry, PromptFile) else [entry]
-    text = sweep_text(one.model_copy(update={"prompts": tuple(entries), "schedule": None}))
+    for entry in spec.prompts:
+        entries += prompts(spec.model_copy(update={"prompts": (entry,)})) if isinstance(entry, PromptFile) else [entry]
+    schedule = spec.schedule if DATE in spec.name else None
+    text = sweep_text(spec.model_copy(update={"prompts": tuple(entries), "schedule": schedule}))
     if len(text) > MAX_PARAMETER:
         raise SweepFileError(
-            f"{one.name}: its text comes to {len(text):,} characters, at most {MAX_PARAMETER:,} travel with a schedule; "
+            f"{spec.name}: its text comes to {len(text):,} characters, at most {MAX_PARAMETER:,} travel with a schedule; "
             "split it into several sweeps."
         )
     return text
@@ -170,24 +184,24 @@ def _pool(client: SyncPrefectClient, at: Place, name: str, limit: int, gpus: int
     wanted: dict[str, Any] = {"base_job_template": base_job_template(at, name, gpus), "concurrency_limit": limit}
     what = f"work pool {name}"
     try:
-        found = client.read_work_pool(name)
+        pool = client.read_work_pool(name)
     except ObjectNotFound:
         if not dry_run:
             client.create_work_pool(WorkPoolCreate(name=name, type=at.pool_type, **wanted))
         return Change(what, "created")
-    if found.type != at.pool_type:
+    if pool.type != at.pool_type:
         raise DeployError(
-            f"work pool {name!r} is of type {found.type!r}, not {at.pool_type!r}, and a pool's type stays; say --pool-type {found.type}, "
+            f"work pool {name!r} is of type {pool.type!r}, not {at.pool_type!r}, and a pool's type stays; say --pool-type {pool.type}, "
             f"or remove it first: prefect work-pool delete {name}."
         )
-    differences = _differences(found.model_dump(include=set(wanted)), wanted)
+    differences = differences_between(pool.model_dump(include=set(wanted)), wanted)
     if differences and not dry_run:
         client.update_work_pool(name, WorkPoolUpdate(**wanted))
     return Change(what, "changed" if differences else "unchanged", differences)
 
 
 def base_job_template(at: Place, pool: str, gpus: int) -> dict[str, Any]:
-    """What a worker makes of a flow run in a pool: the template that ships, with the image, the GPUs and the variables asked for."""
+    """Returns a work pool's job template: the one that ships, with the requested image, GPUs and variables."""
     if at.pool_type == "process":
         processes = ProcessWorker.get_default_base_job_template()
         processes["variables"]["properties"]["env"]["default"] = HEARTBEAT
@@ -228,59 +242,59 @@ def _deployment(client: SyncPrefectClient, flow: Flow[..., Any], name: str, pool
         if not dry_run:
             client.create_deployment(flow_id=client.create_flow(flow), name=name.partition("/")[2], **wanted)
         return Change(what, "created")
-    found = client.read_deployment(id).model_dump(include=set(wanted))
-    differences = _differences(found, wanted)
+    current = client.read_deployment(id).model_dump(include=set(wanted))
+    differences = differences_between(current, wanted)
     if differences and not dry_run:
-        client.update_deployment(id, DeploymentUpdate(**{key: value for key, value in wanted.items() if found[key] != value}))
+        client.update_deployment(id, DeploymentUpdate(**{key: value for key, value in wanted.items() if current[key] != value}))
     return Change(what, "changed" if differences else "unchanged", differences)
 
 
 def _automation(client: SyncPrefectClient, wanted: AutomationCore, dry_run: bool) -> Change:
-    """One that somebody has paused stays so."""
+    """Creates or updates an automation; one that somebody has paused stays paused."""
     what = f"automation {wanted.name.removeprefix('dreamsweep: ')}"
-    found = next(iter(client.read_automations_by_name(wanted.name)), None)
-    if found is None:
+    current = next(iter(client.read_automations_by_name(wanted.name)), None)
+    if current is None:
         if not dry_run:
             client.create_automation(wanted)
         return Change(what, "created")
-    wanted = wanted.model_copy(update={"enabled": found.enabled})
-    differences = _differences(_plain(found), _plain(wanted))
+    wanted = wanted.model_copy(update={"enabled": current.enabled})
+    differences = differences_between(_plain(current), _plain(wanted))
     if differences and not dry_run:
-        client.update_automation(found.id, wanted)
+        client.update_automation(current.id, wanted)
     return Change(what, "changed" if differences else "unchanged", differences)
 
 
 def _plain(automation: AutomationCore) -> dict[str, Any]:
-    """As JSON, what is a set sorted: its order differs from process to process."""
+    """Returns an automation as JSON, with sets sorted: their order differs from process to process."""
     plain = automation.model_dump(mode="json", exclude={"id"})
-    sets = {name: sorted(told) for name, told in plain["trigger"].items() if name in ("after", "expect", "for_each")}
+    sets = {name: sorted(values) for name, values in plain["trigger"].items() if name in ("after", "expect", "for_each")}
     return {**plain, "trigger": {**plain["trigger"], **sets}}
 
 
 def _schedules(
     client: SyncPrefectClient, scheduled: dict[str, tuple[Sweep, dict[str, Any]]], prune: bool, dry_run: bool
 ) -> Iterator[Change]:
-    """A schedule of `sweep/nightly` for every sweep, by its name."""
+    """Creates or updates a schedule of `sweep/nightly` for every sweep, by its name."""
     id = _id_of(client, NIGHTLY)
-    there = {found.slug: found for found in client.read_deployment_schedules(id)} if id else {}
-    for name, (one, request) in scheduled.items():
-        assert one.schedule is not None
-        wanted: dict[str, Any] = {**one.schedule.model_dump(), "parameters": {"request": request}}
-        cron = CronSchedule(cron=one.schedule.cron, timezone=one.schedule.timezone)
-        slug = re.sub(rf"[._-]*{re.escape(DATE)}", "", name)
-        what, found = f"schedule {slug}", there.pop(slug, None)
-        if found is None:
+    existing = {schedule.slug: schedule for schedule in client.read_deployment_schedules(id)} if id else {}
+    for name, (spec, request) in scheduled.items():
+        assert spec.schedule is not None
+        wanted: dict[str, Any] = {**spec.schedule.model_dump(), "parameters": {"request": request}}
+        cron = CronSchedule(cron=spec.schedule.cron, timezone=spec.schedule.timezone)
+        slug = schedule_name(name)
+        what, current = f"schedule {slug}", existing.pop(slug, None)
+        if current is None:
             if id and not dry_run:
-                made = DeploymentScheduleCreate(schedule=cron, active=one.schedule.active, parameters=wanted["parameters"], slug=slug)
-                client.create_deployment_schedules(id, [made])
-            yield Change(what, "created", (f"{one.schedule.cron} {one.schedule.timezone}",))
+                schedule = DeploymentScheduleCreate(schedule=cron, active=spec.schedule.active, parameters=wanted["parameters"], slug=slug)
+                client.create_deployment_schedules(id, [schedule])
+            yield Change(what, "created", (f"{spec.schedule.cron} {spec.schedule.timezone}",))
             continue
-        held = {name: getattr(found.schedule, name, None) for name in ("cron", "timezone")}
-        differences = _differences({**held, "active": found.active, "parameters": found.parameters}, wanted)
+        held = {name: getattr(current.schedule, name, None) for name in ("cron", "timezone")}
+        differences = differences_between({**held, "active": current.active, "parameters": current.parameters}, wanted)
         if id and differences and not dry_run:
-            client.update_deployment_schedule(id, found.id, one.schedule.active, cron, parameters=wanted["parameters"])
+            client.update_deployment_schedule(id, current.id, spec.schedule.active, cron, parameters=wanted["parameters"])
         yield Change(what, "changed" if differences else "unchanged", differences)
-    for named, left in there.items():
+    for named, left in existing.items():
         if named is None:
             continue
         if id and prune and not dry_run:
@@ -293,28 +307,3 @@ def _id_of(client: SyncPrefectClient, deployment: str) -> UUID | None:
         return client.read_deployment_by_name(deployment).id
     except ObjectNotFound:
         return None
-
-
-def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, ...]:
-    """Where two differ, a line or a few for each field: what is there, what is to be."""
-    told = [line for line in _told("", found, wanted) if line]
-    return (*told[:SHOWN], f"… and {len(told) - SHOWN} more") if len(told) > SHOWN else tuple(told)
-
-
-def _told(field: str, found: Any, wanted: Any) -> Iterator[str]:
-    if found == wanted:
-        return
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in (*found, *(key for key in wanted if key not in found)):
-            yield from _told(f"{field}.{key}" if field else str(key), found.get(key), wanted.get(key))
-    elif isinstance(found, str) and isinstance(wanted, str) and "\n" in found + wanted:
-        yield f"{field}:"
-        lines = difflib.unified_diff(found.splitlines(), wanted.splitlines(), lineterm="", n=0)
-        yield from (f"  {line}" for line in lines if not line.startswith(("---", "+++", "@@")))
-    else:
-        yield f"{field}: {_shown(found)} → {_shown(wanted)}"
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 100 else f"{text[:99]}…"

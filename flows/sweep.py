@@ -1,32 +1,39 @@
 """A sweep, from its file's contents to a published manifest and a contact sheet."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
 
-from prefect import flow
+from prefect import flow, get_run_logger
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, field_validator
+from pydantic_core import CoreSchema
 
-from dreamsweep.errors import DreamsweepError, SweepFileError
-from dreamsweep.expand import Plan, Shard, of_day, shards
-from dreamsweep.manifest import Manifest, done_shards
-from dreamsweep.spec import DATE, Spec, Sweep
-from dreamsweep.store import open_store
-from dreamsweep.words import counted
-from flows.cluster import Cluster, make_on_cluster
-from flows.events import tell_failed, tell_finished
-from flows.fanout import Compute, ComputeError, ShardFailedError, fan_out
-from flows.form import AskedSweep, SweepForm, find_sweep, form_schema, name_of
-from flows.lost import STARTS, SWEEP_FLOW
-from tasks.check import check
-from tasks.generate import generate_shard
-from tasks.plan import plan_sweep
-from tasks.progress import announce, report_made
-from tasks.publish import gather_rows, publish_manifest
-from tasks.summarise import summarise
+from dreamsweep.errors import ComputeError, SweepFileError
+from dreamsweep.flows.automations import STARTS, SWEEP_FLOW, end_before
+from dreamsweep.flows.cluster import Cluster, make_on_cluster
+from dreamsweep.flows.events import emit_failed, emit_finished
+from dreamsweep.flows.fanout import OUTAGES, Compute, fan_out
+from dreamsweep.flows.form_schema import form_schema, mark_at_fields
+from dreamsweep.flows.run_form import AskedSweep, SweepForm, dated, find_sweep, name_of, zone_of
+from dreamsweep.generation.events import Published
+from dreamsweep.generation.make_here import Maker
+from dreamsweep.generation.run_sweep import IncompleteSweepError, run_sweep
+from dreamsweep.planning.expand import Shard, day_at, of_day
+from dreamsweep.planning.prompt_notes import prompt_notes
+from dreamsweep.results.manifest import Manifest
+from dreamsweep.results.publishing import Choice
+from dreamsweep.retry import TASK_RETRIES, is_transient, outlast
+from dreamsweep.spec import Spec, Sweep
+from dreamsweep.store import keys, open_store
+from dreamsweep.tasks.generate import generate_shard
+from dreamsweep.tasks.progress import show, show_sweep
+from dreamsweep.tasks.steps import as_task
+from dreamsweep.tasks.summarise import show_summary
 
 FOR_PEOPLE = "Pictures for prompts: Run, then Custom run, opens a form; the contact sheet and a table are among the flow run's artifacts."
 MAX_PARAMETER = 400_000
@@ -36,9 +43,9 @@ MAX_PARAMETER = 400_000
 class SweepRequest(Spec):
     """What to make, where to keep it, and on what to make it."""
 
-    model_config = ConfigDict(json_schema_extra=form_schema("sweep"))
+    model_config = ConfigDict(json_schema_extra=form_schema("sweep", none="This machine"))
 
-    sweep: AskedSweep = SweepForm()
+    sweep: Annotated[AskedSweep, Field(json_schema_extra={"default": SweepForm().model_dump(mode="json", exclude={"more"})})] = SweepForm()
     """Fill in what to draw, name a sweep that there is, or paste a sweep file."""
     store: str = "runs"
     """Where pictures and tables are kept: a folder, or s3://bucket/prefix."""
@@ -47,11 +54,21 @@ class SweepRequest(Spec):
     compute: Annotated[Compute | Cluster | None, Field(title="Made by")] = None
     """A deployment whose flow runs make the pictures, on as many machines as it has, or a Dask or Ray cluster; without either they are
     made here, one after the other."""
+    choice: Annotated[Choice, Field(title="If the name is taken")] = "refuse"
+    """What becomes of other trials that are published under this name: refuse stops here, add keeps them beside the new ones, replace
+    takes them out."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Returns the schema of the run form."""
+        schema = handler(core_schema)
+        mark_at_fields(handler.resolve_ref_schema(schema), handler.resolve_ref_schema)
+        return schema
 
     @property
     def name(self) -> str:
         """The sweep's."""
-        return name_of(self.sweep).replace(DATE, _day().isoformat())
+        return dated(name_of(self.sweep), _moment().astimezone(zone_of(self.sweep)))
 
     @field_validator("sweep")
     @classmethod
@@ -81,77 +98,83 @@ def compute_of(text: str) -> Compute | Cluster:
     return Compute(deployment=text)
 
 
-class IncompleteSweepError(Exception):
-    """Some shards failed, or the flow run itself too often; what others made is published."""
-
-
-@flow(name=SWEEP_FLOW, description=FOR_PEOPLE, flow_run_name="{request.name}", on_failure=[tell_failed], on_crashed=[tell_failed])
+@flow(name=SWEEP_FLOW, description=FOR_PEOPLE, flow_run_name="{request.name}", on_failure=[emit_failed], on_crashed=[emit_failed])
 def sweep(request: SweepRequest) -> Manifest:
     """Makes what the store lacks of the sweep, publishes what there is, and draws its summary.
 
-    Raises DreamsweepError for what the user can mend, and IncompleteSweepError when some shards failed.
+    Raises UserError for what the user can fix, and IncompleteSweepError when some shards failed.
     """
+    if ended := _end_before():
+        return ended  # type: ignore[return-value] # Prefect ends the flow run in this state
     if flow_run.run_count > STARTS:
         raise IncompleteSweepError(f"its flow run has crashed {STARTS} times; find out why, then start it again to make what is missing")
-    asked, store = of_day(find_sweep(request.sweep, request.store), _day()), request.store
-    if request.compute is None:
-        check(asked, store, request.device)
-    else:
-        open_store(store).check()  # weights and devices are checked where the shards are made
-    plan = plan_sweep(asked, store)
-    made = _made(asked, store)
-    announce(asked, plan, made)
-    failures = generate_shards(asked, request, plan, made)
-    manifest = gather_rows(asked, store)
-    publish_manifest(manifest, store)
-    best = summarise(asked.name, store)
-    if failures:
-        raise IncompleteSweepError(_told(failures, manifest.trials, plan.trials))
-    tell_finished(manifest, store, best)
+    read = outlast(lambda: find_sweep(request.sweep, request.store, _moment()), TASK_RETRIES)
+    planned = of_day(read, day_at(read, _moment()))
+    for note in prompt_notes(planned):
+        get_run_logger().warning(note)
+    # an outage at the start of a night is no mistake, for which `Store.check` takes it
+    outlast(lambda: open_store(request.store).exists(keys.manifest(planned.name)), TASK_RETRIES)
+    try:
+        manifest = _run(planned, request)
+    except IncompleteSweepError:
+        show_summary(planned.name, request.store)
+        raise
+    emit_finished(manifest, request.store, show_summary(planned.name, request.store))
     return manifest
 
 
-def generate_shards(asked: Sweep, request: SweepRequest, plan: Plan, made: frozenset[str]) -> list[BaseException]:
-    """Generates every shard that is not made yet and returns the failures; one failure does not keep the rest from being made.
+def _run(planned: Sweep, request: SweepRequest) -> Manifest:
+    """Runs the sweep to its end, each step a task, and shows how it goes on; returns what was published last."""
+    events = run_sweep(
+        planned,
+        open_store(request.store),
+        device=request.device,
+        choice=request.choice,
+        make=_maker(planned.name, request),
+        check_here=request.compute is None,
+        step=as_task,
+        on_fetch=show,
+    )
+    manifests = [event.manifest for event in show_sweep(planned, events) if isinstance(event, Published)]
+    return manifests[-1]
 
-    Raises the first failure when it is the user's to mend and nothing was made.
-    """
-    left, store, device = shards(asked, made), request.store, request.device
+
+def _maker(name: str, request: SweepRequest) -> Maker:
+    """Returns the maker of the shards that was asked for."""
+    store, device = request.store, request.device
     match request.compute:
         case None:
-            outcomes = make_here(left, store, device)
-        case Compute():
-            outcomes = report_made(asked, plan, made, fan_out(left, asked.name, store, device, request.compute))
-        case Cluster():
-            outcomes = report_made(asked, plan, made, make_on_cluster(left, store, device, request.compute))
-    failures, succeeded = list[BaseException](), bool(made)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            failures.append(outcome)
-        succeeded |= isinstance(outcome, Shard)
-    if failures and not succeeded:
-        raise IncompleteSweepError(_told(failures, 0, plan.trials)) if isinstance(failures[0], ShardFailedError) else failures[0]
-    return failures
+            return lambda shards: make_here(shards, store, device)
+        case Compute() as compute:
+            return lambda shards: fan_out(shards, name, store, device, compute)
+        case Cluster() as cluster:
+            return lambda shards: make_on_cluster(shards, store, device, cluster)
 
 
 def make_here(shards: Iterable[Shard], store: str, device: str) -> Iterator[Shard | BaseException]:
-    """One after the other in this very thread, because a batch uses every core and Ctrl-C must reach it."""
+    """Makes one shard after the other in this very thread, because a batch uses every core and Ctrl-C must reach it.
+
+    A shard whose task an outage outlasted is tried again, from its checkpoint, once the store answers.
+    """
     for shard in shards:
-        state: State[None] = generate_shard(shard, store, device, return_state=True)
-        yield shard if state.is_completed() else state.result(raise_on_failure=False)  # type: ignore[misc]
+        for _ in range(OUTAGES):
+            state: State[None] = generate_shard(shard, store, device, return_state=True)
+            failure = None if state.is_completed() else state.result(raise_on_failure=False)
+            if not is_transient(failure):
+                break
+            outlast(lambda: open_store(store).exists(keys.manifest(shard.sweep)))  # noqa: B023 - called at once
+        yield shard if state.is_completed() else failure  # type: ignore[misc]
 
 
-def _day() -> date:
-    """That the flow run is of, by UTC: the one for which it was scheduled, however late it starts or often it is retried."""
-    return (flow_run.scheduled_start_time or datetime.now(UTC)).date()
+def _end_before() -> State[Any] | None:
+    """Returns the state in which this flow run had ended before it was started again by mistake."""
+    if flow_run.id is None or flow_run.run_count < 2:
+        return None
+    with get_client(sync_client=True) as client:
+        ended = end_before(client.read_flow_run_states(UUID(flow_run.id)))
+    return ended and State(type=ended.type, name=ended.name, message=ended.message)
 
 
-def _made(asked: Sweep, store: str) -> frozenset[str]:
-    """Ids of the trials that any staged shard of this sweep's name holds."""
-    return frozenset(trial for shard in done_shards(open_store(store), asked.name) for trial in shard.trial_ids)
-
-
-def _told(failures: list[BaseException], made: int, asked: int) -> str:
-    first = failures[0]
-    reason = str(first) if isinstance(first, DreamsweepError) else f"{type(first).__name__}: {first}"
-    return f"{counted(len(failures), 'shard')} failed, {made} of {asked} trials are published; the first failure was: {reason}"
+def _moment() -> datetime:
+    """Returns the moment, by UTC, for which the flow run was scheduled, however late it starts or often it is retried."""
+    return flow_run.scheduled_start_time or datetime.now(UTC)

@@ -1,1 +1,1 @@
-"""One step a file: its retries, names and limits in the decorator, about one call into `dreamsweep` below it."""
+"""Tasks, one a file: retries, names and limits in the decorator, about one call into `dreamsweep` below it."""

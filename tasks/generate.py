@@ -1,4 +1,4 @@
-"""One shard: its pictures and rows."""
+"""Task that generates one shard: its pictures and rows."""
 
 import signal
 import threading
@@ -14,21 +14,22 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 
-from dreamsweep.expand import Shard
-from dreamsweep.shard import run_shard
+from dreamsweep.generation.make_here import few_a_second
+from dreamsweep.generation.shard import run_shard
+from dreamsweep.planning.expand import Shard
 from dreamsweep.store import open_store
-from tasks.policy import RETRY_DELAYS, worth_retrying
-from tasks.progress import report, shown_in_prefect
+from dreamsweep.tasks.policy import RETRIES, retry_delays, worth_retrying
+from dreamsweep.tasks.progress import show_shard
 
 LOOK_SECONDS = 60.0
-"""Between two looks at what the server holds of the flow run."""
+"""Seconds between two polls of the flow run's state on the server."""
 
 
 @task(
     task_run_name="shard-{shard.shard_id}",
     cache_policy=NO_CACHE,  # a staged shard is the record of done work
-    retries=2,
-    retry_delay_seconds=RETRY_DELAYS,
+    retries=RETRIES,
+    retry_delay_seconds=retry_delays,
     retry_condition_fn=worth_retrying,
 )
 def generate_shard(shard: Shard, store: str, device: str) -> None:
@@ -37,13 +38,14 @@ def generate_shard(shard: Shard, store: str, device: str) -> None:
     So it does where the server has ended its flow run: one that was out of reach is taken for crashed, and another makes the shard.
     """
     given_up = ended_by_server()
-    with told_to_end() as told:
-        report(shown_in_prefect(shard, run_shard(shard, open_store(store), device, lambda: told() or given_up())))
+    with termination() as terminated:
+        for _ in show_shard(shard, few_a_second(run_shard(shard, open_store(store), device, lambda: terminated() or given_up()))):
+            pass
 
 
 @contextmanager
-def told_to_end() -> Iterator[Callable[[], bool]]:
-    """Whether a SIGTERM has come: a spot machine's notice, a container's or a worker's end. It is passed on afterwards.
+def termination() -> Iterator[Callable[[], bool]]:
+    """Yields a function that returns whether a SIGTERM has come (a spot machine's notice, a container's end). It is passed on afterwards.
 
     Only a process's main thread hears signals; elsewhere the answer is always no.
     """
@@ -61,7 +63,7 @@ def told_to_end() -> Iterator[Callable[[], bool]]:
 
 
 def ended_by_server() -> Callable[[], bool]:
-    """Whether the flow run around it is over, as far as the server knows: asked once a minute. A server that does not answer says no."""
+    """Returns a function that answers whether the server has ended this flow run; polled once a minute, False during an outage."""
     looked = time.monotonic()
 
     def ask() -> bool:

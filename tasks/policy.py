@@ -1,24 +1,27 @@
-"""What is worth trying again."""
+"""Retry policy of every task: which failures are retried, how often, and after what delays."""
 
 from typing import Any
 
 from prefect import Task
 from prefect.client.schemas.objects import State, TaskRun
 
-from dreamsweep.errors import DreamsweepError
+from dreamsweep.retry import TASK_RETRIES, delays, is_transient, say
 
-RETRY_DELAYS = [5.0, 30.0]
-"""Seconds before the first and the second retry."""
+RETRIES = TASK_RETRIES
+
+
+def retry_delays(retries: int) -> list[float]:
+    """Seconds before each retry of a task."""
+    return list(delays(retries))
 
 
 def worth_retrying(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failure may pass by itself: networks and disks, never what the user has to mend."""
+    """Returns whether a task's failure is transient, such as an outage of the store, and so worth a retry."""
     failure = state.result(raise_on_failure=False)
-    return is_transient(failure)
-
-
-def is_transient(failure: object) -> bool:
-    """Whether an exception comes from a network or disk and not from what was asked."""
-    from botocore.exceptions import BotoCoreError
-
-    return isinstance(failure, OSError | BotoCoreError) and not isinstance(failure, DreamsweepError)
+    if not is_transient(failure):
+        return False
+    retried = max(0, task_run.run_count - 1)
+    planned = task.retry_delay_seconds
+    if isinstance(planned, list) and retried < task.retries:
+        say(failure, planned[min(retried, len(planned) - 1)])
+    return True

@@ -1,85 +1,120 @@
-"""The contact sheet and the curves: into the store, and as artifacts for Prefect's pages."""
+"""Summary of a published sweep as one artifact for Prefect's pages: its contact sheet, its curves, and the best of each prompt and engine.
+
+Pictures lie in it as `data:` URIs, as a browser has no credentials for the store; links that open without any would be a secret.
+"""
 
 import base64
 import io
+import itertools
+import re
+import shlex
 
 from PIL import Image
 from prefect import task
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from dreamsweep.query import query
+from dreamsweep.report.best import BestTrial, best_trials
+from dreamsweep.report.query import query
+from dreamsweep.report.summary import Summary, ensure_summary
+from dreamsweep.results.manifest import read_manifest
 from dreamsweep.review.address import review_page
-from dreamsweep.store import Store, open_store
-from dreamsweep.summary import write_summary
-from tasks.policy import RETRY_DELAYS, worth_retrying
-from tasks.progress import artifact_key
+from dreamsweep.store import Store, keys, open_store, without_login
+from dreamsweep.tasks.policy import RETRIES, retry_delays, worth_retrying
+from dreamsweep.tasks.progress import artifact_key
 
-TABLE_ROWS = 100
-WEEK = 7 * 24 * 3600
-IMAGE_BYTES = 200_000
-"""Prefect refuses events over 1.5 MB, and shows an image artifact only from a URL."""
+ROWS = 40
+"""Maximum number of pictures in the table."""
+PROMPT = 200
+"""Maximum number of characters of a prompt in the table."""
+SHEET, CURVES, THUMBNAIL = (1_500, 180_000), (1_100, 80_000), (112, 5_000)
+"""Sides in pixels and sizes in bytes that pictures have at most. Prefect refuses artifacts over 1.5 MB; all together stay below 650 kB."""
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=RETRY_DELAYS, retry_condition_fn=worth_retrying)
-def summarise(sweep: str, store: str) -> float | None:
-    """Draws the published sweep's contact sheet and curves, and shows them in Prefect. Gives the judge's best mark."""
+@task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=retry_delays, retry_condition_fn=worth_retrying)
+def show_summary(sweep: str, store: str) -> float | None:
+    """Shows the published sweep's contact sheet, curves and best trials in Prefect; returns the judge's best mark.
+
+    Shows nothing where nothing is published.
+    """
     opened = open_store(store)
-    sheet, curves = write_summary(opened, sweep)
-    key = artifact_key(sweep)
-    told, best = _told(opened, sweep, sheet, curves)
-    create_markdown_artifact(told, key=f"{key}-summary")
-    create_table_artifact(_best_trials(opened, sweep), key=f"{key}-best", description=f"The best trials of sweep {sweep}, by the judge")
-    picture = _thumbnail(opened.read(sheet))
-    if picture:
-        create_image_artifact(picture, key=f"{key}-contact-sheet", description=f"Best pictures of sweep {sweep}")
+    manifest = read_manifest(opened, sweep)
+    if manifest is None:
+        return None
+    text, best = summary_page(opened, sweep, ensure_summary(opened, manifest))
+    create_markdown_artifact(text, key=f"{artifact_key(sweep)}-summary", description=f"What sweep {sweep} has drawn")
     return best
 
 
-def _told(store: Store, sweep: str, sheet: str, curves: str) -> tuple[str, float | None]:
-    """The summary, and the judge's best mark."""
+def summary_page(store: Store, sweep: str, summary: Summary) -> tuple[str, float | None]:
+    """Returns the summary as Markdown, and the judge's best score."""
     sql = "SELECT count(*) AS trials, count(*) FILTER (status = 'done') AS done, max(judge_best) AS best FROM trials"
     (row,) = query(store, sql, sweep).to_pylist()
     best: float | None = row["best"]
-    told = (
-        f"# {sweep}\n\n{row['trials']} trials, {row['done']} of them done; the judge's best mark is "
-        f"{'none' if best is None else f'{best:.3f}'}.\n\n"
-        f"- review page: {_review(store, sweep)}\n"
-        f"- contact sheet: {_linked(store, sheet)}\n- curves: {_linked(store, curves)}\n"
-    )
-    return told, best
+    mark = "none" if best is None else f"{best:.3f}"
+    sheet, curves = (data_uri(store.get(key), *most) for key, most in ((summary.sheets[0], SHEET), (summary.curves, CURVES)))
+    parts = [
+        f"# {sweep}",
+        f"{row['trials']} trials, {row['done']} of them done; the judge's best mark is {mark}.",
+        f"All pictures, on the review page: {_review(store, sweep)}",
+        f"![Contact sheet]({sheet})" if sheet else "",
+        f"![Curves of the scores]({curves})" if curves else "",
+        _best_of_each(store, sweep),
+        f"Contact sheet: {_address(store, summary.sheets[0])}{_further(summary)}. Curves: {_address(store, summary.curves)}.",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n", best
+
+
+def _best_of_each(store: Store, sweep: str) -> str:
+    """Returns a table of the best trial of each prompt and engine, with its picture."""
+    trials = sorted(best_trials(store, sweep), key=lambda trial: (-trial.judge, trial.trial_id))
+    lines = [_row(store, sweep, trial) for trial in trials[:ROWS]]
+    if not lines:
+        return ""
+    title = "## The best of each prompt and engine" + (f": {ROWS} of {len(trials):,}, by the judge" if len(trials) > ROWS else "")
+    return "\n".join([title, "", "| picture | prompt | engine | seed | judge | trial |", "|---|---|---|--:|--:|---|", *lines])
+
+
+def _row(store: Store, sweep: str, trial: BestTrial) -> str:
+    picture = data_uri(store.get(keys.picture(sweep, trial.trial_id, keys.BEST)), *THUMBNAIL)
+    shown = f"![{trial.trial_id}]({picture})" if picture else "–"
+    return f"| {shown} | {escaped(trial.prompt)} | {trial.engine} | {trial.seed} | {trial.judge:.3f} | `{trial.trial_id}` |"
+
+
+def escaped(text: str) -> str:
+    """Returns the start of a text as a cell of a Markdown table shows it, whatever it holds: on one line, no mark-up, no HTML."""
+    line = " ".join(text.split())
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", line if len(line) <= PROMPT else f"{line[: PROMPT - 1]}…")
+
+
+def _further(summary: Summary) -> str:
+    """Returns the number of further pages, and their address."""
+    if len(summary.sheets) == 1:
+        return ""
+    return f", the first of {len(summary.sheets)} pages; the others lie beside it, up to `{summary.sheets[-1].rpartition('/')[2]}`"
 
 
 def _review(store: Store, sweep: str) -> str:
     page = review_page(sweep)
-    return f"[{page}]({page})" if page else f"`dreamsweep review {sweep} --store {store.uri}`"
+    if page is None:
+        return f"`{shlex.join(['dreamsweep', 'review', sweep, '--store', without_login(store.uri)])}`"
+    return f"[{without_login(page)}]({without_login(page)})"
 
 
-def _linked(store: Store, key: str) -> str:
-    """An object's address, which Prefect's page opens for a week where the store is a bucket; no browser opens a file from there."""
-    link, told = store.link(key, WEEK), f"`{store.uri_of(key)}`"
-    return f"[{told}]({link})" if link.startswith("http") else told
+def _address(store: Store, key: str) -> str:
+    return f"`{without_login(store.uri_of(key))}`"
 
 
-def _best_trials(store: Store, sweep: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = query(
-        store,
-        "SELECT trial_id, prompt, engine, seed, round(judge_best::DOUBLE, 3) AS judge_best, round(guide_best::DOUBLE, 3) AS guide_best, "
-        "status, best_uri "
-        f"FROM trials ORDER BY judge_best DESC NULLS LAST, trial_id LIMIT {TABLE_ROWS}",
-        sweep,
-    ).to_pylist()
-    return rows
-
-
-def _thumbnail(png: bytes) -> str | None:
-    """The contact sheet as a small `data:` URI; None where it cannot be made small."""
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    for side in (1200, 800, 500):
+def data_uri(picture: bytes | None, side: int, size: int) -> str | None:
+    """Returns a picture as a `data:` URI of at most so many pixels and bytes; None if there is none, or it cannot be made as small."""
+    if picture is None:
+        return None
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    for smaller, quality in itertools.product((1, 1.5, 2, 3), (80, 50, 30)):
         small = image.copy()
-        small.thumbnail((side, side))
+        small.thumbnail((round(side / smaller),) * 2)
         out = io.BytesIO()
-        small.save(out, "JPEG", quality=80)
-        if out.tell() <= IMAGE_BYTES:
-            return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+        small.save(out, "WEBP", quality=quality)
+        if out.tell() <= size:
+            return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
     return None

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,10 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """The tests' tensors are tiny: on a busy machine a second thread waits more than it works. Commands that tests start inherit it."""
+os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weights-of-tests-{os.getpid()}")
+"""A cache folder that does not exist: no test reads or writes the user's own. Tests that need one set it themselves."""
+
+settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("long", settings.get_profile("quick"), max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "30000")))
+settings.load_profile("quick")
+"""Property tests try 100 examples each, on a busy machine too; with `--hypothesis-profile=long` 30,000, or $HYPOTHESIS_EXAMPLES."""
 
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "an-access-key",
@@ -56,6 +65,14 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return "tests/docker" if file.startswith("tests/docker/") else file
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves tests of published sizes out, unless they are asked for (`-m published`)."""
+    if "published" not in config.getoption("-m"):
+        full = [item for item in items if item.get_closest_marker("published")]
+        config.hook.pytest_deselected(items=full)
+        items[:] = [item for item in items if item not in full]
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +114,8 @@ def aws_settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
             monkeypatch.delenv(name)
     for name, value in NOWHERE.items():
         monkeypatch.setenv(name, value)
+    for endpoints in ("_probed", "_reached"):  # as in a process that has met no server yet
+        monkeypatch.setattr(f"dreamsweep.store.s3.{endpoints}", set())
     return monkeypatch
 
 
@@ -156,15 +175,9 @@ def _tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_weights(_tiny_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Random weights of a few kilobytes in place of the starter ones, here and in commands that a test starts."""
-    from dreamsweep.biggan import load_biggan
-    from dreamsweep.codes import load_dvae
-    from dreamsweep.diffusion import load_stable_diffusion
-    from dreamsweep.perceptors import load_perceptor
-    from dreamsweep.unclip import load_unclip
+    from dreamsweep.compute.pool import POOL
 
-    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion, load_unclip):
-        load.cache_clear()
+    POOL.clear()
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(_tiny_weights))
     yield _tiny_weights
-    for load in (load_biggan, load_dvae, load_perceptor, load_stable_diffusion, load_unclip):
-        load.cache_clear()
+    POOL.clear()

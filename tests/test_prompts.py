@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 import yaml
 
-from dreamsweep.expand import plan, trials
-from dreamsweep.schema import sweep_schema
-from dreamsweep.sweepfile import load_sweep
+from dreamsweep.planning.expand import plan, trials
+from dreamsweep.planning.json_schema import sweep_schema
+from dreamsweep.planning.sweep_file import load_sweep
 
 PROMPTS = Path(__file__).parents[1] / "prompts"
 FILES = sorted(PROMPTS.glob("*.yaml"))

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from dreamsweep.autoregressive_prior import FILE, AutoregressivePrior, PriorShape, save_prior
-from dreamsweep.torchvision_ops import declare_missing_ops
+from dreamsweep.compute.torchvision_ops import declare_missing_ops
+from dreamsweep.models.autoregressive_prior import FILE, AutoregressivePrior, PriorShape, save_prior
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LETTERS = [*string.ascii_lowercase, *(f"{letter}</w>" for letter in string.ascii_lowercase), START, END]

@@ -5,11 +5,11 @@ from pathlib import Path
 import torch
 from pytorch_pretrained_biggan import BigGANConfig
 
-from dreamsweep.biggan import plain, save_biggan
-from dreamsweep.codes import DvaeShape, build_decoder, build_encoder, save_dvae
+from dreamsweep.models.biggan import plain, save_biggan
+from dreamsweep.models.dvae import DvaeShape, build_decoder, build_encoder, save_dvae
 from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
-from dreamsweep.starter.files import list_folder
+from dreamsweep.weights.starter import list_folder
 from tests.tiny_diffusion import write_tiny_diffusion, write_tiny_unclip
 
 CLIP = ClipShape(

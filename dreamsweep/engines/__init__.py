@@ -1,84 +1,38 @@
-"""Engines: each makes the pictures of a batch of trials, guided, and says after every iteration how it went.
+"""Engines: each makes the pictures of a batch of trials, guided, and reports after every iteration.
 
-An engine is a spec (`dreamsweep.spec`), a module here and a case in `make_engine`. It descends, or is steered by, a guide and
-never learns what a perceptor is. Descent engines read the prompt only through the guide; a diffusion engine reads
-`trial.prompt` for its own text encoder and asks the same guide for a gradient on the denoised picture, which is why `generate`
-takes both.
+An engine is a spec (`dreamsweep.spec`), which states the facts about it and names its builder, and a module here. It descends, or
+is steered by, a guide and never learns what a perceptor is. Descent engines read the prompt only through the guide; a diffusion
+engine reads `trial.prompt` for its own text encoder and asks the same guide for a gradient on the denoised picture, which is why
+`generate` takes both.
 """
 
-from typing import assert_never
+from importlib import import_module
+from pathlib import Path
 
 from dreamsweep.engines.protocol import Engine
-from dreamsweep.spec import (
-    BigSleepSpec,
-    DalleSpec,
-    EngineSpec,
-    GuidedDiffusionSpec,
-    InterpolationSpec,
-    StrokesSpec,
-    UnclipSpec,
-    WeightsName,
-)
+from dreamsweep.spec import EngineSpec, WeightsName
 
 
 def make_engine(spec: EngineSpec, weights: WeightsName, device: str) -> Engine:
-    """The engine that a spec asks for, its weights loaded. Raises WeightsError when they are missing or damaged."""
-    match spec:
-        case DalleSpec():
-            from dreamsweep.codes import load_dvae
-            from dreamsweep.engines.dalle import DalleEngine
-
-            return DalleEngine(spec, load_dvae(weights, device))
-        case StrokesSpec():
-            from dreamsweep.engines.strokes import StrokesEngine
-
-            return StrokesEngine(spec, device)
-        case BigSleepSpec():
-            from dreamsweep.biggan import load_biggan
-            from dreamsweep.engines.big_sleep import BigSleepEngine
-
-            return BigSleepEngine(spec, load_biggan(weights, spec.image_size, device))
-        case GuidedDiffusionSpec():
-            from dreamsweep.diffusion import load_stable_diffusion
-            from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
-
-            return GuidedDiffusionEngine(spec, load_stable_diffusion(weights, spec.model, device))
-        case UnclipSpec():
-            from dreamsweep.engines.unclip import UnclipEngine
-            from dreamsweep.unclip import load_unclip
-
-            return UnclipEngine(spec, load_unclip(weights, spec.model, device))
-        case InterpolationSpec():
-            from dreamsweep.diffusion import load_stable_diffusion
-            from dreamsweep.engines.interpolation import InterpolationEngine
-
-            return InterpolationEngine(spec, load_stable_diffusion(weights, spec.model, device))
-        case _:
-            assert_never(spec)
+    """Builds the engine of a spec, its weights loaded. Raises WeightsError when they are missing or damaged."""
+    module, _, function = spec.builder.partition(":")
+    engine: Engine = getattr(import_module(module), function)(spec, weights, device)
+    return engine
 
 
-def weights_used(spec: EngineSpec, weights: WeightsName, device: str) -> dict[str, str]:
-    """Name and SHA-256 of each weight file that an engine draws with."""
-    match spec:
-        case DalleSpec():
-            from dreamsweep.codes import load_dvae
+def weights_used(spec: EngineSpec, weights: WeightsName) -> dict[str, str]:
+    """Returns name and SHA-256 of each weight file that an engine draws with; files are hashed, nothing is loaded.
 
-            return {f"{weights}-dvae": load_dvae(weights, device).sha256}
-        case StrokesSpec():
-            return {}
-        case BigSleepSpec():
-            from dreamsweep.biggan import load_biggan
+    Published weights are downloaded first. Raises WeightsError when a file is missing, damaged, or not what was published.
+    """
+    from dreamsweep.weights.hashes import find_folder, image_encoder_of, sha256_of
 
-            biggan = load_biggan(weights, spec.image_size, device)
-            return {biggan.name: biggan.sha256}
-        case InterpolationSpec() | GuidedDiffusionSpec():
-            from dreamsweep.diffusion import load_stable_diffusion
-
-            model = load_stable_diffusion(weights, spec.model, device)
-            return {model.name: model.sha256}
-        case UnclipSpec():
-            from dreamsweep.unclip import load_unclip
-
-            return load_unclip(weights, spec.model, device).weights_used(spec)
-        case _:
-            assert_never(spec)
+    used: dict[str, str] = {}
+    for name in spec.weight_names(weights):
+        is_folder = weights == "published" and Path(name).is_dir()
+        used |= {name: find_folder("published", "", name)[2]} if is_folder else sha256_of(name)
+    if spec.embeds_pictures:
+        (folder_name,) = spec.weight_names(weights)
+        encoder = image_encoder_of(find_folder(weights, folder_name, folder_name)[0])
+        used |= sha256_of(encoder) if encoder else {}
+    return used

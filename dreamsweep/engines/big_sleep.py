@@ -8,15 +8,16 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dreamsweep.biggan import Biggan, draw
-from dreamsweep.descent import make_optimizer, pack_optimizer, set_rates, take_step, unpack_optimizer
-from dreamsweep.engines.protocol import Chooser, Guidance, Guide, State, Step
-from dreamsweep.pictures import read_picture
-from dreamsweep.randomness import generator
-from dreamsweep.spec import BigSleepSpec, Trial
+from dreamsweep.compute.images import read_picture
+from dreamsweep.compute.randomness import generator
+from dreamsweep.engines.descent import DescentEngine
+from dreamsweep.engines.protocol import State
+from dreamsweep.guidance.protocol import Chooser, Guide
+from dreamsweep.models.biggan import Biggan, draw, load_biggan
+from dreamsweep.spec import BigSleepSpec, Trial, WeightsName
 
 CLASS_MEAN, CLASS_STD = -3.9, 0.3
 """Class logits at the start, before a sigmoid (big-sleep 0.9.1)."""
@@ -28,63 +29,22 @@ FIT_STEPS, FIT_RATE, FIT_WEIGHT = 100, 0.07, 300.0
 """How vectors are brought to a picture to start from: steps and rate of Adam, and the squared error's weight beside the regularisers'."""
 
 
-class BigSleepEngine:
-    """Descends noise vectors `b n z` and class logits `b n c` (see `Engine`)."""
+class BigSleepEngine(DescentEngine):
+    """Descends noise vectors `b n z` and class logits `b n c`; `average.…` of a state are their running averages."""
+
+    moving = ("latents", "classes")
+    spec: BigSleepSpec
 
     def __init__(self, spec: BigSleepSpec, biggan: Biggan) -> None:
-        self.spec, self.biggan = spec, biggan
+        super().__init__(spec, biggan.device)
+        self.biggan = biggan
 
-    def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
-        state = {key: value.to(self.biggan.device, copy=True) for key, value in (state or self.begin(trials, guide)).items()}
-        latents, logits = (state[name].requires_grad_() for name in ("latents", "classes"))
-        average = (state["average.latents"], state["average.classes"])
-        optimizer = make_optimizer(self.spec.optimizer, [latents, logits])
-        unpack_optimizer(optimizer, state)
-        alive, done = state["alive"], int(state["iteration"])
-        for iteration in range(done + 1, trials[0].num_iter + 1):
-            rate = set_rates(optimizer, self.spec, iteration, trials[0].num_iter)
-            loss, guidance = self.loss(latents, logits, guide, iteration)
-            alive = take_step(optimizer, [latents, logits], loss, alive)
-            average = (
-                running_average(average[0], latents.detach(), self.spec.ema_decay, iteration, alive),
-                running_average(average[1], logits.detach(), self.spec.ema_decay, iteration, alive),
-            )
-            yield Step(
-                iteration=iteration,
-                loss=torch.where(alive, loss.detach(), torch.nan),
-                similarity=torch.where(alive, guidance.similarity, torch.nan),
-                learning_rate=rate,
-                draw=torch.no_grad()(lambda average=average: self.draw(*average)),
-                state=lambda iteration=iteration, alive=alive, average=average: {  # type: ignore[misc]
-                    **_packed(latents, logits, average, iteration, alive),
-                    **pack_optimizer(optimizer),
-                },
-            )
-
-    def loss(
-        self, latents: Float[Tensor, "b n z"], logits: Float[Tensor, "b n c"], guide: Guide, iteration: int
-    ) -> tuple[Float[Tensor, "b"], Guidance]:
-        """What is descended, and what the guide says of the pictures."""
-        guidance = guide(self.draw(latents, logits), iteration)
-        return self.spec.guide_weight * guidance.loss + self._regularisers(latents, logits), guidance
-
-    def _regularisers(self, latents: Tensor, logits: Tensor) -> Float[Tensor, "b"]:
-        loss = self.spec.class_weight * class_loss(self.soft_classes(logits))
-        return loss + self.spec.latent_weight * latent_loss(latents)
-
-    def draw(self, latents: Float[Tensor, "b n z"], logits: Float[Tensor, "b n c"]) -> Float[Tensor, "b 3 h w"]:
-        """The pictures of vectors; differentiable where they ask for a gradient."""
-        return draw(self.biggan.model, latents, self.soft_classes(logits), self.spec.truncation)
-
-    def soft_classes(self, logits: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
-        """How much there is of each class: a sigmoid of each, or the softmax of a few and nothing of the others."""
-        if self.spec.max_classes is None:
-            return logits.sigmoid()
-        return softmax_of_highest(logits / self.spec.class_temperature, min(self.spec.max_classes, logits.shape[2]))
+    @property
+    def guide_weight(self) -> float:
+        return self.spec.guide_weight
 
     @torch.no_grad()
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
-        """The state before the first iteration, each trial's from its own seed."""
         n, biggan = self.biggan.vectors, self.biggan
         latents = torch.stack([torch.randn(n, biggan.z_dim, generator=generator(t.seed, "latents")) for t in trials])
         logits = torch.stack([torch.randn(n, biggan.classes, generator=generator(t.seed, "classes")) for t in trials])
@@ -94,7 +54,35 @@ class BigSleepEngine:
         elif self.spec.start == "classes" and isinstance(guide, Chooser):
             chosen = self._likeliest_classes(trials, guide)
             logits[torch.arange(len(trials)), :, chosen] = self._chosen_logit()
-        return _packed(latents, logits, (latents, logits), 0, torch.ones(len(trials), dtype=torch.bool))
+        return {"latents": latents, "classes": logits, "average.latents": latents, "average.classes": logits}
+
+    def pictures(self, state: State, trials: Sequence[Trial], iteration: int) -> Float[Tensor, "b 3 h w"]:
+        return self.draw_vectors(state["latents"], state["classes"])
+
+    def penalty(self, state: State, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b"]:
+        return self._regularisers(state["latents"], state["classes"])
+
+    def after_step(self, state: State, iteration: int, alive: Bool[Tensor, "b"]) -> None:
+        for name in self.moving:
+            average = f"average.{name}"
+            state[average] = running_average(state[average], state[name].detach(), self.spec.ema_decay, iteration, alive)
+
+    def draw(self, state: State) -> Float[Tensor, "b 3 h w"]:
+        return self.draw_vectors(state["average.latents"], state["average.classes"])
+
+    def _regularisers(self, latents: Tensor, logits: Tensor) -> Float[Tensor, "b"]:
+        loss = self.spec.class_weight * class_loss(self.soft_classes(logits))
+        return loss + self.spec.latent_weight * latent_loss(latents)
+
+    def draw_vectors(self, latents: Float[Tensor, "b n z"], logits: Float[Tensor, "b n c"]) -> Float[Tensor, "b 3 h w"]:
+        """Returns the pictures of vectors; differentiable where they ask for a gradient."""
+        return draw(self.biggan.model, latents, self.soft_classes(logits), self.spec.truncation)
+
+    def soft_classes(self, logits: Float[Tensor, "b n c"]) -> Float[Tensor, "b n c"]:
+        """Returns how much there is of each class: a sigmoid of each, or the softmax of a few and nothing of the others."""
+        if self.spec.max_classes is None:
+            return logits.sigmoid()
+        return softmax_of_highest(logits / self.spec.class_temperature, min(self.spec.max_classes, logits.shape[2]))
 
     def _near(self, picture: Float[Tensor, "3 h w"], latents: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors that draw about this picture: those of the class that is most like it, or random ones, brought nearer step by step."""
@@ -105,7 +93,7 @@ class BigSleepEngine:
         optimizer = torch.optim.Adam([latents, logits], FIT_RATE)
         for _ in range(FIT_STEPS):
             with torch.enable_grad():
-                error_of_each = (self.draw(latents, logits) - picture.to(latents)).square().mean((1, 2, 3))
+                error_of_each = (self.draw_vectors(latents, logits) - picture.to(latents)).square().mean((1, 2, 3))
                 loss = FIT_WEIGHT * error_of_each + self._regularisers(latents, logits)
                 optimizer.zero_grad()
                 loss.sum().backward()
@@ -120,14 +108,14 @@ class BigSleepEngine:
         return torch.stack([best[rank, i] for i, rank in enumerate(ranks)]).cpu()
 
     def _chosen_logit(self) -> float:
-        """The logit that makes `CHOSEN` of a class, beside others that are as low as at the start."""
+        """Returns the logit that makes `CHOSEN` of a class, beside others that are as low as at the start."""
         odds = math.log(CHOSEN / (1 - CHOSEN))
         if self.spec.max_classes is None:
             return odds
         return CLASS_MEAN + self.spec.class_temperature * (odds + math.log(max(1, self.biggan.classes - 1)))
 
     def _every_class(self) -> Iterator[Float[Tensor, "n 3 h w"]]:
-        """A picture of each class, without noise, some at a time."""
+        """Yields a picture of each class, without noise, some at a time."""
         biggan, at_once = self.biggan, max(1, DRAWN_AT_ONCE // self.spec.image_size**2)
         for classes in torch.eye(biggan.classes, device=biggan.device).split(at_once):
             latents = classes.new_zeros(len(classes), biggan.vectors, biggan.z_dim)
@@ -135,7 +123,7 @@ class BigSleepEngine:
 
 
 def latent_loss(latents: Float[Tensor, "b n z"]) -> Float[Tensor, "b"]:
-    """How far noise vectors are from normally distributed: mean, deviation, size, skewness and kurtosis (big-sleep 0.9.1)."""
+    """Returns how far noise vectors are from normally distributed: mean, deviation, size, skewness and kurtosis (big-sleep 0.9.1)."""
     loss = (1 - latents.std(2)).abs().mean(1) + latents.mean(2).abs().mean(1)
     loss = loss + 4 * latents.square().mean((1, 2)).clamp(min=1)
     about_mean = latents - latents.mean(2, keepdim=True)
@@ -145,13 +133,13 @@ def latent_loss(latents: Float[Tensor, "b n z"]) -> Float[Tensor, "b"]:
 
 
 def class_loss(classes: Float[Tensor, "b n c"]) -> Float[Tensor, "b"]:
-    """How much there is of any class but the strongest one of each layer (big-sleep 0.9.1)."""
+    """Returns how much there is of any class but the strongest one of each layer (big-sleep 0.9.1)."""
     others = classes.topk(classes.shape[2] - 1, dim=2, largest=False).values
     return (50 * others).square().mean((1, 2))
 
 
 def softmax_of_highest(logits: Float[Tensor, "b n c"], count: int) -> Float[Tensor, "b n c"]:
-    """The highest class's softmax among all, the second one's among all but the highest, and so on; the others are nothing."""
+    """Returns the highest class's softmax among all, the second one's among all but the highest, and so on; the others are nothing."""
     soft = torch.zeros_like(logits)
     for _ in range(count):
         value, index = logits.softmax(2).max(2, keepdim=True)
@@ -161,12 +149,11 @@ def softmax_of_highest(logits: Float[Tensor, "b n c"], count: int) -> Float[Tens
 
 
 def running_average(old: Tensor, new: Tensor, decay: float, iteration: int, alive: Tensor) -> Tensor:
-    """The bias-corrected exponential average, the start counted as the first value; trials that are not alive keep theirs."""
+    """Returns the bias-corrected exponential average, the start counted as the first value; trials that are not alive keep theirs."""
     share = (1 - decay) / (1 - decay ** (iteration + 1))
     return torch.where(alive.reshape(-1, 1, 1), torch.lerp(old, new, share), old)
 
 
-def _packed(latents: Tensor, logits: Tensor, average: tuple[Tensor, ...], iteration: int, alive: Tensor) -> State:
-    named = {"latents": latents, "classes": logits, "average.latents": average[0], "average.classes": average[1]}
-    kept = {name: tensor.detach().clone() for name, tensor in named.items()}
-    return {**kept, "alive": alive.clone(), "iteration": torch.tensor(iteration)}
+def make_big_sleep(spec: BigSleepSpec, weights: WeightsName, device: str) -> BigSleepEngine:
+    """Builds the engine with its BigGAN. Raises WeightsError when that is missing, damaged, or draws another size."""
+    return BigSleepEngine(spec, load_biggan(weights, spec.image_size, device))

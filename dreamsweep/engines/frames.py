@@ -1,13 +1,13 @@
 """What engines share whose iterations are pictures of their own: frames in chunks, and where a frame stands between prompts."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.engines.protocol import Guide, State, Step
+from dreamsweep.engines.protocol import State, Step
+from dreamsweep.guidance.protocol import Guide
 from dreamsweep.spec import FramesSpec, Trial
 
 
@@ -43,19 +43,11 @@ def steps_of_frames(
             )
 
 
-def place(frame: int, frames: int, keys: int, easing: Literal["linear", "smooth"]) -> tuple[int, float]:
-    """Where a frame (from 1) stands: the key before it (from 0), and its share of the way to the next, in [0, 1)."""
-    at = (frame - 1) / max(1, frames - 1) * (keys - 1)
-    before = min(int(at), keys - 1)
-    share = at - before
-    return before, share * share * (3 - 2 * share) if easing == "smooth" else share
-
-
-def slerp(one: Float[Tensor, "*n d"], other: Float[Tensor, "*n d"], share: float) -> Float[Tensor, "*n d"]:
+def slerp(start: Float[Tensor, "*n d"], end: Float[Tensor, "*n d"], share: float) -> Float[Tensor, "*n d"]:
     """Along the great circle between the directions of two vectors, their lengths moved along a line; a line where they are parallel."""
-    lengths = one.norm(dim=-1, keepdim=True), other.norm(dim=-1, keepdim=True)
-    units = [v / length.clamp(min=1e-12) for v, length in zip((one, other), lengths, strict=True)]
+    lengths = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
+    units = [v / length.clamp(min=1e-12) for v, length in zip((start, end), lengths, strict=True)]
     angle = (units[0] * units[1]).sum(-1, keepdim=True).clamp(-1, 1).acos()
     sine = angle.sin()
     along = (((1 - share) * angle).sin() * units[0] + (share * angle).sin() * units[1]) / sine.clamp(min=1e-6)
-    return torch.where(sine < 1e-4, torch.lerp(one, other, share), along * torch.lerp(*lengths, share))
+    return torch.where(sine < 1e-4, torch.lerp(start, end, share), along * torch.lerp(*lengths, share))

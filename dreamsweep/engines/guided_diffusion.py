@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.diffusion import Condition, StableDiffusion
-from dreamsweep.engines.protocol import Guidance, Guide, State, Step
-from dreamsweep.pictures import read_picture
-from dreamsweep.randomness import generator
-from dreamsweep.spec import GuidedDiffusionSpec, Trial
+from dreamsweep.compute.images import read_picture
+from dreamsweep.compute.randomness import generator
+from dreamsweep.engines.protocol import State, Step
+from dreamsweep.guidance.protocol import Guidance, Guide
+from dreamsweep.models.stable_diffusion import Condition, StableDiffusion, load_stable_diffusion
+from dreamsweep.spec import GuidedDiffusionSpec, Trial, WeightsName
 
 
 class GuidedDiffusionEngine:
@@ -65,7 +66,7 @@ class GuidedDiffusionEngine:
         guide: Guide,
         iteration: int,
     ) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b 3 h w"], Guidance]:
-        """The noise as the guide wants it, the picture foreseen before it spoke, and what it said."""
+        """Returns the noise as the guide wants it, the picture foreseen before it spoke, and what it said."""
         steered = self.spec.guide_strength > 0
         kept = float(self.scheduler.alphas_cumprod[time])
         with torch.set_grad_enabled(steered):
@@ -93,7 +94,12 @@ class GuidedDiffusionEngine:
 
 
 def _as_large_as(noise: Float[Tensor, "b c y x"], gradient: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
-    """Each trial's gradient in the size of its noise."""
+    """Returns each trial's gradient in the size of its noise."""
     size, own = (v.detach().flatten(1).norm(dim=1)[:, None, None, None] for v in (noise, gradient))
     scaled: Tensor = gradient * (size / own.clamp(min=1e-12))
     return scaled
+
+
+def make_guided_diffusion(spec: GuidedDiffusionSpec, weights: WeightsName, device: str) -> GuidedDiffusionEngine:
+    """Builds the engine with its pipeline. Raises WeightsError when that is missing or damaged."""
+    return GuidedDiffusionEngine(spec, load_stable_diffusion(weights, spec.model, device))

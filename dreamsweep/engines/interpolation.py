@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.diffusion import Condition, StableDiffusion
-from dreamsweep.engines.frames import place, slerp, steps_of_frames
-from dreamsweep.engines.protocol import Guide, State, Step
-from dreamsweep.randomness import generator
-from dreamsweep.spec import InterpolationSpec, Trial
+from dreamsweep.compute.randomness import generator
+from dreamsweep.engines.frames import slerp, steps_of_frames
+from dreamsweep.engines.protocol import State, Step
+from dreamsweep.guidance.protocol import Guide
+from dreamsweep.guidance.waypoints import place
+from dreamsweep.models.stable_diffusion import Condition, StableDiffusion, load_stable_diffusion
+from dreamsweep.spec import InterpolationSpec, Trial, WeightsName
 
 
 class InterpolationEngine:
@@ -48,8 +50,13 @@ class InterpolationEngine:
         return pictures
 
 
-def between(one: Condition, other: Condition, share: float, path: Literal["lerp", "slerp"]) -> Condition:
-    """A share of the way from one condition to another."""
+def between(start: Condition, end: Condition, share: float, path: Literal["lerp", "slerp"]) -> Condition:
+    """Returns a share of the way from one condition to another."""
     move: Callable[[Tensor, Tensor, float], Tensor] = slerp if path == "slerp" else torch.lerp
-    pooled = move(one.pooled, other.pooled, share) if one.pooled is not None and other.pooled is not None else None
-    return Condition(move(one.tokens, other.tokens, share), pooled)
+    pooled = move(start.pooled, end.pooled, share) if start.pooled is not None and end.pooled is not None else None
+    return Condition(move(start.tokens, end.tokens, share), pooled)
+
+
+def make_interpolation(spec: InterpolationSpec, weights: WeightsName, device: str) -> InterpolationEngine:
+    """Builds the engine with its pipeline. Raises WeightsError when that is missing or damaged."""
+    return InterpolationEngine(spec, load_stable_diffusion(weights, spec.model, device))

@@ -1,42 +1,37 @@
-"""What an engine is given, what it says after every iteration, and what it promises."""
+"""The protocol of engines: what an engine is given, what it yields after every iteration, and what it leaves behind."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.guidance.protocol import Guide
 from dreamsweep.spec import Trial
 
 State = dict[str, Tensor]
-"""All that a batch needs to go on, under flat names, so that it can be kept as safetensors."""
+"""Tensors from which a batch resumes, under flat names, so that they can be stored as safetensors."""
 
 
 @dataclass(frozen=True)
-class Guidance:
-    """What a guide says of a batch of pictures: a differentiable loss, and the cosine similarity to each prompt."""
+class Artefact:
+    """A file that a trial leaves beside its pictures."""
 
-    loss: Float[Tensor, "b"]
-    similarity: Float[Tensor, "b"]
-    each: Float[Tensor, "b m"] | None = None
-    """Similarity to each of several prompts that a trial passes; NaN beyond a trial's last."""
-
-
-@runtime_checkable
-class Guide(Protocol):
-    """Pictures in [0, 1], `b 3 h w` → how far each is from what it should show."""
-
-    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance: ...
+    name: str
+    """Its name in the trial's folder, such as `strokes.svg`."""
+    content_type: str
+    data: bytes
 
 
-@runtime_checkable
-class Chooser(Guide, Protocol):
-    """A guide that can also say, quickly, which of many pictures to start from."""
+@dataclass(frozen=True)
+class Film:
+    """A film that a trial leaves beside that of its iterations, in the formats that the sweep asks for."""
 
-    def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
-        """The loss that each picture would have in each trial of the batch."""
-        ...
+    name: str
+    """Its name in the trial's folder, without the format's ending."""
+    frames: Iterable[Float[Tensor, "3 h w"]]
+    """Pictures in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +49,8 @@ class Step:
     state: Callable[[], State]
     each: Float[Tensor, "b m"] | None = None
     """As in `Guidance`."""
-    svg: Callable[[], list[str]] | None = None
-    """The pictures as SVG, for engines that draw strokes."""
-    paint: Callable[[int], Iterator[Float[Tensor, "3 h w"]]] | None = None
-    """How one trial's picture is drawn stroke by stroke, for engines that draw strokes: from empty paper to what `draw` shows."""
+    artefacts: Callable[[int], Iterable[Artefact | Film]] | None = None
+    """What one trial of the batch leaves beside its pictures, made when the trial ends; None for engines that leave nothing."""
 
 
 @runtime_checkable
@@ -69,4 +62,13 @@ class Engine(Protocol):
 
         A trial whose loss is NaN keeps its place in the batch and no longer moves; its batch-mates go on.
         """
+        ...
+
+
+@runtime_checkable
+class RemakesFilms(Protocol):
+    """An engine that can make a trial's films again, for formats that are asked for later."""
+
+    def films_of(self, artefacts: Mapping[str, bytes]) -> Iterable[Film]:
+        """Yields the films that one trial left, made from its other artefacts, by name."""
         ...

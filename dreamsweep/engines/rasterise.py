@@ -43,7 +43,7 @@ class Strokes:
 
 
 def rasterise(strokes: Strokes, height: int, width: int, background: Float[Tensor, "*#b 3 #h #w"]) -> Float[Tensor, "b 3 h w"]:
-    """The picture of each trial's strokes, with round caps and joins, over a background that broadcasts to `b 3 h w`.
+    """Returns the picture of each trial's strokes, with round caps and joins, over a background that broadcasts to `b 3 h w`.
 
     A pixel's coverage is the share of a stroke's cross-section that falls into one pixel around it: exact for straight strokes
     along the axes, soft over one pixel, and fading as it should where a stroke is thinner than that. Differentiable in points,
@@ -103,7 +103,7 @@ class _Windows:
 
 
 def _coverage(inked: Inked, points: Tensor, radii: Tensor, width: int) -> Float[Tensor, " m"]:
-    """How much of each listed pixel its stroke covers, in [0, 1]."""
+    """Returns how much of each listed pixel its stroke covers, in [0, 1]."""
     index = (inked.first + torch.arange(4, device=points.device)[:, None]).flatten()
     away = torch.zeros((), dtype=points.dtype, device=points.device)
     for axis, centre in enumerate((inked.pixel % width, inked.pixel // width)):
@@ -158,7 +158,7 @@ def _search(points: Tensor, segments: Tensor, radii: Tensor, height: int, width:
 
 
 def _bernstein(t: Tensor) -> Float[Tensor, "4 ..."]:
-    """The weights of a cubic's four control points at parameter t."""
+    """Returns the weights of a cubic's four control points at parameter t."""
     u = 1 - t
     return torch.stack((u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t))
 
@@ -187,7 +187,7 @@ def _cut(points: Tensor, segments: Tensor, radii: Tensor, height: int, width: in
 
 
 def _piece_counts(corners: Float[Tensor, "n S 4 2"]) -> Int[Tensor, "n S"]:
-    """How many pieces keep each cubic flat (Wang's bound on a Bézier curve's distance from its chords) and short."""
+    """Returns how many pieces keep each cubic flat (Wang's bound on a Bézier curve's distance from its chords) and short."""
     corners = torch.nan_to_num(corners)
     bend = torch.linalg.vector_norm(corners.diff(n=2, dim=-2), dim=-1).amax(-1)
     length = torch.linalg.vector_norm(corners.diff(dim=-2), dim=-1).sum(-1)
@@ -196,7 +196,7 @@ def _piece_counts(corners: Float[Tensor, "n S 4 2"]) -> Int[Tensor, "n S"]:
 
 
 def _boxes(ends: Tensor, reach: Tensor, height: int, width: int) -> Int[Tensor, "4 pieces"]:
-    """Left, top, columns and rows of the pixels whose centre may lie within reach of each piece, on the canvas."""
+    """Returns left, top, columns and rows of the pixels whose centre may lie within reach of each piece, on the canvas."""
     size = torch.tensor([[width], [height]], device=ends.device)
     low = (ends.amin(1) - reach - 0.5).clamp_min(0).minimum(size).ceil().long()
     high = (ends.amax(1) + reach - 0.5).clamp_min(-1).minimum(size - 1).floor().long()
@@ -204,7 +204,7 @@ def _boxes(ends: Tensor, reach: Tensor, height: int, width: int) -> Int[Tensor, 
 
 
 def _windows(pieces: _Pieces) -> _Windows:
-    """The smallest rectangle around the boxes of each stroke's pieces."""
+    """Returns the smallest rectangle around the boxes of each stroke's pieces."""
     _, owner = torch.unique_consecutive(pieces.stroke, return_inverse=True)
     count = int(owner[-1]) + 1 if len(owner) else 0
     low = torch.full((2, count), 1 << 30, device=owner.device)
@@ -247,7 +247,7 @@ def _nearest(pieces: _Pieces, windows: _Windows, part: slice, width: int) -> tup
 
 
 def _spread(left: Tensor, top: Tensor, columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Every pixel of every box: the box it is in, x and y."""
+    """Returns every pixel of every box: the box it is in, x and y."""
     area = columns * rows
     box = torch.repeat_interleave(area)
     number = torch.arange(len(box), device=box.device) - (area.cumsum(0) - area)[box]
@@ -257,7 +257,7 @@ def _spread(left: Tensor, top: Tensor, columns: Tensor, rows: Tensor) -> tuple[T
 
 
 def _least_of_each(slot: Tensor, values: Tensor, count: int) -> Int[Tensor, " m"]:
-    """Where the least value of each of `count` slots stands (the last of equals), in ascending order."""
+    """Returns where the least value of each of `count` slots stands (the last of equals), in ascending order."""
     least = torch.full((count,), math.inf, dtype=values.dtype, device=values.device).scatter_reduce_(0, slot, values, "amin")
     number = torch.arange(len(slot), device=slot.device)
     winner = values == least[slot]

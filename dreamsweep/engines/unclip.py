@@ -11,12 +11,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.engines.frames import place, slerp, steps_of_frames
-from dreamsweep.engines.protocol import Guide, State, Step
-from dreamsweep.pictures import read_picture
-from dreamsweep.randomness import generator
-from dreamsweep.spec import ImageFile, Trial, UnclipSpec
-from dreamsweep.unclip import Unclip
+from dreamsweep.compute.images import read_picture
+from dreamsweep.compute.randomness import generator
+from dreamsweep.engines.frames import slerp, steps_of_frames
+from dreamsweep.engines.protocol import State, Step
+from dreamsweep.guidance.protocol import Guide
+from dreamsweep.guidance.waypoints import place
+from dreamsweep.models.unclip import Unclip, load_unclip
+from dreamsweep.spec import ImageFile, Trial, UnclipSpec, WeightsName
 
 
 class UnclipEngine:
@@ -43,17 +45,17 @@ class UnclipEngine:
         return here[None]
 
     def _draw(self, trials: Sequence[Trial], routes: list[Tensor | None], frames: range) -> Float[Tensor, "f b 3 h w"]:
-        asked = [(frame, trial, route) for frame in frames for trial, route in zip(trials, routes, strict=True)]
-        samples = [route is None or len(route) == 1 for _, _, route in asked]
+        items = [(frame, trial, route) for frame in frames for trial, route in zip(trials, routes, strict=True)]
+        samples = [route is None or len(route) == 1 for _, _, route in items]
         randomness = [
-            generator(trial.seed, "unclip", frame if sample else 0) for (frame, trial, _), sample in zip(asked, samples, strict=True)
+            generator(trial.seed, "unclip", frame if sample else 0) for (frame, trial, _), sample in zip(items, samples, strict=True)
         ]
-        caption = self.model.read([trial.prompt.text if route is None else "" for _, trial, route in asked])
-        free = [at for at, (_, _, route) in enumerate(asked) if route is None]
-        embeddings = [self._passed(route, frame) if route is not None else None for frame, _, route in asked]
+        caption = self.model.read([trial.prompt.text if route is None else "" for _, trial, route in items])
+        free = [at for at, (_, _, route) in enumerate(items) if route is None]
+        embeddings = [self._passed(route, frame) if route is not None else None for frame, _, route in items]
         if free:
-            told = self._sampled([asked[at][1].prompt.text for at in free], [randomness[at] for at in free])
-            for at, embedding in zip(free, told, strict=True):
+            sampled = self._sampled([items[at][1].prompt.text for at in free], [randomness[at] for at in free])
+            for at, embedding in zip(free, sampled, strict=True):
                 embeddings[at] = embedding
         drawn = self.model.draw(
             torch.stack([e for e in embeddings if e is not None]), caption, randomness,
@@ -67,7 +69,7 @@ class UnclipEngine:
         return slerp(route[before], route[min(before + 1, len(route) - 1)], share)
 
     def _sampled(self, texts: list[str], randomness: list[torch.Generator]) -> Float[Tensor, "n d"]:
-        """The image embeddings that the decoder is told for captions."""
+        """Returns the image embeddings that the decoder is told for captions."""
         caption = self.model.read(texts)
         match self.spec.conditioning:
             case "text":
@@ -82,10 +84,15 @@ class UnclipEngine:
         return self._sampled([text], [generator(trial.seed, "unclip-key", key)])[0]
 
     def _embedded(self, file: ImageFile) -> Float[Tensor, "d"]:
-        found = self.model.embed_pictures(read_picture(file, self.model.image_size)[None])
-        return (found if self.spec.components is None else self.model.rebuild(found, self.spec.components))[0]
+        embedded = self.model.embed_pictures(read_picture(file, self.model.image_size)[None])
+        return (embedded if self.spec.components is None else self.model.rebuild(embedded, self.spec.components))[0]
 
     def _difference(self, trial: Trial) -> Float[Tensor, "d"]:
-        """The direction from the prompt's text to the last that it goes on to (the paper's text diffs)."""
-        one, other = F.normalize(self.model.read([trial.prompt.text, trial.prompt.to[-1]]).embedding, dim=1)
-        return F.normalize(other - one, dim=0)
+        """Returns the direction from the prompt's text to the last that it goes on to (the paper's text diffs)."""
+        first_text, last_text = F.normalize(self.model.read([trial.prompt.text, trial.prompt.to[-1]]).embedding, dim=1)
+        return F.normalize(last_text - first_text, dim=0)
+
+
+def make_unclip(spec: UnclipSpec, weights: WeightsName, device: str) -> UnclipEngine:
+    """Builds the engine with its pipeline. Raises WeightsError when that is missing or damaged."""
+    return UnclipEngine(spec, load_unclip(weights, spec.model, device))

@@ -1,48 +1,43 @@
 """Perceptors: frozen image-text models. One that steers is a guide, one that only marks is a judge."""
 
-from collections.abc import Sequence
-from functools import cache
-from typing import Protocol, runtime_checkable
-
-from jaxtyping import Float
-from torch import Tensor
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from dreamsweep.spec import PerceptorName
 
+if TYPE_CHECKING:
+    from dreamsweep.perceptors.protocol import Perceptor
 
-@runtime_checkable
-class Perceptor(Protocol):
-    """Texts and pictures as unit vectors in one space."""
-
-    name: str
-    resolution: int
-    """Pixels on a side of what it sees (r)."""
-    sha256: str
-    """Of its weights."""
-
-    def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "n d"]:
-        """Unit embeddings of texts; what is longer than the context is cut (`warnings_for` says so)."""
-        ...
-
-    def embed_pictures(self, pictures: Float[Tensor, "n 3 r r"]) -> Float[Tensor, "n d"]:
-        """Unit embeddings of pixels in [0, 1]; differentiable in the pixels, never in the weights."""
-        ...
-
-    def warnings_for(self, text: str) -> list[str]:
-        """What of this text the perceptor will not read, in plain sentences; empty when it reads all of it."""
-        ...
+STARTERS = ("starter-guide", "starter-judge")
 
 
-@cache
-def load_perceptor(name: PerceptorName, device: str) -> Perceptor:
-    """The perceptor by name, frozen, on the device; loaded once a process.
+def load_perceptor(name: PerceptorName, device: str) -> "Perceptor":
+    """Returns the perceptor by name, frozen, on the device, from the pool of loaded networks.
 
     Raises WeightsError when its weights are missing, corrupt, or cannot be fetched.
     """
-    if name in ("starter-guide", "starter-judge"):
+    from dreamsweep.compute.pool import POOL
+
+    return POOL.get(("perceptor", name, device), device, lambda: _loaded(name, device))
+
+
+def _loaded(name: PerceptorName, device: str) -> "Perceptor":
+    if name in STARTERS:
         from dreamsweep.perceptors.starter import load_starter
 
         return load_starter(name, device)
     from dreamsweep.perceptors.published import load_published
 
     return load_published(name, device)
+
+
+def text_reader(name: PerceptorName) -> Callable[[str], list[str]]:
+    """`warnings_for` of a perceptor whose network is not loaded; imports no torch.
+
+    Raises WeightsError when a starter's file is missing or damaged.
+    """
+    from dreamsweep.perceptors import vocabulary
+
+    if name in STARTERS:
+        return vocabulary.text_reader(name, vocabulary.read_vocabulary(name))
+    return lambda text: vocabulary.unread_parts(name, text, vocabulary.CONTEXT)

@@ -1,6 +1,5 @@
 """OpenAI's published CLIP models by name, in the `clip` package's own classes."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dreamsweep import weights
-from dreamsweep.devices import compile_if_asked
+from dreamsweep.compute.devices import compile_if_asked
 from dreamsweep.errors import WeightsError
+from dreamsweep.perceptors.clip_package import import_clip
 from dreamsweep.perceptors.starter import embed_pictures
-from dreamsweep.perceptors.vocabulary import bpe
-from dreamsweep.torchvision_ops import declare_missing_ops
+from dreamsweep.perceptors.vocabulary import CONTEXT, unread_parts
 from dreamsweep.weights.safe import load_clip_tensors
 
 if TYPE_CHECKING:
     from clip.model import CLIP
-
-CONTEXT = 77
 
 
 class PublishedPerceptor:
@@ -31,25 +28,22 @@ class PublishedPerceptor:
         self.model = model.eval().requires_grad_(False).to(device)
         compile_if_asked(self.model.visual)
         self.resolution: int = model.visual.input_resolution
+        self.scale = float(model.logit_scale.exp())
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        import clip
-
-        tokens = clip.tokenize(list(texts), context_length=CONTEXT, truncate=True).to(self.device)
+        tokens = import_clip().tokenize(list(texts), context_length=CONTEXT, truncate=True).to(self.device)
         return F.normalize(self.model.encode_text(tokens).float(), dim=1)
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         return embed_pictures(self.model, pictures.to(self.model.dtype))
 
     def warnings_for(self, text: str) -> list[str]:
-        if len(bpe().encode(text)) > CONTEXT - 2:
-            return [f"{self.name} reads the first {CONTEXT - 2} tokens of '{text[:40]}…' and no more"]
-        return []
+        return unread_parts(self.name, text, CONTEXT)
 
 
 def load_published(name: str, device: str) -> PublishedPerceptor:
-    """A published model, downloaded on first use. Raises WeightsError when it cannot be fetched or is not what was published."""
+    """Returns a published model, downloaded on first use. Raises WeightsError when it cannot be fetched or is not what was published."""
     (path,) = weights.paths(name).values()
     return PublishedPerceptor(name, read_clip(path, device), weights.digest(name), device)
 
@@ -60,13 +54,12 @@ def read_clip(path: Path, device: str) -> "CLIP":
     Raises WeightsError when the file holds none.
     """
     tensors = load_clip_tensors(path)
-    declare_missing_ops()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from clip.model import build_model
+    import_clip()
+    from clip.model import build_model
+
     try:
         model = build_model(tensors).to(device)
     except (KeyError, RuntimeError, AssertionError) as error:
-        told = str(error).split("\n")[0].rstrip(":.")
-        raise WeightsError(f"weights {path}: it holds no CLIP ({told}); delete it and fetch what was published.") from None
+        reason = str(error).split("\n")[0].rstrip(":.")
+        raise WeightsError(f"weights {path}: it holds no CLIP ({reason}); delete it and fetch what was published.") from None
     return model.float() if device == "cpu" else model

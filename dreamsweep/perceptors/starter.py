@@ -1,7 +1,6 @@
 """The starter perceptors: small networks in the stock `clip.model.CLIP` classes, stored as safetensors."""
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamsweep.devices import compile_if_asked
-from dreamsweep.perceptors.vocabulary import Vocabulary
-from dreamsweep.precision import of_network
-from dreamsweep.starter.files import read_weights, write_weights
-from dreamsweep.torchvision_ops import declare_missing_ops
+from dreamsweep.compute.devices import compile_if_asked
+from dreamsweep.compute.precision import of_network
+from dreamsweep.perceptors.clip_package import import_clip
+from dreamsweep.perceptors.vocabulary import Vocabulary, text_reader
+from dreamsweep.weights.starter import read_weights, write_weights
 
 if TYPE_CHECKING:
     from clip.model import CLIP
@@ -41,11 +40,10 @@ class ClipShape:
 
 
 def build_clip(shape: ClipShape, vocabulary: int) -> "CLIP":
-    """A stock CLIP with a ModifiedResNet, random weights, float32."""
-    declare_missing_ops()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from clip.model import CLIP
+    """Returns a stock CLIP with a ModifiedResNet, random weights, float32."""
+    import_clip()
+    from clip.model import CLIP
+
     return CLIP(
         shape.embed, shape.resolution, shape.vision_layers, shape.vision_width, None,
         shape.context, vocabulary, shape.text_width, shape.text_heads, shape.text_layers,
@@ -60,7 +58,7 @@ def normalise_pixels(pictures: Tensor) -> Tensor:
 
 
 def embed_pictures(model: nn.Module, pictures: Tensor) -> Tensor:
-    """Unit embeddings `n d` of pixels in [0, 1], `n 3 r r`; differentiable."""
+    """Returns unit embeddings `n d` of pixels in [0, 1], `n 3 r r`; differentiable."""
     pixels = normalise_pixels(pictures).contiguous(memory_format=torch.channels_last)
     with of_network(pictures.device):
         embedded = model.visual(pixels)  # type: ignore[operator]
@@ -76,27 +74,22 @@ class StarterPerceptor:
         self.model = model.eval().requires_grad_(False).to(device)
         compile_if_asked(self.model.visual)
         self.resolution: int = model.visual.input_resolution
+        self.scale = float(model.logit_scale.exp())
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        tokens = self.vocabulary.tokenize(list(texts)).to(self.device)
+        tokens = torch.from_numpy(self.vocabulary.tokenize(list(texts))).to(self.device)
         return F.normalize(self.model.encode_text(tokens).float(), dim=1)
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         return embed_pictures(self.model, pictures)
 
     def warnings_for(self, text: str) -> list[str]:
-        found = []
-        unknown = self.vocabulary.unknown_words(text)
-        if unknown:
-            found.append(f"{self.name} never learned {', '.join(map(repr, unknown))} and passes over it")
-        if self.vocabulary.is_cut(text):
-            found.append(f"{self.name} reads the first {self.vocabulary.context - 2} tokens of '{text[:40]}…' and no more")
-        return found
+        return text_reader(self.name, self.vocabulary)(text)
 
 
 def load_starter(name: str, device: str) -> StarterPerceptor:
-    """The starter perceptor that ships with dreamsweep. Raises WeightsError when its file is missing or damaged."""
+    """Returns the starter perceptor that ships with dreamsweep. Raises WeightsError when its file is missing or damaged."""
     tensors, metadata, sha256 = read_weights(name)
     record = json.loads(metadata["shape"])
     shape = ClipShape(**{**record, "vision_layers": tuple(record["vision_layers"])})

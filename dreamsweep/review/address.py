@@ -10,11 +10,11 @@ LOGIN = "DREAMSWEEP_REVIEW_LOGIN"
 
 
 def review_page(sweep: str) -> str | None:
-    """A sweep's review page, where the environment tells of one."""
+    """Returns a sweep's review page, where the environment tells of one."""
     at = os.environ.get(ADDRESS, "").strip()
     return page_of(at, sweep) if at else None
 
 
 def page_of(at: str, sweep: str) -> str:
-    """A sweep's page below a server's address."""
+    """Returns a sweep's page below a server's address."""
     return f"{at.rstrip('/')}/sweeps/{quote(sweep)}"

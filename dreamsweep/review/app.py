@@ -26,9 +26,9 @@ from PIL import Image, UnidentifiedImageError
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dreamsweep.errors import DreamsweepError, StoreError
+from dreamsweep.errors import DreamsweepError, StoreError, TransientError
 from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall
-from dreamsweep.store import Store
+from dreamsweep.store import Store, keys
 
 PAGE = Path(__file__).with_name("page")
 THUMBNAILS = 8_192
@@ -41,6 +41,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+RETRY_AFTER = "10"
+"""Seconds after which a browser may try again while the store does not answer."""
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
 """A trial's id stands for its pixels."""
 
@@ -51,7 +53,7 @@ Side = Annotated[int | None, Query(ge=16, le=1024)]
 
 
 def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*",)) -> FastAPI:
-    """The page's server.
+    """Returns the page's server.
 
     `login` is NAME:PASSWORD, which browsers then ask for; `hosts` are the names by which it may be addressed, so that no foreign page
     reaches it by a name that resolves to this machine.
@@ -81,7 +83,7 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
 
     @app.get("/pictures/{sweep}/{trial}/{file}")
     def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
-        key = f"{sweep}/pictures/{trial}/{file}"
+        key = keys.picture(sweep, trial, file)
         if side and file.endswith(".png"):
             return Response(thumbnail(key, side), media_type="image/webp", headers=FOR_A_DAY)
         return Response(store.read(key), media_type=TYPES[file.rpartition(".")[2]], headers=FOR_A_DAY)
@@ -97,7 +99,7 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
         return Response((PAGE / "index.html").read_bytes(), media_type="text/html")
 
     app.mount("/page", StaticFiles(directory=PAGE))
-    app.add_exception_handler(DreamsweepError, _told)
+    app.add_exception_handler(DreamsweepError, _error_response)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     app.middleware("http")(_guard(login))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
@@ -118,22 +120,27 @@ def _guard(login: str | None) -> Callable[[Request, Callable[[Request], Awaitabl
 
 
 def _knows(header: str, login: str) -> bool:
-    """Whether an Authorization header holds the login, in a time that tells nothing of it."""
-    kind, _, told = header.partition(" ")
+    """Returns whether an Authorization header holds the login, in a time that tells nothing of it."""
+    kind, _, encoded = header.partition(" ")
     try:
-        given = base64.b64decode(told, validate=True)
+        given = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         return False
     return kind.lower() == "basic" and secrets.compare_digest(given, login.encode())
 
 
-async def _told(request: Request, error: Exception) -> Response:
-    """The sentence that a command would have printed."""
-    return JSONResponse({"detail": str(error)}, 404 if isinstance(error, StoreError) else 503)
+async def _error_response(request: Request, error: Exception) -> Response:
+    """Answers with the sentence that a command would have printed.
+
+    404 for what does not exist, 503 while the store does not answer, 500 for all else, such as a table that is damaged.
+    """
+    status = 404 if isinstance(error, StoreError) else 503 if isinstance(error, TransientError) else 500
+    retry_after = {"Retry-After": RETRY_AFTER} if isinstance(error, TransientError) else None
+    return JSONResponse({"detail": str(error)}, status, retry_after)
 
 
 def _thumbnail(png: bytes, side: int) -> bytes:
-    """A picture in a square of that side, as WebP. Raises StoreError when it is none."""
+    """Returns a picture in a square of that side, as WebP. Raises StoreError when it is none."""
     try:
         image = Image.open(io.BytesIO(png)).convert("RGB")
     except (UnidentifiedImageError, OSError):

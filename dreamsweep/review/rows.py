@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from dreamsweep.errors import DreamsweepError, StoreError
-from dreamsweep.manifest import published, published_manifest
-from dreamsweep.parquet import ahead
-from dreamsweep.query import query
+from dreamsweep.errors import StoreError, UserError
+from dreamsweep.report.labels import COLUMNS, labels, settings_of, variant_of
+from dreamsweep.report.query import Session, answer
+from dreamsweep.report.ranks import RANKED_TRIALS
+from dreamsweep.results.manifest import published_manifest, read_manifest
 from dreamsweep.store import Store
-from dreamsweep.variants import COLUMNS, labels, settings_of, variant_of
+from dreamsweep.tables.parquet import ahead
 
 MOST_TILES = 20_000
-"""Of a wall: some 5 MB that a browser takes in at once; of more trials, those with the best marks."""
+"""Maximum number of trials on a wall, some 5 MB for the browser. Of more, those that rank highest within their prompts are shown."""
+FOREMOST = "rank NULLS LAST, z_score DESC NULLS LAST, judge_best DESC NULLS LAST, trial_id"
+"""The order in which they are shown: the best of each prompt first, and of those the ones that stand out the most."""
 MOST_POINTS = 2_000
 """Of a curve: no screen shows more."""
 
@@ -28,10 +31,8 @@ class Card:
     done: int
     prompts: int
     engines: list[str]
-    best: float | None
-    """The judge's best mark."""
     cover: str | None
-    """The trial with that mark."""
+    """The trial that stands out the most among those of its prompt, by the judge."""
     finished_at: str
     """When the last of its trials was finished, in UTC (ISO 8601); empty where that cannot be read."""
     error: str | None = None
@@ -53,6 +54,12 @@ class Tile:
     settings: int
     """Which of the wall's settings it has."""
     judge: float | None
+    rank: int | None
+    """Among the trials of the same prompt, by the judge: 1 is the best. None where it was not scored."""
+    rivals: int
+    """Trials of the same prompt with a score by the judge, this one included."""
+    z_score: float | None
+    """Standard deviations of the judge's score above the mean of those."""
     guide: float | None
     status: str
     pictured: bool
@@ -101,66 +108,79 @@ class Detail:
 
 
 def cards(store: Store) -> list[Card]:
-    """Every published sweep, the latest first; none where nothing is published. One that is damaged is told of, at the end."""
+    """Returns every published sweep, the latest first; none where nothing is published. Damaged ones come last, with the reason."""
     try:
-        return _cards(store, None) if any(True for _ in published(store)) else []
-    except DreamsweepError:  # some of them cannot be read: each by itself, then
-        found = [card for cards in ahead(lambda sweep: _cards_of(store, sweep), store.folders()) for card in cards]
-        return sorted(found, key=lambda card: card.finished_at, reverse=True)
+        return answer(store, _cards)
+    except UserError:  # nothing is published, or some cannot be read: each by itself, then
+        cards = [card for cards in ahead(lambda sweep: _cards_of(store, sweep), store.folders()) for card in cards]
+        return sorted(cards, key=lambda card: card.finished_at, reverse=True)
 
 
 def _cards_of(store: Store, sweep: str) -> list[Card]:
-    """One card, or none where nothing is published under that name."""
+    """Returns one card, or none where nothing is published under that name."""
     try:
-        return _cards(store, sweep) if store.exists(f"{sweep}/manifest.json") else []
-    except DreamsweepError as error:
-        return [Card(sweep, 0, 0, 0, [], None, None, "", str(error))]
+        return answer(store, _cards, sweep) if read_manifest(store, sweep) else []
+    except UserError as error:
+        return [Card(sweep, 0, 0, 0, [], None, "", str(error))]
 
 
-def _cards(store: Store, sweep: str | None) -> list[Card]:
-    rows = query(
-        store,
+def _cards(session: Session) -> list[Card]:
+    rows = session.rows(
         "SELECT sweep, count(*)::INTEGER AS trials, (count(*) FILTER (status = 'done'))::INTEGER AS done, "
-        "count(DISTINCT prompt)::INTEGER AS prompts, list(DISTINCT engine ORDER BY engine) AS engines, max(judge_best) AS best, "
-        "arg_max(trial_id, judge_best) FILTER (best_uri IS NOT NULL) AS cover, max(finished_at) AS finished_at "
-        "FROM trials GROUP BY sweep ORDER BY finished_at DESC, sweep",
-        sweep,
-    ).to_pylist()
-    return [Card(**{**row, "best": _number(row["best"]), "finished_at": row["finished_at"].isoformat()}) for row in rows]
+        "count(DISTINCT prompt)::INTEGER AS prompts, list(DISTINCT engine ORDER BY engine) AS engines, "
+        f"first(trial_id ORDER BY {FOREMOST}) FILTER (best_uri IS NOT NULL) AS cover, max(finished_at) AS finished_at "
+        f"FROM {RANKED_TRIALS} GROUP BY sweep ORDER BY finished_at DESC, sweep"
+    )
+    return [Card(**{**row, "finished_at": row["finished_at"].isoformat()}) for row in rows]
 
 
 def wall(store: Store, sweep: str) -> Wall:
-    """The trials of a published sweep, those with the judge's best marks first. Raises StoreError where there is none of that name."""
+    """Returns the trials of a published sweep, the best of each prompt first. Raises StoreError where there is none of that name."""
+    return answer(store, _wall, sweep)
+
+
+def _wall(session: Session) -> Wall:
     columns = ", ".join(
-        ("trial_id", "prompt", "prompts_to", *COLUMNS, "judge_best", "guide_best", "status", "best_uri IS NOT NULL AS pictured")
+        (
+            "trial_id",
+            "prompt",
+            "prompts_to",
+            *COLUMNS,
+            "judge_best",
+            "rank",
+            "rivals",
+            "z_score",
+            "guide_best",
+            "status",
+            "best_uri IS NOT NULL AS pictured",
+        )
     )
-    order = "ORDER BY judge_best DESC NULLS LAST, trial_id"
-    rows = query(store, f"SELECT {columns}, count(*) OVER () AS trials FROM trials {order} LIMIT {MOST_TILES}", sweep).to_pylist()
-    told, settings = labels(rows), dict[str, int]()
-    tiles = [_tile(row, told[variant_of(row)], settings.setdefault(variant_of(row)[1], len(settings))) for row in rows]
-    each = {tile.settings: settings_of(row) for tile, row in zip(tiles, rows, strict=True)}
-    return Wall(sweep, generation(store, sweep), rows[0]["trials"] if rows else 0, [each[i] for i in range(len(each))], tiles)
+    rows = session.rows(f"SELECT {columns}, count(*) OVER () AS trials FROM {RANKED_TRIALS} ORDER BY {FOREMOST} LIMIT {MOST_TILES}")
+    variants, label_of = [variant_of(row) for row in rows], labels(rows)
+    settings = {text: settings_of(row) for (_, text, _), row in zip(variants, rows, strict=True)}
+    numbers = {text: number for number, text in enumerate(settings)}
+    tiles = [_tile(row, label_of[variant], numbers[variant[1]]) for row, variant in zip(rows, variants, strict=True)]
+    (manifest,) = session.manifests
+    return Wall(manifest.sweep, manifest.generation, rows[0]["trials"] if rows else 0, list(settings.values()), tiles)
 
 
 def generation(store: Store, sweep: str) -> str:
-    """Which state of a sweep is published. Raises StoreError where none is."""
+    """Returns which state of a sweep is published. Raises StoreError where none is."""
     return published_manifest(store, sweep).generation
 
 
 def detail(store: Store, sweep: str, trial: str) -> Detail:
-    """All about one trial. Raises StoreError where the sweep has none of that id."""
-    if not trial.isalnum():
-        raise StoreError(f"sweep {sweep!r} has no trial {trial!r}.")
-    rows = query(store, f"SELECT * EXCLUDE (embedding) FROM trials WHERE trial_id = '{trial}'", sweep).to_pylist()
+    """Returns all about one trial. Raises StoreError where the sweep has none of that id."""
+    return answer(store, lambda session: _detail(session, sweep, trial), sweep)
+
+
+def _detail(session: Session, sweep: str, trial: str) -> Detail:
+    rows = session.rows(f"SELECT * FROM {RANKED_TRIALS} WHERE trial_id = '{trial}'") if trial.isalnum() else []
     if not rows:
         raise StoreError(f"sweep {sweep!r} has no trial {trial!r}.")
     row = rows[0]
     files = {name: row[f"{name}_uri"] for name in ("best", "final", "film", "svg", "strokes", "sheet")}
-    kept = query(
-        store,
-        f"SELECT iteration, snapshot_uri FROM scores WHERE trial_id = '{trial}' AND snapshot_uri IS NOT NULL ORDER BY iteration",
-        sweep,
-    ).to_pylist()
+    points = _points(session, trial)
     return Detail(
         id=trial,
         prompt=" → ".join([row["prompt"], *(row["prompts_to"] or ())]),
@@ -170,8 +190,12 @@ def detail(store: Store, sweep: str, trial: str) -> Detail:
         error=row["error"],
         files={name: _name(uri) for name, uri in files.items() if uri},
         best_iteration=row["best_iteration"],
-        snapshots={one["iteration"]: _name(one["snapshot_uri"]) for one in kept},
-        curves=_curves(store, sweep, trial),
+        snapshots={point["iteration"]: _name(point["snapshot_uri"]) for point in points if point["snapshot_uri"]},
+        curves=Curves(
+            iteration=[point["iteration"] for point in points],
+            guide=[_number(point["guide"]) for point in points],
+            judge=[_number(point["judge"]) for point in points],
+        ),
     )
 
 
@@ -185,6 +209,9 @@ def _tile(row: dict[str, Any], label: str, settings: int) -> Tile:
         label=label,
         settings=settings,
         judge=_number(row["judge_best"]),
+        rank=row["rank"],
+        rivals=row["rivals"] or 0,
+        z_score=_number(row["z_score"]),
         guide=_number(row["guide_best"]),
         status=row["status"],
         pictured=row["pictured"],
@@ -192,19 +219,19 @@ def _tile(row: dict[str, Any], label: str, settings: int) -> Tile:
 
 
 def _facts(row: dict[str, Any]) -> dict[str, str]:
-    """What people ask first; what says nothing is left out."""
+    """Returns what people ask first; what says nothing is left out."""
     marks = {who: f"{mark:.3f}" for who in ("judge", "guide") if (mark := _number(row[f"{who}_best"])) is not None}
-    texts = {
+    iterations = (
+        f"{row['iterations_done']} of {row['iterations']}" if row["iterations_done"] < row["iterations"] else f"{row['iterations']}"
+    )
+    facts = {
+        **marks,
+        "rank": f"{row['rank']} of {row['rivals']} of this prompt, by the judge" if (row["rivals"] or 0) > 1 else "",
         "also": _phrases(row["also"]),
         "without": _phrases(row["negatives"]),
-    }
-    made = f"{row['iterations_done']} of {row['iterations']}" if row["iterations_done"] < row["iterations"] else f"{row['iterations']}"
-    told = {
-        **marks,
-        **texts,
         "engine": row["engine"],
         "seed": str(row["seed"]),
-        "iterations": made,
+        "iterations": iterations,
         "best at": f"iteration {row['best_iteration']}" if row["best_iteration"] else "",
         "made in": f"{row['seconds']:.0f} s on {row['device']}" if row["seconds"] is not None else "",
         "guided by": row["guide_name"],
@@ -212,23 +239,20 @@ def _facts(row: dict[str, Any]) -> dict[str, str]:
         "weights": row["weights"],
         "status": row["status"],
     }
-    return {name: text for name, text in told.items() if text}
+    return {name: text for name, text in facts.items() if text}
 
 
 def _phrases(phrases: Iterable[dict[str, Any]] | None) -> str:
-    return ", ".join(one["text"] if one["weight"] == 1 else f"{one['text']} ({one['weight']:g})" for one in phrases or ())
+    return ", ".join(phrase["text"] if phrase["weight"] == 1 else f"{phrase['text']} ({phrase['weight']:g})" for phrase in phrases or ())
 
 
-def _curves(store: Store, sweep: str, trial: str) -> Curves:
-    """Every nth iteration where there are too many, and all that the judge marked."""
-    rows = query(
-        store,
-        f"SELECT iteration, guide, judge FROM scores WHERE trial_id = '{trial}' "
-        f"QUALIFY iteration % greatest(1, max(iteration) OVER () // {MOST_POINTS}) = 0 OR judge IS NOT NULL ORDER BY iteration",
-        sweep,
+def _points(session: Session, trial: str) -> list[dict[str, Any]]:
+    """Returns every nth iteration where there are too many, and all that the judge marked or of which a picture was kept."""
+    return session.rows(
+        f"SELECT iteration, guide, judge, snapshot_uri FROM scores WHERE trial_id = '{trial}' "
+        f"QUALIFY iteration % greatest(1, max(iteration) OVER () // {MOST_POINTS}) = 0 OR judge IS NOT NULL OR snapshot_uri IS NOT NULL "
+        "ORDER BY iteration"
     )
-    columns = {name: [_number(value) for value in rows[name].to_pylist()] for name in ("guide", "judge")}
-    return Curves(rows["iteration"].to_pylist(), **columns)
 
 
 def _number(value: float | None) -> float | None:

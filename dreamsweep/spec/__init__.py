@@ -1,13 +1,14 @@
 """Every word that a sweep file may use: the YAML schema, the Prefect parameter and the identity of a trial at once.
 
-`Sweep` (`spec/sweep.py`) is what a person writes; `dreamsweep.expand` turns it into `Trial`s (`spec/trial.py`), one prompt × engine ×
-seed, fully determined. Where a sweep may list several values for a setting, the `…Grid` twin of an engine's spec, derived from it,
-says so (`spec/grids.py`).
+`Sweep` (`spec/sweep.py`) is what a person writes; `dreamsweep.planning.expand` turns it into `Trial`s (`spec/trial.py`), one
+prompt × engine × seed, fully determined. Where a sweep may list several values for a setting, the `…Grid` twin of an engine's spec,
+derived from it, says so (`spec/grids.py`).
 """
 
 from dreamsweep.spec.base import (
     DATE,
     MAX_PROMPT,
+    MAX_SEED,
     Curve,
     FilmFormat,
     GuideChoice,
@@ -20,77 +21,102 @@ from dreamsweep.spec.base import (
     WeightsName,
     guides_of,
 )
-from dreamsweep.spec.engines import (
-    ENGINES,
+from dreamsweep.spec.diffusion_engines import GuidedDiffusionSpec, InterpolationSpec, UnclipSpec
+from dreamsweep.spec.engine_base import (
     IMAGE_FIELDS,
     RATE_END,
     RATE_UNTIL,
     AnySpec,
-    BigSleepSpec,
-    DalleSpec,
+    DescentSpec,
     Drop,
-    EngineSpec,
     FramesSpec,
-    GuidedDiffusionSpec,
-    GuidedEngineSpec,
-    GuidedSpec,
     ImageFile,
-    InterpolationSpec,
     OptimizerSpec,
-    SteeredEngineSpec,
     SteeredSpec,
-    StrokesSpec,
-    UnclipSpec,
+)
+from dreamsweep.spec.engines import BigSleepSpec, DalleSpec, StrokesSpec
+from dreamsweep.spec.facts import (
+    BoxViews,
+    Easing,
+    PerspectiveViews,
+    SettingRule,
+    Sides,
+    Steering,
+    TakesTo,
+    TurnedViews,
+    Views,
 )
 from dreamsweep.spec.grids import OptimizerGrid, listable
-from dreamsweep.spec.prompts import Phrase, Prompt, PromptFile, PromptTemplate
-from dreamsweep.spec.sweep import Schedule, SeedRange, Sweep
-from dreamsweep.spec.trial import Trial, canonical_json, trial_id
+from dreamsweep.spec.keeping import Judging, Keep, Kept
+from dreamsweep.spec.prompts import Phrase, Prompt, PromptEntry, PromptFile, PromptTemplate
+from dreamsweep.spec.registry import ENGINES, EngineSpec, JudgeName, judge_names
+from dreamsweep.spec.schedule import Schedule, schedule_name
+from dreamsweep.spec.sweep import FIRST_DAY, SEEDS_A_DAY, SeedRange, Sweep
+from dreamsweep.spec.trial import Trial, canonical_json, identity, identity_parts, trial_id
 
 __all__ = [
     "DATE",
     "ENGINES",
+    "FIRST_DAY",
     "IMAGE_FIELDS",
     "MAX_PROMPT",
+    "MAX_SEED",
     "RATE_END",
     "RATE_UNTIL",
+    "SEEDS_A_DAY",
     "AnySpec",
     "BigSleepSpec",
+    "BoxViews",
     "Curve",
     "DalleSpec",
+    "DescentSpec",
     "Drop",
+    "Easing",
     "EngineSpec",
     "FilmFormat",
     "FramesSpec",
     "GuideChoice",
     "GuidedDiffusionSpec",
-    "GuidedEngineSpec",
-    "GuidedSpec",
     "ImageFile",
     "InterpolationSpec",
+    "JudgeName",
+    "Judging",
+    "Keep",
+    "Kept",
     "Name",
     "OptimizerGrid",
     "OptimizerName",
     "OptimizerSpec",
     "PerceptorName",
+    "PerspectiveViews",
     "Phrase",
     "Precision",
     "Prompt",
+    "PromptEntry",
     "PromptFile",
     "PromptTemplate",
     "Schedule",
     "SchedulerName",
     "SeedRange",
+    "SettingRule",
+    "Sides",
     "Spec",
-    "SteeredEngineSpec",
     "SteeredSpec",
+    "Steering",
     "StrokesSpec",
     "Sweep",
+    "TakesTo",
     "Trial",
+    "TurnedViews",
     "UnclipSpec",
+    "Views",
     "WeightsName",
     "canonical_json",
     "guides_of",
+    "identity",
+    "identity_parts",
+    "judge_names",
     "listable",
+    "schedule_name",
     "trial_id",
 ]

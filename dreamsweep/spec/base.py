@@ -1,6 +1,6 @@
 """What every part of a spec is made of: the model itself, and the names that more than one part knows."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, StringConstraints, model_validator
 
@@ -11,6 +11,9 @@ MAX_PROMPT = 2_000
 
 PromptText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT)]
 Share = Annotated[float, Field(gt=0, le=1)]
+MAX_SEED = 2**63 - 1
+"""Largest seed: that of the tables' column, a 64-bit integer with a sign."""
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 PerceptorName = Literal[
     "starter-guide", "starter-judge", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px"
 ]
@@ -22,7 +25,11 @@ Curve = Literal["linear", "cosine", "exponential"]
 """How a number goes from one value to another."""
 RateSchedule = Literal["constant", "linear", "cosine", "exponential", "steps"]
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta"]
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+"""Pattern of a name that can be part of a path."""
+COLOUR = r"^#[0-9a-fA-F]{6}$"
+"""Pattern of a colour: `#rrggbb`."""
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 """A sweep's name: part of every key in the store."""
 DatedName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,43}(\{date\}[a-z0-9._-]{0,9})?$|^[a-z0-9][a-z0-9._-]{0,62}$")]
 """The same, or with `{date}` in it, for a sweep that is made anew every day."""
@@ -31,7 +38,11 @@ DatedName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,43
 class Spec(BaseModel):
     """Frozen, and closed to words that it does not know. What stands below a field describes it in schemas and forms as well."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset()
+    """Names of fields that decide no pixels, and so are no part of a trial's identity (`spec/trial.py`)."""
+    ALWAYS_IDENTITY: ClassVar[frozenset[str]] = frozenset()
+    """Names of fields that are part of a trial's identity even at their defaults: they say which spec it is."""
 
 
 def short_for(field: str) -> Any:
@@ -56,5 +67,5 @@ GuideChoice = PerceptorName | Annotated[tuple[WeightedPerceptor, ...], Field(min
 
 
 def guides_of(guide: GuideChoice) -> tuple[WeightedPerceptor, ...]:
-    """The guides that one choice names, one or several."""
+    """Returns the guides that one choice names, one or several."""
     return (WeightedPerceptor(name=guide),) if isinstance(guide, str) else guide

@@ -1,106 +1,15 @@
-"""What draws: an engine's settings, each fully determined."""
+"""Specs of the engines that descend a guide: settings, fully determined, and facts."""
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints
 
-from dreamsweep.spec.base import Curve, OptimizerName, RateSchedule, SchedulerName, Share, Spec, short_for
-
-
-class OptimizerSpec(Spec):
-    """An optimizer by name; without a learning rate it takes the engine's own for that optimizer."""
-
-    name: OptimizerName = "adam"
-    learning_rate: PositiveFloat | None = None
-
-    _plain_name = short_for("name")
+from dreamsweep.spec.base import COLOUR, Curve, OptimizerName, RateSchedule, Share, WeightsName
+from dreamsweep.spec.engine_base import CUTOUT_SECONDS, DescentSpec
+from dreamsweep.spec.facts import BoxViews, PerspectiveViews, SettingRule, Sides, Steering, TurnedViews
 
 
-class Drop(Spec):
-    """From a share of the iterations on, the learning rate is what it was at first, multiplied by this."""
-
-    at: Annotated[float, Field(ge=0, lt=1)]
-    times: PositiveFloat
-
-
-RATE_END, RATE_UNTIL = 0.1, 1.0
-PAPER_DROPS = (Drop(at=0.5, times=0.4), Drop(at=0.75, times=0.1))
-"""Of the points' learning rate in CLIPDraw."""
-
-
-IMAGE_FIELDS = ("init_image", "to_image")
-"""Fields of engines that name pictures on the user's disk."""
-
-
-class ImageFile(Spec):
-    """A picture to start from. Its content, not its path, is part of a trial's identity."""
-
-    path: str
-    sha256: str = ""
-    """Filled in when the sweep file is read."""
-
-    _plain_path = short_for("path")
-
-
-class AnySpec(Spec):
-    """What every engine has in common."""
-
-    num_iter: PositiveInt | None = None
-    """Iterations of this engine; without it, the sweep's `iterations`."""
-
-
-class SteeredSpec(AnySpec):
-    """What every engine that a guide steers has in common."""
-
-    cutouts: PositiveInt = 16
-    """Random views of the picture that the guide sees in each iteration."""
-    contrast: NonNegativeFloat = 1.0
-    """How strongly the picture is kept from resembling about a thousand other things (0: not at all, as in the papers)."""
-    init_image: ImageFile | None = None
-    """A picture to start from: a path, relative to the sweep file."""
-
-
-class GuidedSpec(SteeredSpec):
-    """What every engine that descends a guide has in common."""
-
-    optimizer: OptimizerSpec = OptimizerSpec()
-    """Adam where none is named; without a learning rate, the engine's own for that optimizer."""
-    rate_schedule: RateSchedule = "constant"
-    """How the learning rate moves: towards `rate_end`, or in `rate_drops`."""
-    rate_end: PositiveFloat | None = None
-    """Where it goes, as a share of where it starts; above 1 it grows. 0.1 where a schedule goes somewhere."""
-    rate_until: Share | None = None
-    """The share of the iterations that it takes to get there; then it stays. 1 where a schedule goes somewhere."""
-    rate_drops: Annotated[tuple[Drop, ...], Field(min_length=1)] | None = None
-    """The drops of `steps`; without them CLIPDraw's: 0.4 of it from half of the iterations on, 0.1 from three quarters on."""
-    early_stop: PositiveInt | None = None
-    """Stop a trial whose judge's mark has not risen for this many iterations."""
-
-    def default_learning_rates(self) -> dict[OptimizerName, float]:
-        """The learning rate that each optimizer takes here when a sweep names none."""
-        raise NotImplementedError
-
-    @model_validator(mode="after")
-    def _own_learning_rate(self) -> "GuidedSpec":  # not Self, which beartype refuses outside a class decorator
-        if self.optimizer.learning_rate is None:
-            rate = self.default_learning_rates()[self.optimizer.name]
-            object.__setattr__(self, "optimizer", OptimizerSpec(name=self.optimizer.name, learning_rate=rate))
-        return self
-
-    @model_validator(mode="after")
-    def _schedule_s_own_settings(self) -> "GuidedSpec":
-        """What a schedule needs is there, what it has no use for is not: two trials that differ in nothing have one id."""
-        goes = self.rate_schedule not in ("constant", "steps")
-        object.__setattr__(self, "rate_end", (self.rate_end or RATE_END) if goes else None)
-        object.__setattr__(self, "rate_until", (self.rate_until or RATE_UNTIL) if goes else None)
-        object.__setattr__(self, "rate_drops", (self.rate_drops or PAPER_DROPS) if self.rate_schedule == "steps" else None)
-        shares = [drop.at for drop in self.rate_drops or ()]
-        if shares != sorted(set(shares)):
-            raise ValueError(f"rate_drops: their 'at' is {shares}; each must come after the one before")
-        return self
-
-
-class DalleSpec(GuidedSpec):
+class DalleSpec(DescentSpec):
     """Codes of DALL-E's discrete VAE, relaxed by a gumbel-softmax and descended (Ramesh et al., 2021; the Aleph notebooks)."""
 
     engine: Literal["dalle"] = "dalle"
@@ -128,11 +37,46 @@ class DalleSpec(GuidedSpec):
     smoothness: NonNegativeFloat = 0.0
     """Weight of the picture's total variation."""
 
+    builder: ClassVar[str] = "dreamsweep.engines.dalle:make_dalle"
+    form_settings: ClassVar[tuple[str, ...]] = ("image_size", "cutouts", "start", "smoothness")
+    published_defaults: ClassVar[dict[str, Any]] = {"start": "noise", "code_prior": 0.0}
+    setting_rules: ClassVar[tuple[SettingRule, ...]] = (
+        *DescentSpec.setting_rules,
+        SettingRule("start", lambda spec, _: spec.init_image is None, "'init_image' decides where it starts; leave one of them out"),
+        SettingRule(
+            "start",
+            lambda spec, weights: weights == "starter" or spec.start == "noise",
+            "only 'weights: starter' know usual pictures; with published ones, write 'start: noise'",
+            in_each=True,
+        ),
+        SettingRule(
+            "code_prior",
+            lambda spec, weights: weights == "starter" or not spec.code_prior,
+            "only 'weights: starter' know how frequent a code is; with published ones, leave it out",
+            in_each=True,
+        ),
+    )
+
     def default_learning_rates(self) -> dict[OptimizerName, float]:
         return {"adam": 0.1, "adamw": 0.1, "sgd": 30.0, "rmsprop": 0.05, "adagrad": 0.3, "adadelta": 50.0}
 
+    @property
+    def steering(self) -> Steering:
+        sides = Sides(self.cutout_mean, self.cutout_std, self.cutout_min, self.cutout_max)
+        return Steering(TurnedViews(self.cutouts, sides, self.rotation, self.noise), self.contrast, by_angle=self.loss == "spherical")
 
-class StrokesSpec(GuidedSpec):
+    @property
+    def can_continue(self) -> bool:
+        return self.rate_schedule == "constant" and self.tau_start == self.tau_end
+
+    def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
+        return (f"{weights}-dvae",)
+
+    def seconds_an_iteration(self) -> float:
+        return 0.05 * (self.image_size / 128) ** 2 + CUTOUT_SECONDS * self.cutouts
+
+
+class StrokesSpec(DescentSpec):
     """Bézier strokes drawn to match a prompt (Frans et al., CLIPDraw, 2021)."""
 
     engine: Literal["strokes"] = "strokes"
@@ -144,7 +88,7 @@ class StrokesSpec(GuidedSpec):
     """Widest stroke, pixels of a 224 canvas."""
     segments_max: Annotated[int, Field(ge=1, le=8)] = 3
     """A stroke has 1 to this many cubic segments."""
-    background: Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")] = "#ffffff"
+    background: Annotated[str, StringConstraints(pattern=COLOUR)] = "#ffffff"
     """Colour of the paper."""
     width_rate: PositiveFloat = 0.1
     color_rate: PositiveFloat = 0.01
@@ -156,11 +100,33 @@ class StrokesSpec(GuidedSpec):
     cutouts: PositiveInt = 4
     """Random views of the drawing that the guide sees in each iteration."""
 
+    builder: ClassVar[str] = "dreamsweep.engines.strokes:make_strokes"
+    form_settings: ClassVar[tuple[str, ...]] = ("num_paths", "max_width", "background", "cutouts")
+    setting_rules: ClassVar[tuple[SettingRule, ...]] = (
+        *DescentSpec.setting_rules,
+        SettingRule("scheduled", lambda spec, _: spec.rate_schedule != "constant", "it needs a 'rate_schedule' other than constant"),
+    )
+
     def default_learning_rates(self) -> dict[OptimizerName, float]:
         return {"adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0}
 
+    @property
+    def steering(self) -> Steering:
+        return Steering(PerspectiveViews(self.cutouts, outside=self.background), self.contrast)
 
-class BigSleepSpec(GuidedSpec):
+    @property
+    def picture_side(self) -> int:
+        return self.canvas
+
+    @property
+    def can_continue(self) -> bool:
+        return self.rate_schedule == "constant"
+
+    def seconds_an_iteration(self) -> float:
+        return 0.12 * (self.canvas / 224) ** 2 * (self.num_paths / 256) + CUTOUT_SECONDS * self.cutouts
+
+
+class BigSleepSpec(DescentSpec):
     """Noise and class vectors of a BigGAN, one of each a layer, descended (Brock et al., 2019; Big Sleep, Murdock, 2021).
 
     The published system's own settings are `cutouts: 128`, `contrast: 0`, `start: noise`, `class_weight: 1`, `ema_decay: 0.99`,
@@ -194,101 +160,37 @@ class BigSleepSpec(GuidedSpec):
     accumulate: PositiveInt = 1
     """See this many times `cutouts` in an iteration, `cutouts` at a time."""
 
+    builder: ClassVar[str] = "dreamsweep.engines.big_sleep:make_big_sleep"
+    form_settings: ClassVar[tuple[str, ...]] = ("start", "class_weight", "truncation", "cutouts")
+    setting_rules: ClassVar[tuple[SettingRule, ...]] = (
+        *DescentSpec.setting_rules,
+        SettingRule("class_temperature", lambda spec, _: spec.max_classes is not None, "it needs 'max_classes'"),
+    )
+
     def default_learning_rates(self) -> dict[OptimizerName, float]:
         return {"adam": 0.07, "adamw": 0.03, "sgd": 15.0, "rmsprop": 0.05, "adagrad": 0.3, "adadelta": 50.0}
 
+    @property
+    def boxes(self) -> BoxViews:
+        """The views of an iteration."""
+        sides = Sides(self.cutout_mean, self.cutout_std, self.cutout_min, self.cutout_max)
+        return BoxViews(self.cutouts * self.accumulate, self.cutouts, sides)
 
-class FramesSpec(AnySpec):
-    """What engines have in common whose iterations are pictures of their own."""
+    @property
+    def steering(self) -> Steering:
+        return Steering(self.boxes, self.contrast, chooses_whole=True)  # pictures of whole things: the right one is found more often
 
-    easing: Literal["linear", "smooth"] = "linear"
-    """From one prompt to the next: `smooth` goes slowly near each and fast between them."""
-    frames_at_once: PositiveInt = 4
-    """Pictures of each trial that are denoised together; fewer need less memory."""
+    @property
+    def can_continue(self) -> bool:
+        return self.rate_schedule == "constant"
 
+    def contradiction(self, weights: WeightsName) -> str | None:
+        if weights == "starter" and self.image_size != 128:
+            return f"has image_size {self.image_size}, but the starter weights draw 128; set image_size to that, or weights: published"
+        return None
 
-class InterpolationSpec(FramesSpec):
-    """Stable Diffusion from one prompt to the next: the same noise in every frame, the text's embedding moved between the two."""
+    def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
+        return ("starter-biggan" if weights == "starter" else f"biggan-deep-{self.image_size}",)
 
-    engine: Literal["interpolation"] = "interpolation"
-    num_iter: PositiveInt = 50
-    """Frames, the first and last of which are the prompts' own pictures."""
-    image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
-    """Pixels on a side; without it, what the model was trained on."""
-    steps: PositiveInt = 25
-    """Denoising steps of a frame."""
-    guidance_scale: NonNegativeFloat = 7.5
-    """Classifier-free guidance (Ho & Salimans, 2022); 1 and less is none."""
-    scheduler: SchedulerName = "ddim"
-    path: Literal["lerp", "slerp"] = "lerp"
-    """Move along a straight line, or along the sphere that the embeddings lie near."""
-    model: str = "stable-diffusion-1.5"
-    """With published weights: a name of `dreamsweep weights list`, a folder in the format of diffusers, or a hub's `owner/name`."""
-
-
-class GuidedDiffusionSpec(SteeredSpec):
-    """Stable Diffusion steered by a guide's gradient on the picture that it foresees (Nichol et al., GLIDE, 2022, §2.3), or by itself."""
-
-    engine: Literal["guided-diffusion"] = "guided-diffusion"
-    num_iter: PositiveInt = 50
-    """Denoising steps; an iteration is a step."""
-    image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
-    """Pixels on a side; without it, what the model was trained on."""
-    guide_strength: NonNegativeFloat = 0.3
-    """How far the guide moves the predicted noise in each step, as a share of the noise's own size; 0 leaves all to the model."""
-    guidance_scale: NonNegativeFloat = 1.0
-    """Classifier-free guidance (Ho & Salimans, 2022) beside it; 1 and less is none."""
-    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Noise added in each step: 0 is DDIM (Song et al., 2021), 1 is DDPM."""
-    init_strength: Share = 0.7
-    """How much of an initial picture is given up to noise; 1 keeps nothing of it."""
-    cutout_mean: Share = 0.9
-    cutout_std: NonNegativeFloat = 0.2
-    cutout_min: Share = 0.6
-    cutout_max: Share = 1.0
-    """Side of a cutout as a share of the picture: normal, clipped."""
-    noise: NonNegativeFloat = 0.05
-    """Standard deviation of the noise on each cutout, pixels in [0, 1]."""
-    rotation: NonNegativeFloat = 5.0
-    """Largest turn of a cutout, degrees."""
-    model: str = "stable-diffusion-1.5"
-    """As for interpolation."""
-
-
-class UnclipSpec(FramesSpec):
-    """unCLIP (Ramesh et al., DALL-E 2, 2022): samples of a caption, variations of a picture, walks between captions or pictures."""
-
-    engine: Literal["unclip"] = "unclip"
-    num_iter: PositiveInt = 9
-    """Pictures: samples, or the frames of a walk (where the prompt has `to`, or there is a `to_image`)."""
-    conditioning: Literal["prior", "text", "caption"] = "prior"
-    """What stands for the image embedding: the prior's, the text's own, or nothing beside the caption (the paper's ablation, figure 8)."""
-    prior: Literal["diffusion", "autoregressive"] = "diffusion"
-    """The paper's two; karlo has the diffusion prior alone."""
-    prior_samples: PositiveInt = 2
-    """Embeddings that the prior draws, of which the one nearest to the text's is kept."""
-    prior_steps: PositiveInt = 25
-    """Denoising steps of the diffusion prior."""
-    prior_scale: NonNegativeFloat = 2.0
-    """Its classifier-free guidance."""
-    steps: PositiveInt = 25
-    guidance_scale: NonNegativeFloat = 3.0
-    """Steps and classifier-free guidance of the decoder. These, and the prior's, suit the starter weights; karlo's own are 4 and 8."""
-    upsample_steps: PositiveInt = 7
-    init_image: ImageFile | None = None
-    """A picture to vary, or to walk from; its embedding then stands for the caption."""
-    to_image: ImageFile | None = None
-    """A picture to walk to from `init_image`."""
-    components: PositiveInt | None = None
-    """Keep so many principal components of a picture's embedding (the paper's §3.3), by the autoregressive prior's reckoning."""
-    diff_angle: Share = 0.4
-    """With `init_image` and a prompt's `to`: how much of the way towards the difference of the two texts the walk goes."""
-    model: str = "karlo"
-    """As for interpolation."""
-
-
-GuidedEngineSpec = DalleSpec | StrokesSpec | BigSleepSpec
-SteeredEngineSpec = GuidedEngineSpec | GuidedDiffusionSpec
-EngineSpec = Annotated[SteeredEngineSpec | InterpolationSpec | UnclipSpec, Field(discriminator="engine")]
-ENGINES: dict[str, type[AnySpec]] = {spec.model_fields["engine"].default: spec for spec in get_args(get_args(EngineSpec)[0])}
-"""Each engine's name and its spec, read off the union."""
+    def seconds_an_iteration(self) -> float:
+        return 0.012 + CUTOUT_SECONDS * self.boxes.count  # the network's own share, at 128 px

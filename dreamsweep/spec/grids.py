@@ -1,29 +1,33 @@
 """Engines as a sweep file may write them: a list of values multiplies out."""
 
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field, PositiveFloat, create_model
 
 from dreamsweep.spec.base import OptimizerName, Spec, short_for
-from dreamsweep.spec.engines import ENGINES, AnySpec, OptimizerSpec
+from dreamsweep.spec.engine_base import AnySpec, OptimizerSpec
+from dreamsweep.spec.registry import ENGINES, OneOf
 
 
 def listable(annotation: Any) -> bool:
-    """Whether a field of this type may list several values in a sweep: numbers, optimizers and choices."""
+    """Returns whether a field of this type may list several values in a sweep: numbers, optimizers and choices."""
     if annotation is OptimizerSpec or annotation in (int, float) or get_origin(annotation) is Literal:
         return True
     return any(listable(part) for part in get_args(annotation)) and str not in get_args(annotation)
 
 
+@cache
 def _grid_of(spec: type[AnySpec]) -> type[Spec]:
-    """The same spec, with lists allowed where a sweep may multiply out."""
+    """Returns the same spec, with lists allowed where a sweep may multiply out."""
     fields: dict[str, Any] = {}
     for name, info in spec.model_fields.items():
         if name == "engine":
             fields[name] = (info.annotation, info.default)
             continue
-        one: Any = OptimizerGrid if info.annotation is OptimizerSpec else _annotated(info)
-        kind = Union[one, Annotated[tuple[one, ...], Field(min_length=1)]] if listable(info.annotation) else one  # noqa: UP007
+        value: Any = OptimizerGrid if info.annotation is OptimizerSpec else _annotated(info)
+        kind = Union[value, Annotated[tuple[value, ...], Field(min_length=1)]] if listable(info.annotation) else value  # noqa: UP007
         fields[name] = (kind, Field(default=None if name == "optimizer" else info.default, description=info.description))
     return create_model(spec.__name__.replace("Spec", "Grid"), __base__=Spec, __doc__=spec.__doc__, **fields)
 
@@ -41,4 +45,20 @@ class OptimizerGrid(Spec):
     _plain_name = short_for("name")
 
 
-EngineGrid = Annotated[Union[*(_grid_of(spec) for spec in ENGINES.values())], Field(discriminator="engine")]  # type: ignore[valid-type]
+class EngineGrids(Mapping[str, type[Spec]]):
+    """Each engine's name and the grid of its spec, made when it is first used."""
+
+    def __getitem__(self, name: str) -> type[Spec]:
+        return _grid_of(ENGINES[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ENGINES)
+
+    def __len__(self) -> int:
+        return len(ENGINES)
+
+
+if TYPE_CHECKING:
+    EngineGrid = Any  # models made at run time, one an engine
+else:
+    EngineGrid = Annotated[Spec, OneOf(EngineGrids())]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, PositiveFloat, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from dreamsweep.spec.base import PromptText, Spec, short_for
 
@@ -11,9 +11,14 @@ class Phrase(Spec):
     """A text and how strongly it steers."""
 
     text: PromptText
-    weight: PositiveFloat = 1.0
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
     _plain_text = short_for("text")
+
+
+def _listed(value: Any) -> Any:
+    """Returns a single text is short for a list of it."""
+    return (value,) if isinstance(value, str) else value
 
 
 class Prompt(Phrase):
@@ -24,16 +29,25 @@ class Prompt(Phrase):
     to: tuple[PromptText, ...] = ()
     """Texts that an interpolation goes on to, one after the other; other engines draw the text alone."""
 
-    @field_validator("to", mode="before")
-    @classmethod
-    def _one_text(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+    _single_text = field_validator("also", "negatives", "to", mode="before")(_listed)
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every text of it that a network reads, by its field: `text`, `to[0]`, `also[0].text`, `negatives[0].text`."""
+        to = {f"to[{number}]": text for number, text in enumerate(self.to)}
+        lists = (("also", self.also), ("negatives", self.negatives))
+        phrases = {f"{field}[{number}].text": phrase.text for field, listed in lists for number, phrase in enumerate(listed)}
+        return {"text": self.text, **to, **phrases}
 
 
 class PromptFile(Spec):
-    """Prompts from a file: `.txt`, one a line; `.csv`, columns `text`, and maybe `weight`, `negatives` and `to` (`|` between)."""
+    """Prompts from a file: `.txt`, one a line; `.csv` and `.tsv`, columns `text`, and maybe `weight`, `also`, `negatives` and `to` (`|`
+    between); `.json`, `.jsonl` and `.yaml`, a list of texts or of objects with the words of a prompt."""
 
     file: str
+    parts: bool = False
+    """Whether the texts hold parts and weights, such as `a red heart:2 | watercolor` or `a red heart::2 blur::-1`: the first part
+    becomes the text, the others `also`, and those with a negative weight `negatives`."""
 
 
 class PromptTemplate(Spec):
@@ -44,6 +58,8 @@ class PromptTemplate(Spec):
     negatives: tuple[Phrase, ...] = ()
     to: tuple[PromptText, ...] = ()
     """As in a prompt; the lists' names may stand in these as well."""
+
+    _single_text = field_validator("negatives", "to", mode="before")(_listed)
 
     @model_validator(mode="before")
     @classmethod
@@ -56,7 +72,7 @@ class PromptTemplate(Spec):
 
 
 def _kind_of_entry(entry: Any) -> str:
-    """Which kind of prompt entry this is, by the word that only that kind has, so that an error speaks of that kind alone."""
+    """Returns which kind of prompt entry this is, by the word that only that kind has, so that an error speaks of that kind alone."""
     words = entry if isinstance(entry, dict) else getattr(entry, "model_fields_set", ())
     return "PromptTemplate" if "template" in words else "PromptFile" if "file" in words else "Prompt"
 

@@ -1,69 +1,50 @@
 """The sweep: what a person writes."""
 
-import difflib
-import zoneinfo
-from datetime import UTC, datetime
+import re
+from datetime import date
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from cronsim import CronSim, CronSimError
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from dreamsweep.spec.base import DATE, DatedName, FilmFormat, GuideChoice, PerceptorName, Precision, Spec, WeightsName, short_for
+from dreamsweep.spec.base import DATE, MAX_SEED, DatedName, FilmFormat, GuideChoice, Precision, Seed, Spec, WeightsName
 from dreamsweep.spec.grids import EngineGrid
+from dreamsweep.spec.keeping import Judging, Keep
 from dreamsweep.spec.prompts import PromptEntry
+from dreamsweep.spec.registry import JudgeName
+from dreamsweep.spec.schedule import Schedule
+
+FIRST_DAY, SEEDS_A_DAY = date(2020, 1, 1), 1_000
+"""First day of daily seeds; each later day's seeds start `SEEDS_A_DAY` higher."""
 
 
 class SeedRange(Spec):
     """Seeds `start`, `start + 1`, …, `count` of them."""
 
-    start: NonNegativeInt = 0
+    start: Seed = 0
     count: PositiveInt
     daily: bool = False
     """Other seeds every day, counted from the date; the sweep's name holds `{date}` then."""
 
-
-class Schedule(Spec):
-    """When a sweep is made by itself, once it is deployed: `"0 2 * * *"`, or with a timezone. No part of any trial's identity."""
-
-    cron: str
-    """Minute, hour, day of the month, month, day of the week: `0 2 * * *` is every night at two."""
-    timezone: str = "UTC"
-    """Such as `Europe/Berlin`; two o'clock stays two o'clock when summer time comes and goes."""
-    active: bool = True
-    """`false` keeps the schedule, and starts nothing."""
-
-    _plain_cron = short_for("cron")
-
-    @field_validator("cron")
-    @classmethod
-    def _comes(cls, cron: str) -> str:
-        if len(cron.split()) != 5:
-            raise ValueError("it takes five fields, such as '0 2 * * *' (minute, hour, day of the month, month, day of the week)")
-        try:
-            CronSim(cron, datetime.now(UTC))
-        except CronSimError as error:
-            raise ValueError(f"{str(error).lower()}; every night at two is '0 2 * * *'") from None
-        return cron
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, timezone: str) -> str:
-        known = zoneinfo.available_timezones()
-        if timezone not in known:
-            near = difflib.get_close_matches(timezone, known, n=1)
-            raise ValueError(f"no such timezone; did you mean {near[0]!r}" if near else "no such timezone; use one such as 'Europe/Berlin'")
-        return timezone
+    @model_validator(mode="after")
+    def _no_seed_too_large(self) -> "SeedRange":  # not Self, which beartype refuses outside a class decorator
+        last = self.start + self.count - 1 + (SEEDS_A_DAY * (date.max - FIRST_DAY).days if self.daily else 0)
+        if last > MAX_SEED:
+            when = f" on {date.max}" if self.daily else ""
+            raise ValueError(f"the last seed{when} would be {last}, and the largest is {MAX_SEED}; write a lower 'start' or 'count'")
+        return self
 
 
 class Sweep(Spec):
     """A night's work: prompts × engines × seeds."""
 
+    model_config = ConfigDict(defer_build=True)  # other packages' engines are imported when the first sweep is read
+
     name: DatedName
     """With `{date}` in it, such as `nightly-{date}`, a sweep of its own every day."""
     prompts: Annotated[tuple[PromptEntry, ...], Field(min_length=1)]
-    engines: Annotated[tuple[EngineGrid, ...], Field(min_length=1)]  # type: ignore[valid-type]
-    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] | SeedRange = (0,)
+    engines: Annotated[tuple[EngineGrid, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | SeedRange = (0,)
     iterations: PositiveInt = 200
     snapshot_every: NonNegativeInt = 20
     """Iterations between the pictures kept along the way; 0 keeps none."""
@@ -71,9 +52,11 @@ class Sweep(Spec):
     """Iterations between the judge's marks; the picture with the best mark is kept."""
     films: Annotated[tuple[FilmFormat, ...], Field(min_length=1)] = ("webp",)
     """The formats in which each trial's snapshots are kept as a film."""
+    keep_states: bool = False
+    """Whether the last state of each batch is kept: the same sweep with more iterations continues from it, where its engines can."""
     guide: GuideChoice = "starter-guide"
     """A perceptor, or several with weights that pull together: `[ViT-B/32, {name: RN50, weight: 0.5}]`."""
-    judge: PerceptorName = "starter-judge"
+    judge: JudgeName = "starter-judge"
     weights: WeightsName = "starter"
     precision: Precision = "default"
     """Arithmetic of the networks: `default` is float32 on a CPU, and on a GPU what each system's own code uses; `bfloat16` is faster where
@@ -83,13 +66,28 @@ class Sweep(Spec):
     schedule: Schedule | None = None
     """When `dreamsweep deploy` has it made; without it, whenever somebody asks."""
 
+    @property
+    def keep(self) -> Keep:
+        """Returns which pictures, films and states are kept."""
+        return Keep(snapshot_every=self.snapshot_every, films=self.films, states=self.keep_states)
+
+    @property
+    def judging(self) -> Judging:
+        """Who scores the pictures, and how often."""
+        return Judging(judge=self.judge, judge_every=self.judge_every)
+
     @field_validator("prompts", mode="before")
     @classmethod
     def _one_file(cls, value: Any) -> Any:
-        """`prompts: names.txt` is short for a list of that one file."""
-        if isinstance(value, str) and not PurePath(value).suffix:
+        """`prompts: names.txt` is short for a list of that one file; a text of lines holds a prompt a line, as such a file does."""
+        if not isinstance(value, str):
+            return value
+        prompts = [line.strip() for line in value.splitlines() if line.strip() and not line.startswith("#")]
+        if "\n" in value and not (len(prompts) == 1 and re.fullmatch(r"\S+\.[a-zA-Z]{2,5}", prompts[0])):
+            return prompts
+        if not PurePath(value).suffix:
             raise ValueError(f"a single word or text would be a file's name; write a list: prompts: [{value}]")
-        return [{"file": value}] if isinstance(value, str) else value
+        return [{"file": value.strip()}]
 
     @field_validator("engines", mode="before")
     @classmethod
@@ -102,10 +100,16 @@ class Sweep(Spec):
     def _one_film(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
+    @field_validator("guide")
+    @classmethod
+    def _one_guide(cls, guide: GuideChoice) -> GuideChoice:
+        """A list of one guide is that guide, and its trials have the same ids."""
+        return guide[0].name if isinstance(guide, tuple) and len(guide) == 1 and guide[0].weight == 1 else guide
+
     @field_validator("seeds", mode="before")
     @classmethod
     def _one_seed(cls, value: Any) -> Any:
-        return [value] if isinstance(value, int) else value
+        return [value] if isinstance(value, int | float | str) else value
 
     @field_validator("seeds")
     @classmethod

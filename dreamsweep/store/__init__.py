@@ -1,4 +1,4 @@
-"""Where sweeps are kept: a local folder or an S3 bucket, behind one small interface.
+"""Stores of sweeps: a local folder or an S3 bucket, behind one small interface.
 
 An object is whole or not there, and keys are the same in every store; only `uri_of` tells stores apart. Keys are made of sweep
 names, ids and fixed words, never of prompts.
@@ -19,48 +19,49 @@ RUN_FIRST = "run the sweep first, or name another store with --store"
 
 @dataclass(frozen=True)
 class Entry:
-    """An object as a listing tells it."""
+    """Entry of a listing: one object's key, size and time."""
 
     key: str
     size: int
-    """Bytes."""
+    """Size in bytes."""
     modified: float
-    """When it was written, in seconds since 1970."""
+    """Time of the last write, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What a write that never ended left behind; no reader sees it."""
+    """Remains of a write that was interrupted or is still running; no reader sees them."""
 
     name: str
     size: int
-    """Bytes, as far as the store tells."""
+    """Size in bytes; 0 where the store does not report it."""
     begun: float
-    """Seconds since 1970."""
+    """Time when the write began, in seconds since 1970."""
     remove: Callable[[], None]
 
 
 @runtime_checkable
 class Store(Protocol):
-    """Objects by key (`demo/manifest.json`). Every method raises StoreError, one sentence, when the store cannot do it."""
+    """Objects by key (`demo/manifest.json`). Every method raises StoreError for what the user can fix, such as a missing object, and
+    StoreUnavailableError while the store does not answer, or fails by itself."""
 
     uri: str
     """The store as a URI: `file:///folder` or `s3://bucket/prefix`."""
 
     def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
-        """Puts an object in one step: a reader sees the old one or the new one."""
+        """Writes an object in one atomic step: a reader sees the old one or the new one."""
         ...
 
     def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
-        """The same from a file, in parts where it is large; memory does not grow with it."""
+        """Writes an object from a file, in parts if it is large; memory use does not grow with its size."""
         ...
 
     def version(self, key: str) -> str | None:
-        """What tells the object as it is now from what it was and will be; None where there is none."""
+        """Returns an identifier of the object's current content (an ETag or hash); None if the object does not exist."""
         ...
 
     def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
-        """Puts the object in one step, only where it still is in this version (None: not there yet), and says whether it did.
+        """Writes the object only if its current version equals `version` (None: it does not exist yet); returns whether it did.
 
         Of several who replace the same version one succeeds, in a folder and on servers with conditional writes (AWS since 2024, most
         others); where a server has none, the last one does.
@@ -68,52 +69,59 @@ class Store(Protocol):
         ...
 
     def read(self, key: str) -> bytes:
-        """The object; a missing one raises StoreError."""
+        """Returns the object's content. Raises StoreError if it does not exist."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """Returns the object's content; None if it does not exist."""
         ...
 
     def read_file(self, key: str, path: Path) -> None:
-        """The object into a file; memory does not grow with it."""
+        """Downloads the object into a file; memory use does not grow with its size."""
         ...
 
     def exists(self, key: str) -> bool:
-        """Whether the object is there."""
+        """Returns whether the object exists."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Every key that starts so, sorted."""
+        """Lists every key that starts with the prefix, sorted."""
         ...
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """The same, with sizes and times."""
+        """Lists the objects whose keys start with the prefix, with sizes and times, sorted by key."""
         ...
 
     def folders(self) -> Iterator[str]:
-        """The first part of every key with more parts than one, each once, sorted: the names of the sweeps."""
+        """Lists the top-level folders, sorted: the names of the sweeps."""
         ...
 
     def delete(self, key: str) -> None:
-        """Removes the object; one that is not there is no error."""
+        """Deletes the object; a missing object is no error."""
         ...
 
     def uri_of(self, key: str) -> str:
-        """The object's address, as DuckDB and people read it."""
+        """Returns the object's URI, as DuckDB and people read it."""
         ...
 
     def link(self, key: str, seconds: int) -> str:
-        """An address that a browser opens for so long without credentials; in a folder, the file's."""
+        """Returns a link that a browser opens without credentials for that many seconds (presigned); in a folder, the file's URI."""
         ...
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """What writes left behind that were cut off, or are going on."""
+        """Lists the remains of interrupted writes; writes that are still running are among them."""
         ...
 
     def check(self) -> None:
-        """Writes and removes a small object, so that a mistake shows before a night's work."""
+        """Checks that the store can be written, with a small object that is removed again.
+
+        Raises StoreError where nobody has ever answered at the store's address: most likely it is wrong.
+        """
         ...
 
 
 def open_store(uri: str) -> Store:
-    """The store at a path, `file:///folder` or `s3://bucket/prefix`; nothing is read or made yet. Raises StoreError for anything else."""
+    """Opens the store at a path, `file:///folder` or `s3://bucket/prefix`; nothing is read yet. Raises StoreError if it is invalid."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", uri)
     match scheme and scheme[1].lower():
         case None if uri.strip():
@@ -121,10 +129,10 @@ def open_store(uri: str) -> Store:
         case None:
             raise StoreError("store '' names nothing; use a folder, file:///folder or s3://bucket/prefix.")
         case "file":
-            found = urlsplit(uri)
-            if found.netloc not in ("", "localhost") or found.query or found.fragment:
+            parts = urlsplit(uri)
+            if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
                 raise StoreError(f"store {without_login(uri)!r} is no local folder; write file:///folder, or just the folder.")
-            return _local(Path(unquote(found.path)))
+            return _local(Path(unquote(parts.path)))
         case "s3":
             return _s3(uri)
         case other:
@@ -134,23 +142,23 @@ def open_store(uri: str) -> Store:
 
 
 def read_uri(uri: str) -> bytes:
-    """An object by the address that its store's `uri_of` gave. Raises StoreError as `read` does."""
+    """Reads an object by the URI that its store's `uri_of` returned. Raises StoreError as `read` does."""
     folder, _, name = uri.rpartition("/")
     return open_store(folder).read(unquote(name))
 
 
 def without_login(uri: str) -> str:
-    """The same address, with a name and password in it left out, as an error may tell it."""
+    """Returns the URI without a user name and password, safe for error messages."""
     return re.sub(r"//[^/@\s]*@", "//", uri)
 
 
 def is_key(key: str) -> bool:
-    """Whether it can be one: no part is empty, or leads elsewhere."""
+    """Returns whether a text is a valid key: no part is empty, '.' or '..'."""
     return not any(part in ("", ".", "..") for part in key.split("/")) and "\0" not in key
 
 
 def checked_key(key: str) -> str:
-    """The key itself; ValueError for one that would lead out of the store or mean another in some stores."""
+    """Returns the key. Raises ValueError if it is invalid, such as one that would lead out of the store."""
     if not is_key(key):
         raise ValueError(f"{key!r} is no key: its parts are neither empty nor '.' nor '..'")
     return key
@@ -163,7 +171,7 @@ def _local(folder: Path) -> Store:
 
 
 def _s3(uri: str) -> Store:
-    """Raises StoreError where the URI names no bucket, or more than one thing."""
+    """Opens an S3 store. Raises StoreError if the URI names no valid bucket and prefix."""
     bucket, _, prefix = re.sub("^[^:]*:/+", "", uri).partition("/")
     if "@" in bucket:
         raise StoreError(f"store {without_login(uri)!r} holds a login; leave it out and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")

@@ -5,6 +5,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,14 +14,20 @@ from typing import BinaryIO
 
 from filelock import FileLock
 
-from dreamsweep.errors import StoreError
+from dreamsweep.errors import DreamsweepError, StoreError, StoreUnavailableError
 from dreamsweep.store import BYTES, RUN_FIRST, Entry, Unfinished, checked_key
 
 PARTIAL = ".partial-"
-"""Begins the name of a file that is still being written. A killed process leaves one behind; no store ever shows it."""
+"""Prefix of the names of files that are still being written. A killed process leaves one behind; no listing shows it."""
 ROOM = 16 << 20
 """Bytes that must be free for a store to count as one that can be written."""
 _PLACES = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_TRANSIENT = {
+    *(errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ENFILE, errno.ENOMEM),
+    *(errno.ETIMEDOUT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ENOTCONN, errno.EPIPE),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+}
+"""Transient errors of a disk, mostly a network disk, that are worth a retry. A full disk is not among them: a retry frees nothing."""
 
 
 class LocalStore:
@@ -58,15 +65,30 @@ class LocalStore:
         with self._sentences(key):
             return self._path(key).read_bytes()
 
+    def get(self, key: str) -> bytes | None:
+        with self._sentences(key):
+            try:
+                return self._path(key).read_bytes()
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                return None
+
     def read_file(self, key: str, path: Path) -> None:
         with self._sentences(key):
             source = self._path(key).open("rb")
         with source, path.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+            while chunk := self._chunk(source, key):
+                target.write(chunk)
+
+    def _chunk(self, source: BinaryIO, key: str) -> bytes:
+        with self._sentences(key):
+            return source.read(1 << 20)
 
     def exists(self, key: str) -> bool:
         with self._sentences(key):
-            return self._path(key).is_file()
+            try:
+                return stat.S_ISREG(self._path(key).stat().st_mode)  # `is_file` of newer Pythons takes an outage for a missing file
+            except (FileNotFoundError, NotADirectoryError):
+                return False
 
     def keys(self, prefix: str) -> Iterator[str]:
         names = (path.relative_to(self.folder).as_posix() for path in self._files(prefix) if not path.name.startswith(PARTIAL))
@@ -75,8 +97,8 @@ class LocalStore:
     def entries(self, prefix: str) -> Iterator[Entry]:
         for key in self.keys(prefix):
             with suppress(FileNotFoundError), self._sentences(key, missing_is_empty=True):
-                told = self._path(key).stat()
-                yield Entry(key, told.st_size, told.st_mtime)
+                status = self._path(key).stat()
+                yield Entry(key, status.st_size, status.st_mtime)
 
     def folders(self) -> Iterator[str]:
         with self._sentences("", missing_is_empty=True):
@@ -100,9 +122,9 @@ class LocalStore:
     def unfinished(self) -> Iterator[Unfinished]:
         for path in self._files(""):
             if path.name.startswith(PARTIAL) and path.name != f"{PARTIAL}lock":
-                with suppress(FileNotFoundError):  # of a write that was going on, and is whole by now
-                    told, name = path.stat(), path.relative_to(self.folder).as_posix()
-                    yield Unfinished(name, told.st_size, told.st_mtime, partial(self._unlink, path, name))
+                with self._sentences("", missing_is_empty=True):  # missing where the write has ended meanwhile
+                    status, name = path.stat(), path.relative_to(self.folder).as_posix()
+                    yield Unfinished(name, status.st_size, status.st_mtime, partial(self._unlink, path, name))
 
     def check(self) -> None:
         with self._sentences(""):
@@ -124,23 +146,23 @@ class LocalStore:
             path.unlink(missing_ok=True)
 
     def _files(self, prefix: str) -> list[Path]:
-        """Every file below the prefix's last folder."""
-        found: list[Path] = []
+        """Lists every file below the prefix's last folder."""
+        paths: list[Path] = []
         with self._sentences(prefix):
             for root, _, names in os.walk(self.folder / prefix.rpartition("/")[0], onerror=_unless_missing):
-                found += [Path(root, name) for name in names]
-        return found
+                paths += [Path(root, name) for name in names]
+        return paths
 
     def _path(self, key: str) -> Path:
         return self.folder / checked_key(key)
 
     @contextmanager
     def _replacing(self, key: str) -> Iterator[BinaryIO]:
-        """A new file beside the key's that takes its place once it is whole and on the disk."""
+        """Opens a temporary file that atomically replaces the key's file once it is complete and on the disk."""
         path = self._path(key)
         unfinished = path.with_name(f"{PARTIAL}{secrets.token_hex(8)}")
         try:
-            with _made(unfinished) as handle:
+            with _created(unfinished) as handle:
                 yield handle
                 _write_through(handle)
             os.replace(unfinished, path)
@@ -158,29 +180,39 @@ class LocalStore:
             if not missing_is_empty:
                 raise StoreError(f"store {str(self.folder)!r} holds no {key!r}; {RUN_FIRST}.") from None
         except OSError as error:
-            raise StoreError(self._explain(error, key)) from None
+            raise self._explained(error, key) from None
+
+    def _explained(self, error: OSError, key: str) -> DreamsweepError:
+        """Returns a transient failure as StoreUnavailableError, any other as StoreError."""
+        if error.errno in _TRANSIENT:
+            place = str(self.folder / key)
+            return StoreUnavailableError(
+                f"store {str(self.folder)!r} does not answer at {place!r} ({error.strerror or error}); look at that disk, or the network "
+                "behind it."
+            )
+        return StoreError(self._explain(error, key))
 
     def _explain(self, error: OSError, key: str) -> str:
         path = self.folder / key
-        asked = f"store {str(self.folder)!r} cannot be used"
+        prefix = f"store {str(self.folder)!r} cannot be used"
         nearest = next((p for p in (path, *path.parents) if os.path.lexists(p)), path)
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT:
-                return f"{asked}: its disk is full; free some space and run the same command again to go on."
+                return f"{prefix}: its disk is full; free some space and run the same command again to go on."
             case code if code in _PLACES and nearest.is_dir():
-                return f"{asked}: {str(nearest)!r} is a folder where a file should be; move it away, or name another store with --store."
+                return f"{prefix}: {str(nearest)!r} is a folder where a file should be; move it away, or name another store with --store."
             case code if code in _PLACES:
-                return f"{asked}: {str(nearest)!r} is a file where a folder should be; move it away, or name another store with --store."
+                return f"{prefix}: {str(nearest)!r} is a file where a folder should be; move it away, or name another store with --store."
             case errno.EACCES | errno.EPERM:
-                return f"{asked}: permission denied at {str(nearest)!r}; change its rights, or name another store with --store."
+                return f"{prefix}: permission denied at {str(nearest)!r}; change its rights, or name another store with --store."
             case errno.EROFS:
-                return f"{asked}: {str(nearest)!r} lies on a disk that can only be read; name another store with --store."
+                return f"{prefix}: {str(nearest)!r} lies on a disk that can only be read; name another store with --store."
             case _:
-                return f"{asked} at {str(path)!r}: {error.strerror or error}; look at that disk, or name another store with --store."
+                return f"{prefix} at {str(path)!r}: {error.strerror or error}; look at that disk, or name another store with --store."
 
 
-def _made(path: Path) -> BinaryIO:
-    """A new file and the folders above it; again where another process removes them, empty as they are, at the same moment."""
+def _created(path: Path) -> BinaryIO:
+    """Creates a file and the folders above it; retries if another process removes the empty folders at the same moment."""
     for _ in range(100):
         with suppress(FileNotFoundError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +227,7 @@ def _write_through(handle: BinaryIO, data: bytes = b"") -> None:
 
 
 def _keep_names(folder: Path) -> None:
-    """Has the disk keep the folder's names as they are now; some file systems cannot, and then the rename alone must do."""
+    """Flushes a folder's entries to the disk (fsync); skipped on file systems that do not support it."""
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -205,7 +237,7 @@ def _keep_names(folder: Path) -> None:
 
 
 def _removed(folder: Path) -> bool:
-    """Whether the folder was empty, and is gone."""
+    """Removes the folder if it is empty; returns whether it did."""
     try:
         folder.rmdir()
     except OSError:

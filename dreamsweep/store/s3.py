@@ -15,57 +15,40 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    FlexibleChecksumError,
-    IncompleteReadError,
     NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-    SSLError,
 )
 
-from dreamsweep.errors import StoreError
-from dreamsweep.store import BYTES, RUN_FIRST, Entry, Unfinished, checked_key, without_login
+from dreamsweep.environment import bypass_proxies_on_loopback
+from dreamsweep.errors import DreamsweepError, StoreError, StoreUnavailableError
+from dreamsweep.store import BYTES, Entry, Unfinished, checked_key, without_login
+from dreamsweep.store.s3_failures import (
+    BROKEN_OFF,
+    CHANGED,
+    MISSING,
+    UNCONDITIONAL,
+    Bucket,
+    error_code,
+    inner_error,
+    is_transient,
+    one_line,
+)
 
 ADDRESSING, ENCRYPTION = "DREAMSWEEP_S3_ADDRESSING", "DREAMSWEEP_S3_ENCRYPTION"
 _QUICK = {"connect_timeout": 3, "read_timeout": 8, "retries": {"mode": "standard", "total_max_attempts": 2}}
 _PATIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 6}}
-"""Seconds and tries: of the first call, so that a mistaken endpoint shows within seconds, and of all others, which outlast a hiccup."""
+"""Timeouts and retries: short for a process's first call, so that a wrong endpoint shows within seconds, and long for all others."""
 PAGE = 1000
 """Keys that a listing asks for at a time; S3 gives no more."""
-_MISSING = {"404", "NoSuchKey", "NotFound"}
-_CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict", *_MISSING}
-"""Answers to a conditional write: another was first."""
-_UNCONDITIONAL = {"501", "NotImplemented"}
-"""Answers of servers that have no conditional writes."""
-_BROKEN_OFF = (FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
-_UNANSWERED = (ConnectTimeoutError, EndpointConnectionError, SSLError, ReadTimeoutError)
-_CURES = {
-    "InvalidAccessKeyId": "access denied, as the server does not know the access key; check AWS_ACCESS_KEY_ID, or AWS_PROFILE",
-    "SignatureDoesNotMatch": "access denied, as the secret does not belong to the access key; check AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    "ExpiredToken": "access denied, as the credentials have expired; get new ones",
-    "InvalidToken": "access denied, as the session token is not right; check AWS_SESSION_TOKEN, or unset it",
-    "RequestTimeTooSkewed": "this machine's clock differs too much from the server's; set it right",
-    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
-    "PermanentRedirect": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
-    "301": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
-    "507": "the server's disk is full; free some space and run the same command again to go on",
-    "QuotaExceeded": "the bucket's quota is used up; free some space and run the same command again to go on",
-    "SlowDown": "the server is too busy; run the same command again later to go on",
-    "503": "the server is too busy; run the same command again later to go on",
-}
-_DENIED = "access denied; give these credentials the right to list the bucket and to get, put and delete its objects, or use others"
-
+_probed = set[str]()
+"""Endpoints that this process has probed with the impatient client. A fork inherits them."""
+_reached = set[str]()
+"""Endpoints that have answered this process. Only one that never has is taken for a mistake of the user's (`S3Store.check`)."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Access:
-    """Where a bucket is and with what it opens; secrets do not show when it is printed."""
+    """Endpoint and credentials of a bucket; secrets do not show when it is printed."""
 
     endpoint: str
     region: str
@@ -80,22 +63,25 @@ class S3Store:
     """A bucket, or a prefix in one (see `Store`). A PUT replaces an object in one step, which is all that publishing needs."""
 
     def __init__(self, bucket: str, prefix: str) -> None:
+        bypass_proxies_on_loopback()
         self.bucket, self.prefix = bucket, prefix
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self.encryption = _encryption(self.uri)
         self.session, self._quick, self.style = self._connect()
         self.endpoint = without_login(self._quick.meta.endpoint_url)
-        """The server's address, as an error may tell it."""
+        """Returns the server's URL without a login, safe for error messages."""
 
     @cached_property
     def client(self) -> Any:
-        """The boto3 client. Made at the first use, when it is also seen whether anyone answers at the endpoint."""
-        try:
-            self._quick.list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1)
-        except ClientError:
-            pass  # an answer all the same: what it forbids may not be needed
-        except BotoCoreError as error:
-            raise StoreError(self._explain(error, "")) from None
+        """Returns the boto3 client with long timeouts and retries. A process's first call first checks that the endpoint answers."""
+        if self.endpoint not in _probed:
+            try:
+                self._quick.list_objects_v2(Bucket=self.bucket, Prefix=self._full(""), MaxKeys=1)
+            except ClientError:
+                pass  # an answer all the same: what it forbids may not be needed
+            finally:
+                _probed.add(self.endpoint)
+            _reached.add(self.endpoint)
         return self.session.client("s3", region_name=self._quick.meta.region_name, config=_config(self.style, _PATIENT))
 
     def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
@@ -104,18 +90,18 @@ class S3Store:
 
     def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
         with self._sentences(key):
-            told = {"ContentType": content_type, **self.encryption}
-            self.client.upload_file(str(path), self.bucket, self._full(checked_key(key)), ExtraArgs=told)
+            options = {"ContentType": content_type, **self.encryption}
+            self.client.upload_file(str(path), self.bucket, self._full(checked_key(key)), ExtraArgs=options)
 
     def version(self, key: str) -> str | None:
         with self._sentences(key):
             try:
-                found: str = self.client.head_object(Bucket=self.bucket, Key=self._full(checked_key(key)))["ETag"]
+                etag: str = self.client.head_object(Bucket=self.bucket, Key=self._full(checked_key(key)))["ETag"]
             except ClientError as error:
-                if _code(error) in _MISSING:
+                if error_code(error) in MISSING:
                     return None
                 raise
-            return found
+            return etag
 
     def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
@@ -123,20 +109,25 @@ class S3Store:
             try:
                 self._put(key, data, content_type, **condition)
             except ClientError as error:
-                if _code(error) in _CHANGED:
+                if error_code(error) in CHANGED:
                     return False
-                if _code(error) not in _UNCONDITIONAL:
+                if error_code(error) not in UNCONDITIONAL:
                     raise
                 self._put(key, data, content_type)
             return True
 
     def read(self, key: str) -> bytes:
-        def whole() -> bytes:
-            body: bytes = self.client.get_object(Bucket=self.bucket, Key=self._full(checked_key(key)))["Body"].read()
-            return body
-
         with self._sentences(key):
-            return _again_when_broken_off(whole)
+            return self._body(key)
+
+    def get(self, key: str) -> bytes | None:
+        with self._sentences(key):
+            try:
+                return self._body(key)
+            except ClientError as error:
+                if error_code(error) in MISSING:
+                    return None
+                raise
 
     def read_file(self, key: str, path: Path) -> None:
         with self._sentences(key):
@@ -150,8 +141,8 @@ class S3Store:
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         for page in self._pages("list_objects_v2", self._full(prefix)):
-            for told in page.get("Contents", ()):
-                yield Entry(told["Key"][len(self._full("")) :], told["Size"], told["LastModified"].timestamp())
+            for listed in page.get("Contents", ()):
+                yield Entry(listed["Key"][len(self._full("")) :], listed["Size"], listed["LastModified"].timestamp())
 
     def folders(self) -> Iterator[str]:
         for page in self._pages("list_objects_v2", self._full(""), Delimiter="/"):
@@ -166,35 +157,50 @@ class S3Store:
         return f"s3://{self.bucket}/{self._full(checked_key(key))}"
 
     def link(self, key: str, seconds: int) -> str:
-        with self._sentences(key):
-            asked = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}
+        with self._sentences(key, asks_server=False):
+            target = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}
             address: str = self.session.client(
                 "s3", region_name=self._quick.meta.region_name, config=_config(self.style, {"signature_version": "s3v4"})
-            ).generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds)
+            ).generate_presigned_url("get_object", Params=target, ExpiresIn=seconds)
             return address
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """Uploads in parts that were not completed; how large they are a listing does not tell."""
+        """Lists incomplete multipart uploads; S3 does not report their sizes."""
         for page in self._pages("list_multipart_uploads", self._full("")):
-            for told in page.get("Uploads", ()):
-                key = told["Key"][len(self._full("")) :]
-                yield Unfinished(key, 0, told["Initiated"].timestamp(), partial(self._abort, key, told["UploadId"]))
+            for upload in page.get("Uploads", ()):
+                key = upload["Key"][len(self._full("")) :]
+                yield Unfinished(key, 0, upload["Initiated"].timestamp(), partial(self._abort, key, upload["UploadId"]))
 
     def check(self) -> None:
+        try:
+            self._check()
+        except StoreUnavailableError as error:
+            if self.endpoint in _reached:
+                raise
+            raise StoreError(str(error)) from None  # nothing was ever reached there: most likely a wrong address
+
+    def _check(self) -> None:
         for _ in self.keys(".dreamsweep-check"):  # tells more than HEAD, whose answer has no body
             break
         self.write(".dreamsweep-check", b"can this be written?", "text/plain")
         self.delete(".dreamsweep-check")
 
     def access(self) -> Access:
-        """What another client of the same bucket, such as DuckDB's, must know. Raises StoreError when there are no credentials."""
-        with self._sentences(""):
-            found = self.session.get_credentials()
-            if found is None:
+        """Returns endpoint and credentials for another client, such as DuckDB's. Raises StoreError if there are no credentials."""
+        with self._sentences("", asks_server=False):
+            credentials = self.session.get_credentials()
+            if credentials is None:
                 raise NoCredentialsError
-            keys = found.get_frozen_credentials()
+            keys = credentials.get_frozen_credentials()
         meta = self._quick.meta
         return Access(meta.endpoint_url, meta.region_name, self.style, keys.access_key, keys.secret_key, keys.token or "")
+
+    def _body(self, key: str) -> bytes:
+        def whole() -> bytes:
+            body: bytes = self.client.get_object(Bucket=self.bucket, Key=self._full(checked_key(key)))["Body"].read()
+            return body
+
+        return _again_when_broken_off(whole)
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
@@ -208,7 +214,7 @@ class S3Store:
         self.client.put_object(**where, Body=data, ContentType=content_type, **self.encryption, **condition)
 
     def _pages(self, listing: str, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
-        with self._sentences(""):
+        with self._sentences("", asks_server=False):
             pages = iter(
                 self.client.get_paginator(listing).paginate(Bucket=self.bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}, **how)
             )
@@ -220,70 +226,52 @@ class S3Store:
             yield page
 
     def _connect(self) -> tuple[boto3.Session, Any, str]:
-        """Session, first client and style: addresses are path-style at an endpoint of one's own, unless environment or profile say how."""
+        """Returns session, first client and addressing style. A custom endpoint gets path style, unless environment or profile set one."""
         try:
-            found = botocore_session.Session()
-            session = boto3.Session(botocore_session=found)
-            told = os.environ.get(ADDRESSING) or found.get_scoped_config().get("s3", {}).get("addressing_style")
-            if told not in (None, "path", "virtual", "auto"):
-                raise StoreError(f"store {self.uri!r}: {ADDRESSING} is {told!r}; set it to path, virtual or auto.")
+            settings = botocore_session.Session()
+            session = boto3.Session(botocore_session=settings)
+            style = os.environ.get(ADDRESSING) or settings.get_scoped_config().get("s3", {}).get("addressing_style")
+            if style not in (None, "path", "virtual", "auto"):
+                raise StoreError(f"store {self.uri!r}: {ADDRESSING} is {style!r}; set it to path, virtual or auto.")
             region = session.region_name or "us-east-1"
-            client = session.client("s3", region_name=region, config=_config(told or "path", _QUICK))
-            if told or ".amazonaws.com" not in client.meta.endpoint_url:
-                return session, client, told or "path"
+            client = session.client("s3", region_name=region, config=_config(style or "path", _QUICK))
+            if style or ".amazonaws.com" not in client.meta.endpoint_url:
+                return session, client, style or "path"
             return session, session.client("s3", region_name=region, config=_config("auto", _QUICK)), "auto"
         except (BotoCoreError, ValueError) as error:
             raise StoreError(
-                f"store {self.uri!r}: the S3 settings cannot be used ({_one_line(error)}); check AWS_ENDPOINT_URL and AWS_PROFILE."
+                f"store {self.uri!r}: the S3 settings cannot be used ({one_line(error)}); check AWS_ENDPOINT_URL and AWS_PROFILE."
             ) from None
 
     @contextmanager
-    def _sentences(self, key: str) -> Iterator[None]:
+    def _sentences(self, key: str, asks_server: bool = True) -> Iterator[None]:
         try:
             yield
         except (BotoCoreError, ClientError, Boto3Error) as error:
-            inner = error.__context__ if isinstance(error, Boto3Error) else None  # a transfer's error hides the server's
-            raise StoreError(self._explain(inner if isinstance(inner, BotoCoreError | ClientError) else error, key)) from None
+            raise self._explained(inner_error(error), key) from None
+        if asks_server:
+            _reached.add(self.endpoint)
 
-    def _explain(self, error: BaseException, key: str) -> str:
-        asked = f"store {self.uri!r}"
-        match error:
-            case ClientError():
-                return f"{asked}{self._explain_answer(_code(error), key)}"
-            case NoCredentialsError() | PartialCredentialsError() | CredentialRetrievalError():
-                return f"{asked}: no S3 credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
-            case _ if isinstance(error, _UNANSWERED):
-                reason = "its certificate is not trusted" if isinstance(error, SSLError) else type(error).__name__
-                return f"{asked}: {self.endpoint} does not answer ({reason}); check AWS_ENDPOINT_URL and the network."
-            case FlexibleChecksumError():
-                return f"{asked}: {key!r} came with another checksum than it was stored with, each time; it, or the network, is damaged."
-            case ParamValidationError():
-                return f"{asked}: {key!r} is nothing that S3 can hold; check the bucket's name and the prefix."
-            case _:
-                return f"{asked}: {self.endpoint} broke off ({type(error).__name__}); check the network and run the same command again."
-
-    def _explain_answer(self, code: str, key: str) -> str:
-        if code == "NoSuchBucket" or (code in _MISSING and not key):
-            return f": there is no bucket {self.bucket!r} at {self.endpoint}; create it, or name another with --store."
-        if code in _MISSING:
-            return f" holds no {key!r}; {RUN_FIRST}."
-        if code in ("403", "AccessDenied", "AllAccessDisabled"):
-            return f": {_DENIED}."
-        cure = _CURES.get(code, f"{self.endpoint} refused it; look at the server's log, or try again later")
-        return f": {cure} ({code}{f' for {key!r}' if key else ''})."
+    def _explained(self, error: BaseException, key: str) -> DreamsweepError:
+        """Returns a transient failure as StoreUnavailableError, any other as StoreError."""
+        known = self.endpoint in _reached  # else credentials that cannot be retrieved are more likely set up wrongly
+        kind = StoreUnavailableError if is_transient(error, known) else StoreError
+        if isinstance(error, ClientError):
+            _reached.add(self.endpoint)
+        return kind(Bucket(self.uri, self.bucket, self.endpoint).explain(error, key, known))
 
 
 def _encryption(uri: str) -> dict[str, str]:
-    """What every write asks of the server (DREAMSWEEP_S3_ENCRYPTION); nothing where the bucket's own default is to hold."""
-    told = os.environ.get(ENCRYPTION, "").strip()
-    if not told:
+    """Returns the encryption options of every write (DREAMSWEEP_S3_ENCRYPTION); empty for the bucket's own default."""
+    encryption = os.environ.get(ENCRYPTION, "").strip()
+    if not encryption:
         return {}
-    if told == "AES256":
-        return {"ServerSideEncryption": told}
-    if told == "aws:kms" or told.startswith("aws:kms:"):
-        key = told.removeprefix("aws:kms").removeprefix(":")
+    if encryption == "AES256":
+        return {"ServerSideEncryption": encryption}
+    if encryption == "aws:kms" or encryption.startswith("aws:kms:"):
+        key = encryption.removeprefix("aws:kms").removeprefix(":")
         return {"ServerSideEncryption": "aws:kms", **({"SSEKMSKeyId": key} if key else {})}
-    raise StoreError(f"store {uri!r}: {ENCRYPTION} is {told!r}; set it to AES256, aws:kms or aws:kms:KEY, or unset it.")
+    raise StoreError(f"store {uri!r}: {ENCRYPTION} is {encryption!r}; set it to AES256, aws:kms or aws:kms:KEY, or unset it.")
 
 
 def _config(style: str, patience: dict[str, Any]) -> Config:
@@ -291,18 +279,10 @@ def _config(style: str, patience: dict[str, Any]) -> Config:
 
 
 def _again_when_broken_off(call: Callable[[], T]) -> T:
-    """boto3 tries again when a request fails, but not when its answer breaks off; so this does, twice."""
+    """Retries a request twice when its answer breaks off; boto3 itself retries only failed requests."""
     for _ in range(2):
         try:
             return call()
-        except _BROKEN_OFF:
+        except BROKEN_OFF:
             continue
     return call()
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _one_line(error: Exception) -> str:
-    return without_login(" ".join(str(error).split())).rstrip(".")

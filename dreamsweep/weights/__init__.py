@@ -1,7 +1,7 @@
-"""Published weights by name: fetched once, checked, kept in a folder, and never run.
+"""Weights by name: published ones, which are downloaded once, checked and cached, and starter ones, which ship with dreamsweep.
 
-`paths` is what engines call; the names stand in `registry.yaml` beside this module, and `dreamsweep weights list` prints them.
-docs/weights.md tells of the cache, mirrors, and work without a network.
+Engines call `paths`; the names are in `registry.yaml` beside this module, and `dreamsweep weights list` prints them.
+docs/weights.md describes the cache, mirrors, and work without a network. No code in a weight file is ever run.
 """
 
 from pathlib import Path
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def paths(name: str) -> dict[str, Path]:
-    """The files of a published model, checked, and downloaded first where they are not here yet.
+    """Returns the files of a published model, checked, and downloaded first where they are missing.
 
     Keyed by their names within the model, such as `pytorch_model.bin` and `config.json`, or `unet/config.json` of a folder in the
-    format of diffusers. Raises WeightsError when a file can neither be found nor fetched, or is not what was published.
+    format of diffusers. Raises WeightsError when a file is not what was published or
+    cannot be had, and DownloadError when its download failed in a way that may pass by itself.
     """
     from dreamsweep.weights import fetch
 
@@ -23,7 +24,7 @@ def paths(name: str) -> dict[str, Path]:
 
 
 def folder(name: str) -> Path:
-    """The folder that holds a published model's files (see `paths`): what `from_pretrained` of diffusers takes."""
+    """Returns the folder of a published model's files (see `paths`), which `from_pretrained` of diffusers takes."""
     from dreamsweep.weights import fetch
 
     fetch.paths(name)
@@ -31,23 +32,30 @@ def folder(name: str) -> Path:
 
 
 def sha256(name: str) -> dict[str, str]:
-    """The SHA-256 of each of a model's files, by its name within the model (see `paths`)."""
+    """Returns the SHA-256 of each of a published model's files, by its name within the model (see `paths`)."""
     from dreamsweep.weights import fetch
 
     return fetch.sha256(name)
 
 
 def digest(name: str) -> str:
-    """One SHA-256 for a model, for a trial's record: its file's, or, of several, that over the lines `name:SHA-256` (see `paths`)."""
+    """Returns one SHA-256 for a published model: its file's, or, for several files, that over the lines `name:SHA-256`."""
     from dreamsweep.weights import fetch
 
     return fetch.digest(name)
 
 
-def load_tensors(path: Path) -> "dict[str, Tensor]":
-    """A state dict from a `.safetensors` file, or from a `.bin`, `.pt` or `.pth` without running anything in it.
+def sha256_of(name: str) -> dict[str, str]:
+    """Returns the SHA-256 that trials record for weights, by hashing files: no network is loaded (see `hashes.sha256_of`)."""
+    from dreamsweep.weights import hashes
 
-    Raises WeightsError when the file is damaged, or holds something else than tensors.
+    return hashes.sha256_of(name)
+
+
+def load_tensors(path: Path) -> "dict[str, Tensor]":
+    """Reads a state dict from a `.safetensors` file, or from a `.bin`, `.pt` or `.pth` without running anything in it.
+
+    Raises WeightsError when the file is damaged, or holds anything but tensors.
     """
     from dreamsweep.weights import safe
 

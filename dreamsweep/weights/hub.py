@@ -1,63 +1,78 @@
-"""Repositories on huggingface.co: which commit, and, for those that the registry does not list, which files."""
+"""Repositories on Hugging Face's hub, asked through `huggingface_hub`: the commit of `main`, the files, the address of each.
 
+HF_ENDPOINT and HF_TOKEN (or `hf auth login`) work as elsewhere; DREAMSWEEP_WEIGHTS_MIRROR comes first, and is sent no token.
+"""
+
+import os
 import re
 from pathlib import PurePosixPath
-from typing import Any
 
-import httpx
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, get_token, hf_hub_url
+from huggingface_hub.errors import HFValidationError
 
-from dreamsweep.weights import download
 from dreamsweep.weights.cache import Pin
-from dreamsweep.weights.registry import HUB, HUB_SUFFIXES
+from dreamsweep.weights.download import PermanentDownloadError, mirrored, with_retries
+from dreamsweep.weights.registry import HUB_SUFFIXES
 
+TIMEOUT = 30.0
+"""Seconds to wait for an answer of the hub."""
 _VARIANT = re.compile(r"\.(fp16|fp32|bf16|ema|non_ema)\b")
-"""Other precisions and averages of files that are there without such a word, too."""
+"""Suffixes of other precisions and averages of files that the repository has without such a suffix, too."""
 _LEFT_OUT = ("safety_checker/",)
-"""1.2 GB that nothing here uses."""
+"""Folders that nothing here uses: 1.2 GB."""
 
 
-def newest_commit(repository: str, a_file: str) -> str:
-    """The commit that `main` is at: hubs name it in the header of any file. `main` itself where a plain mirror names none.
+def file_url(repository: str, file: str, revision: str) -> str:
+    """Returns the address of a file, at the mirror if there is one."""
+    return mirrored(hf_hub_url(repository, file, revision=revision))
 
-    Raises ConnectionError with the reason when there is no answer.
+
+def page_url(repository: str) -> str:
+    """Returns the address of a repository's page."""
+    return f"{constants.ENDPOINT}/{repository}"
+
+
+def request_headers() -> dict[str, str]:
+    """Returns the header that sends the user's token with a request for a file, if there is a token and no mirror answers."""
+    token = None if _token() is False or constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def newest_commit(repository: str, file: str) -> str:
+    """Returns the commit that `main` points to, from the header of one of its files; `main` where a plain mirror names none.
+
+    Raises TemporaryDownloadError or PermanentDownloadError.
     """
-    address = download.mirrored(f"{HUB}/{repository}/resolve/main/{a_file}")
-    with download.client() as session:
-        try:
-            response = session.head(address)
-            response.raise_for_status()
-        except httpx.HTTPError as error:
-            raise ConnectionError(download.reason(error)) from None
-    named = (answer.headers.get("X-Repo-Commit") for answer in (*response.history, response))
-    return next((str(commit) for commit in named if commit), "main")
-
-
-def listing_url(repository: str) -> str:
-    """Where a hub tells what a repository holds."""
-    return f"{HUB}/api/models/{repository}/revision/main?blobs=true"
+    url = file_url(repository, file, "main")
+    metadata = with_retries(lambda: get_hf_file_metadata(url, token=_token(), timeout=TIMEOUT))
+    return metadata.commit_hash or "main"
 
 
 def listing(repository: str) -> Pin:
-    """A repository's newest commit and its files in the format of diffusers, with the hashes that the hub tells of the large ones.
+    """Returns a repository's newest commit and its files in the format of diffusers, with the hashes that the hub has of large ones.
 
-    Raises ConnectionError with the reason when there is no answer, or it is not a listing.
+    Raises TemporaryDownloadError or PermanentDownloadError.
     """
-    with download.client() as session:
-        try:
-            response = session.get(download.mirrored(listing_url(repository)))
-            response.raise_for_status()
-            found: dict[str, Any] = response.json()
-            files = {entry["rfilename"]: (entry.get("lfs") or {}).get("sha256") for entry in found["siblings"]}
-            wanted = {name: digest for name, digest in files.items() if _is_wanted(name)}
-            return Pin(revision=str(found["sha"]), files=wanted)
-        except httpx.HTTPError as error:
-            raise ConnectionError(download.reason(error)) from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ConnectionError("the answer is not a hub's listing") from None
+    hub = HfApi(endpoint=mirrored(constants.ENDPOINT), token=_token(), library_name="dreamsweep")
+    try:
+        model = with_retries(lambda: hub.model_info(repository, revision="main", files_metadata=True, timeout=TIMEOUT))
+        files = {entry.rfilename: entry.lfs.sha256 if entry.lfs else None for entry in model.siblings or ()}
+        if not model.sha:
+            raise ValueError("no commit")
+        return Pin(revision=model.sha, files={name: digest for name, digest in files.items() if _is_wanted(name)})
+    except HFValidationError as error:
+        raise PermanentDownloadError(str(error).split("\n")[0].rstrip(".")) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise PermanentDownloadError("the answer is not a hub's listing") from None
+
+
+def _token() -> bool | None:
+    """Returns False, for no token, where a mirror answers; None leaves it to huggingface_hub."""
+    return False if os.environ.get("DREAMSWEEP_WEIGHTS_MIRROR", "").strip() else None
 
 
 def _is_wanted(name: str) -> bool:
-    """Whether a file belongs to the folder that diffusers reads: one checkpoint for everything at the top does not."""
+    """Returns whether a file belongs to the folder that diffusers reads: one checkpoint for everything at the top does not."""
     path = PurePosixPath(name)
     if path.suffix not in HUB_SUFFIXES or _VARIANT.search(path.name) or name.startswith(_LEFT_OUT):
         return False

@@ -1,24 +1,36 @@
-"""How far a download is: a bar on a terminal, a word in a sweep's display, nothing elsewhere (the log says what is fetched)."""
+"""Progress of a download: reported to a sweep's display where there is one, else a bar on a terminal, else nothing."""
 
-import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-from dreamsweep.weights.download import Report
+from dreamsweep.weights.download import ProgressCallback
 
-_progress = logging.getLogger("dreamsweep.progress")
+Watcher = Callable[[str, int, int | None], None]
+"""Called with what is downloaded, its bytes so far, and its bytes in all where they are known."""
+_watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
 @contextmanager
-def showing(title: str) -> Iterator[Report]:
-    """A report that draws a bar on standard error, if that is a terminal; a sweep's display is told instead, where there is one."""
+def report_downloads_to(watcher: Watcher | None) -> Iterator[None]:
+    """Has downloads within the block report to the watcher, at most once a second; None leaves everything as it is."""
+    token = _watcher.set(watcher or _watcher.get())
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
+
+
+@contextmanager
+def show_progress(title: str) -> Iterator[ProgressCallback]:
+    """Yields a callback that reports to the watcher, or draws a bar on standard error if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     console = Console(stderr=True)
-    if _progress.handlers:
-        yield _telling(title)
+    if watcher := _watcher.get():
+        yield _once_a_second(title, watcher)
     elif not console.is_terminal:
         yield lambda done, total: None
     else:
@@ -28,15 +40,13 @@ def showing(title: str) -> Iterator[Report]:
             yield lambda done, total: bar.update(row, completed=done, total=total)
 
 
-def _telling(title: str) -> Report:
-    """A report that says at most once a second how far it is."""
-    told = 0.0
+def _once_a_second(title: str, watcher: Watcher) -> ProgressCallback:
+    reported_at = 0.0
 
-    def report(done: int, total: int | None) -> None:
-        nonlocal told
-        if time.monotonic() - told >= 1 or done == total:
-            told = time.monotonic()
-            share = f", {done / total:.0%} of {total / 1e6:,.0f} MB" if total else f", {done / 1e6:,.0f} MB"
-            _progress.info("fetching %s%s", title, share, extra={"fetching": f"fetching {title}{share}"})
+    def on_progress(done: int, total: int | None) -> None:
+        nonlocal reported_at
+        if time.monotonic() - reported_at >= 1 or done == total:
+            reported_at = time.monotonic()
+            watcher(title, done, total)
 
-    return report
+    return on_progress

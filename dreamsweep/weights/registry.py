@@ -1,4 +1,4 @@
-"""What published weights there are: `registry.yaml` beside this module, and whatever DREAMSWEEP_WEIGHTS_REGISTRY adds to it."""
+"""Registry of published weights: `registry.yaml` beside this module, and the entries that DREAMSWEEP_WEIGHTS_REGISTRY adds or replaces."""
 
 import difflib
 import os
@@ -13,27 +13,26 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, mod
 from dreamsweep.errors import WeightsError
 from dreamsweep.spec import Spec
 
-HUB = "https://huggingface.co"
 HUB_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
-"""What may be fetched from a hub repository: nothing that could be a pickle."""
+"""Suffixes of files that may be fetched from a hub repository: none of a file that could be a pickle."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.@-]*"
 FileName = Annotated[str, StringConstraints(pattern=rf"^{_PART}(/{_PART})*$")]
-"""A path below the model's folder: it can never lead out of it."""
+"""Path below the model's folder; it can never lead out of it."""
 
 
 class PublishedFile(Spec):
-    """One file of a model; `sha256` is None where nobody has published it."""
+    """File of a model; `sha256` is None where nobody has published it."""
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
     sha256: Sha256 | None = None
     origin: FileName | None = Field(default=None, alias="from")
-    """Its name on the hub, where that differs."""
+    """Name of the file on the hub, where that differs."""
 
 
 class Published(Spec):
-    """One model: an entry of the registry (registry.yaml says what each word means)."""
+    """Entry of the registry: one model (registry.yaml says what each word means)."""
 
     folder: FileName
     licence: str | None = None
@@ -53,34 +52,29 @@ class Published(Spec):
                 raise ValueError(f"{name}: from a hub only {', '.join(HUB_SUFFIXES)} are taken")
         return self
 
-    def url(self, file: str, revision: str) -> str:
-        """Where a file comes from, mirrors aside; `revision` matters to a hub only."""
-        found = self.files[file]
-        return found.url or f"{HUB}/{self.hub}/resolve/{revision}/{found.origin or file}"
-
 
 _Registry = TypeAdapter(dict[str, Published])
 
 
 def registry() -> dict[str, Published]:
-    """Every model by name, in the registry's order. Raises WeightsError when DREAMSWEEP_WEIGHTS_REGISTRY is not a registry."""
-    own = os.environ.get("DREAMSWEEP_WEIGHTS_REGISTRY")
-    return {**_read(Path(__file__).with_name("registry.yaml")), **(_read(Path(own)) if own else {})}
+    """Returns every model by name, in the registry's order. Raises WeightsError when DREAMSWEEP_WEIGHTS_REGISTRY is not a registry."""
+    user_file = os.environ.get("DREAMSWEEP_WEIGHTS_REGISTRY")
+    return {**_read(Path(__file__).with_name("registry.yaml")), **(_read(Path(user_file)) if user_file else {})}
 
 
 def find(name: str) -> Published | None:
-    """A model of the registry; None for the `owner/name` of a hub repository that it does not list.
+    """Returns a model of the registry; None for the `owner/name` of a hub repository that it does not list.
 
-    Raises WeightsError for anything else, with the names that are most like it.
+    Raises WeightsError for anything else, with the most similar names.
     """
     known = registry()
     if name in known:
         return known[name]
-    alike = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
-    if re.fullmatch(f"{_PART}/{_PART}", name) and not alike:
+    similar = difflib.get_close_matches(name, known, n=3, cutoff=0.75)
+    if re.fullmatch(f"{_PART}/{_PART}", name) and not similar:
         return None
-    told = " or ".join(map(repr, alike)) if alike else ", ".join(known)
-    raise WeightsError(f"weights {name!r}: nothing of that name is published here; use {told}, or a hub repository's owner/name.")
+    choices = " or ".join(map(repr, similar)) if similar else ", ".join(known)
+    raise WeightsError(f"weights {name!r}: the registry has no weights of that name; use {choices}, or a hub repository's owner/name.")
 
 
 @cache
@@ -88,7 +82,7 @@ def _read(path: Path) -> dict[str, Published]:
     try:
         return _Registry.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise WeightsError(f"weights registry {path}: it cannot be read ({error.strerror}); see DREAMSWEEP_WEIGHTS_REGISTRY.") from None
+        raise WeightsError(f"weights registry {path}: it cannot be read ({error.strerror}); correct DREAMSWEEP_WEIGHTS_REGISTRY.") from None
     except yaml.YAMLError as error:
         raise WeightsError(f"weights registry {path}: it is not YAML ({' '.join(str(error).split())}).") from None
     except ValidationError as error:

@@ -1,8 +1,9 @@
-"""Weights without the code that may come with them: every reader here gives tensors, and runs nothing that a file says.
+"""Safe loading of weights: every reader here returns tensors, and runs no code that a file contains.
 
 A pickle is a program. `torch.load(weights_only=True)` reads one with an allow-list instead: tensors and plain containers. DALL-E's
-files are whole modules; of those the classes of `DALLE_CLASSES` may be named, and each is read as an empty `bag` in place of the class.
-So nothing of an old pickle runs, and what it lacks (`Upsample.recompute_scale_factor`) does not matter: only its tensors are taken.
+files are pickled modules; for them the allow-list also has the class names in `DALLE_CLASSES`, each read as an instance of the empty
+class `Stub`. So no code of an old pickle runs, and attributes that it lacks (`Upsample.recompute_scale_factor`) do not matter: only
+its tensors are used.
 """
 
 import pickle
@@ -25,28 +26,28 @@ DALLE_CLASSES = (
     *("dall_e.utils.Conv2d", "torch.nn.modules.container.Sequential", "torch.nn.modules.linear.Identity"),
     *("torch.nn.modules.activation.ReLU", "torch.nn.modules.pooling.MaxPool2d", "torch.nn.modules.upsampling.Upsample"),
 )
-"""All that the published encoder and decoder are made of, tensors and containers aside."""
+"""Classes that the published encoder and decoder consist of, apart from tensors and containers."""
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """A state dict from safetensors, or from a pickle of tensors (see `dreamsweep.weights.load_tensors`)."""
+    """Reads a state dict from safetensors, or from a pickle of tensors (see `dreamsweep.weights.load_tensors`)."""
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"weights {path}: it cannot be read as safetensors ({error}); delete it and fetch it again.") from None
-    found = _load(path, [])
-    if isinstance(found, dict) and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in found.items()):
-        return dict(found)
-    raise WeightsError(f"weights {path}: it holds {_kind(found)}, not a state dict of tensors; delete it and fetch what was published.")
+    state = _load(path, [])
+    if isinstance(state, dict) and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()):
+        return dict(state)
+    raise WeightsError(f"weights {path}: it holds {_kind(state)}, not a state dict of tensors; delete it and fetch what was published.")
 
 
 def load_clip_tensors(path: Path) -> dict[str, Tensor]:
-    """A CLIP's state dict, from the TorchScript archive that OpenAI published or from a plain state dict."""
+    """Reads a CLIP's state dict, from the TorchScript archive that OpenAI published or from a plain state dict."""
     if not _is_archive(path):
         return load_tensors(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is going away; what was published in it is not
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but the published files are in it
         try:
             return {key: value.detach() for key, value in torch.jit.load(str(path), map_location="cpu").state_dict().items()}
         except RuntimeError as error:
@@ -56,19 +57,19 @@ def load_clip_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_dalle_tensors(path: Path) -> dict[str, Tensor]:
-    """The state dict of a pickled `dall_e.Encoder` or `dall_e.Decoder`."""
-    bag = type("bag", (), {})
-    found = _load(path, [(bag, name) for name in DALLE_CLASSES])
-    if not isinstance(found, bag):
-        raise WeightsError(f"weights {path}: it holds {_kind(found)}, not a pickled module; delete it and fetch what was published.")
+    """Reads the state dict of a pickled `dall_e.Encoder` or `dall_e.Decoder`."""
+    stub = type("Stub", (), {})
+    module = _load(path, [(stub, name) for name in DALLE_CLASSES])
+    if not isinstance(module, stub):
+        raise WeightsError(f"weights {path}: it holds {_kind(module)}, not a pickled module; delete it and fetch what was published.")
     try:
-        return dict(_tensors_of(found, ""))
+        return dict(_tensors_of(module, ""))
     except (AttributeError, TypeError, RecursionError):
-        raise WeightsError(f"weights {path}: the module in it is not whole; delete it and fetch it again.") from None
+        raise WeightsError(f"weights {path}: the module in it is incomplete; delete it and fetch it again.") from None
 
 
 def _tensors_of(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """What `state_dict` would give of a module, read off its attributes."""
+    """Yields what `state_dict` would return for a module, from its attributes."""
     for name, value in {**module._parameters, **module._buffers}.items():
         if isinstance(value, Tensor):
             yield prefix + name, value.detach()
@@ -77,10 +78,10 @@ def _tensors_of(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
 
 
 def _load(path: Path, allowed: list[tuple[type, str]]) -> Any:
-    """Unpickles with torch's restricted reader: tensors, plain containers, and a class of ours in place of each name."""
+    """Unpickles with torch's restricted reader: tensors, plain containers, and for each allowed name the class given for it."""
     try:
         with torch.serialization.safe_globals(list(allowed)), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old files have typed storages
+            warnings.simplefilter("ignore")  # old files have typed storages, which are deprecated
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from None
@@ -88,26 +89,26 @@ def _load(path: Path, allowed: list[tuple[type, str]]) -> Any:
         raise WeightsError(f"weights {path}: it is damaged ({_first_line(error)}); delete it and fetch it again.") from None
 
 
-def _refusal(path: Path, told: str) -> WeightsError:
-    """Why torch's restricted reader stopped, in a sentence."""
-    wanted = re.search(r"GLOBAL ([\w.]+)", told)
+def _refusal(path: Path, message: str) -> WeightsError:
+    """Returns an error that says why torch's restricted reader refused a file."""
+    wanted = re.search(r"GLOBAL ([\w.]+)", message)
     if wanted:
         return WeightsError(
-            f"weights {path}: it wants to run {wanted[1]} when it is read, which nothing that was published does, and was stopped; "
+            f"weights {path}: it would run {wanted[1]} when it is read, which no published file does, so it was not read; "
             "delete it, and fetch it again from a place that you trust."
         )
-    if "Only persistent_load of storage" in told:
+    if "Only persistent_load of storage" in message:
         return WeightsError(
-            f"weights {path}: it is a whole module as torch saved it before 1.6, with its source, which cannot be read safely; "
-            "where nothing can come to harm, load it and save it again with a newer torch."
+            f"weights {path}: it is a module with its source code, as torch saved it before 1.6, which cannot be read safely; "
+            "load it in an isolated environment, and save it again with a newer torch."
         )
-    inner = re.search(r"WeightsUnpickler error: ([^\n]+)", told)
+    inner = re.search(r"WeightsUnpickler error: ([^\n]+)", message)
     reason = inner[1].rstrip(". ") if inner else "torch refuses it"
-    return WeightsError(f"weights {path}: it is no pickle of tensors ({reason}); delete it and fetch it again.")
+    return WeightsError(f"weights {path}: it is not a pickle of tensors ({reason}); delete it and fetch it again.")
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether this is TorchScript: a zip with code beside its tensors."""
+    """Returns whether a file is TorchScript: a zip with code beside its tensors."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/constants.pkl") for name in archive.namelist())

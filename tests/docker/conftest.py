@@ -27,6 +27,8 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentUpdate
 
 from dreamsweep import __version__
+from dreamsweep.generation.run_sweep import run_sweep
+from dreamsweep.planning.sweep_file import load_sweep
 from dreamsweep.store import Store, open_store
 from tests.conftest import NOWHERE, StrictServer
 
@@ -66,8 +68,10 @@ class Stack:
     def containers(self, name: str, since: str = "") -> list[dict[str, Any]]:
         """Containers whose name starts so, made since then (see `now`), running or over, as Docker describes them; the oldest first."""
         ids = self.docker("ps", "--all", "--quiet", "--filter", f"name=^/{name}").split()
-        found: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids)) if ids else []
-        return sorted((one for one in found if one["Created"] > since), key=lambda one: str(one["Created"]))
+        containers: list[dict[str, Any]] = json.loads(self.docker("inspect", *ids)) if ids else []
+        return sorted(
+            (container for container in containers if container["Created"] > since), key=lambda container: str(container["Created"])
+        )
 
     def store(self, prefix: str) -> Store:
         """Only where the environment is set (the fixture `in_stack`)."""
@@ -167,13 +171,13 @@ def stack(engine: str, image: str, strict_s3: StrictServer) -> Iterator[Stack]:
     started: list[subprocess.Popen[bytes]] = []
     try:
         with postgresql() as database:
-            made = _served_by_prefect(folder, database, engine, strict_s3, started)
-            _deploy(made, image)
-            yield made
+            stack = _served_by_prefect(folder, database, engine, strict_s3, started)
+            _deploy(stack, image)
+            yield stack
             _end(started)
-            if containers := made.docker("ps", "--all", "--quiet").split():
-                made.docker("rm", "--force", *containers)
-            made.docker("volume", "rm", "--force", "dreamsweep-cache")
+            if containers := stack.docker("ps", "--all", "--quiet").split():
+                stack.docker("rm", "--force", *containers)
+            stack.docker("volume", "rm", "--force", "dreamsweep-cache")
     finally:
         _end(started)
         shutil.rmtree(folder)
@@ -200,8 +204,8 @@ def _served_by_prefect(folder: Path, database: str, engine: str, s3: StrictServe
         "COLUMNS": "200",
         "PYTHONPATH": str(ROOT),
     }
-    made = Stack(settings["PREFECT_API_URL"], auth, engine, folder, settings, s3.bucket, started)
-    made.start(
+    stack = Stack(settings["PREFECT_API_URL"], auth, engine, folder, settings, s3.bucket, started)
+    stack.start(
         *(sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)),
         log="server",
         PREFECT_API_URL="",
@@ -213,8 +217,8 @@ def _served_by_prefect(folder: Path, database: str, engine: str, s3: StrictServe
         PREFECT_UI_API_URL=settings["PREFECT_API_URL"],
         PREFECT_UI_STATIC_DIRECTORY=str(folder / "ui"),
     )
-    wait_for(lambda: _answers(f"{made.api}/health"), 180, lambda: made.log("server"))
-    return made
+    wait_for(lambda: _answers(f"{stack.api}/health"), 180, lambda: stack.log("server"))
+    return stack
 
 
 @pytest.fixture
@@ -259,17 +263,17 @@ def sweep_file(stack: Stack, name: str, iterations: int) -> str:
 def assert_undisturbed(stack: Stack, file: str, store: Store) -> None:
     """What is in the store is what one process makes of the sweep in one go, and nothing else."""
     name, here = file.removesuffix(".yaml"), stack.folder / "here"
-    stack.run("run", file, "--store", str(here), "--device", "cpu")  # the second time it is all there
+    list(run_sweep(load_sweep(stack.folder / file), open_store(str(here)), device="cpu"))  # the second time it is all there
     assert store.read(f"{name}/manifest.json") == (here / name / "manifest.json").read_bytes()
     pictures = sorted(path.relative_to(here).as_posix() for path in (here / name / "pictures").rglob("*.png"))
     assert [key for key in store.keys(f"{name}/pictures/") if key.endswith(".png")] == pictures
     assert all(store.read(key) == (here / key).read_bytes() for key in pictures)
 
 
-def wait_for(met: Callable[[], object], seconds: float, told: Callable[[], str] = str) -> None:
+def wait_for(met: Callable[[], object], seconds: float, describe: Callable[[], str] = str) -> None:
     end = time.monotonic() + seconds
     while not met():
-        assert time.monotonic() < end, f"waited {seconds} s in vain; {told()[-3000:]}"
+        assert time.monotonic() < end, f"waited {seconds} s in vain; {describe()[-3000:]}"
         time.sleep(0.2)
 
 
@@ -328,8 +332,8 @@ def _deploy(stack: Stack, image: str) -> None:
     stack.run("deploy", "--pool-type", "docker", "--image", image, "--store", f"s3://{stack.bucket}/night", "--compute-window", "2")
     with stack.client() as client:
         for name in ("shard/gpu", "sweep/nightly"):
-            found = client.read_deployment_by_name(name)
-            client.update_deployment(found.id, DeploymentUpdate(job_variables={"env": IN_CONTAINERS}))
+            deployment = client.read_deployment_by_name(name)
+            client.update_deployment(deployment.id, DeploymentUpdate(job_variables={"env": IN_CONTAINERS}))
 
 
 def _command_line() -> str:

@@ -12,7 +12,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 
 from dreamsweep import __version__
 from tests.docker.conftest import IMAGE, IN_CONTAINERS, LONG, Stack, assert_undisturbed, now, plain, sweep_file, wait_for
-from tests.dreamsweep.weights.made_hub import Hub, serving
+from tests.dreamsweep.weights.fake_hub import Hub, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
 
@@ -95,10 +95,10 @@ def test_a_gpu_that_is_not_there_is_told_of(in_stack: Stack) -> None:
 
 
 def test_the_image_runs_with_a_root_that_cannot_be_written_and_as_nobody_in_particular(stack: Stack, image: str) -> None:
-    (told,) = json.loads(stack.docker("inspect", image))
-    assert told["Config"]["User"] == "10001:10001"
-    assert told["Config"]["Labels"]["org.opencontainers.image.version"] == __version__
-    assert told["Config"]["Labels"]["org.opencontainers.image.revision"] == "test"
+    (record,) = json.loads(stack.docker("inspect", image))
+    assert record["Config"]["User"] == "10001:10001"
+    assert record["Config"]["Labels"]["org.opencontainers.image.version"] == __version__
+    assert record["Config"]["Labels"]["org.opencontainers.image.revision"] == "test"
     shut = ["--rm", "--read-only", "--tmpfs", "/scratch:uid=10001,mode=0700", "--network", "none", "--cap-drop", "ALL"]
     said = stack.docker("run", *shut, image, "sh", "-c", "dreamsweep doctor --store /scratch/runs && ! touch /opt/dreamsweep/x && id -u")
     assert said.endswith("10001\n")

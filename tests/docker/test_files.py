@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dreamsweep import __version__
-from flows.deploy import Place, base_job_template
+from dreamsweep.flows.deploy import Place, base_job_template
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -35,12 +35,12 @@ def compose(env_file: Path, *profile: str) -> "subprocess.CompletedProcess[str]"
 @pytest.fixture
 def services(tmp_path: Path) -> dict[str, dict[str, Any]]:
     example = (ROOT / "docker/.env.example").read_text()
-    filled = re.sub(r"^(\w+)=$", lambda found: f"{found[1]}={SECRETS[found[1]]}", example, flags=re.MULTILINE)
+    filled = re.sub(r"^(\w+)=$", lambda match: f"{match[1]}={SECRETS[match[1]]}", example, flags=re.MULTILINE)
     (tmp_path / "env").write_text(filled)
     read = compose(tmp_path / "env", "--profile", "gpu")
     assert read.returncode == 0, read.stderr
-    found: dict[str, dict[str, Any]] = json.loads(read.stdout)["services"]
-    return found
+    services: dict[str, dict[str, Any]] = json.loads(read.stdout)["services"]
+    return services
 
 
 def test_the_linters_find_nothing() -> None:
@@ -112,11 +112,16 @@ def test_containers_of_the_pool_are_shut_in(gpus: int, monkeypatch: pytest.Monke
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     at = Place(pool_type="docker", store="s3://bucket", image="dreamsweep:1-cpu", window=1, gpus=gpus, variables={"network_mode": "inner"})
     template = base_job_template(at, "gpu", gpus)
-    made: Any = asyncio.run(Configuration.from_template_and_values(template, {"env": {"MORE": "1"}, "mem_limit": "8g"}, client=object()))
-    assert (made.image, made.network_mode, made.mem_limit, made.auto_remove) == ("dreamsweep:1-cpu", "inner", "8g", False)
-    assert made.env["AWS_ACCESS_KEY_ID"] == "the-worker-s"
-    assert (made.env["AWS_ENDPOINT_URL"], made.env["MORE"]) == ("", "1")
-    more = made.container_create_kwargs
+    job: Any = asyncio.run(Configuration.from_template_and_values(template, {"env": {"MORE": "1"}, "mem_limit": "8g"}, client=object()))
+    assert (job.image, job.network_mode, job.mem_limit, job.auto_remove) == (
+        "dreamsweep:1-cpu",
+        "inner",
+        "8g",
+        False,
+    )
+    assert job.env["AWS_ACCESS_KEY_ID"] == "the-worker-s"
+    assert (job.env["AWS_ENDPOINT_URL"], job.env["MORE"]) == ("", "1")
+    more = job.container_create_kwargs
     assert (more["read_only"], more["cap_drop"], more["security_opt"]) == (True, ["ALL"], ["no-new-privileges"])
     assert [request["Count"] for request in more["device_requests"]] == ([gpus] if gpus else [])
     assert not set(more) & set(Configuration.model_fields), "the worker would drop these in silence"

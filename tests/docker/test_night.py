@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from tests.browser import browser, chromium
 from tests.docker.conftest import IMAGE, LONG, Stack, assert_undisturbed, now, start_worker, sweep_file, wait_for
-from tests.flows import form
+from tests.flows import run_form as form
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
 CHROMIUM = chromium()
@@ -54,11 +54,11 @@ def flow_run(stack: Stack, id: UUID) -> FlowRun:
 
 def is_completed(stack: Stack, id: UUID) -> bool:
     state = flow_run(stack, id).state
-    assert state and not (state.is_failed() or state.is_cancelled()), told(stack, id)
+    assert state and not (state.is_failed() or state.is_cancelled()), run_report(stack, id)
     return state.is_completed()
 
 
-def told(stack: Stack, id: UUID) -> str:
+def run_report(stack: Stack, id: UUID) -> str:
     logs = [f"{name}\n{stack.log(name)[-1500:]}" for name in ("worker-sweeps", "worker-gpu")]
     return f"{flow_run(stack, id).state}\n" + "\n".join(logs)
 
@@ -70,8 +70,8 @@ def kill(container: dict[str, Any]) -> None:
 
 def container_of(stack: Stack, id: UUID) -> dict[str, Any]:
     (id_of_container,) = stack.docker("ps", "--all", "--quiet", "--filter", f"label=io.prefect.flow-run-id={id}").split()
-    found: list[dict[str, Any]] = json.loads(stack.docker("inspect", id_of_container))
-    return found[0]
+    containers: list[dict[str, Any]] = json.loads(stack.docker("inspect", id_of_container))
+    return containers[0]
 
 
 def log_in(page: Page, ui: str, auth: str) -> None:
@@ -102,7 +102,7 @@ def test_started_from_the_pages_it_ends_in_the_bucket_and_duckdb_answers(night: 
         form.choose(page, "Sweep file")
         page.get_by_role("tabpanel", name="Sweep file").get_by_role("textbox").fill((night.folder / "night.yaml").read_text())
         id = UUID(form.submit(page))  # the page of a flow run that runs keeps a core busy
-    wait_for(lambda: is_completed(night, id), 600, lambda: told(night, id))
+    wait_for(lambda: is_completed(night, id), 600, lambda: run_report(night, id))
     assert [container["State"]["ExitCode"] for container in night.containers("night-", since)] == [0, 0]
     answer = night.run(
         "query", "SELECT count(*) AS trials, sum(iterations_done) AS done FROM trials", "--store", f"s3://{night.bucket}/night", "--csv"
@@ -122,13 +122,13 @@ def test_parent_worker_and_container_killed_it_ends_as_if_nothing_had_been(
         return [shard for shard in telling if any(shard in name for name in alive)]
 
     first = start(night, torn.uri)
-    wait_for(running, 300, lambda: told(night, first))
+    wait_for(running, 300, lambda: run_report(night, first))
     shard = f"night-{running()[0]}"
     kill(night.containers(shard, since)[0])
-    wait_for(lambda: len(night.containers(shard, since)) == 2, 120, lambda: told(night, first))  # somebody else goes on with it
+    wait_for(lambda: len(night.containers(shard, since)) == 2, 120, lambda: run_report(night, first))  # somebody else goes on with it
     os.killpg(gpu_worker.pid, signal.SIGKILL)
     kill(container_of(night, first))
     start_worker(night, "gpu", "docker")
-    wait_for(lambda: is_completed(night, first), 900, lambda: told(night, first))  # the server starts it again
+    wait_for(lambda: is_completed(night, first), 900, lambda: run_report(night, first))  # the server starts it again
     assert flow_run(night, first).run_count == 2
     assert_undisturbed(night, "night.yaml", torn)

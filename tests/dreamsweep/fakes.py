@@ -15,6 +15,7 @@ class ColourPerceptor:
     name = "colours"
     resolution = 16
     sha256 = "0" * 64
+    scale = 10.0
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         named = [next((c for word, c in COLOURS.items() if word in text), (0.2, 0.5, 0.7)) for text in texts]

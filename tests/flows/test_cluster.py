@@ -1,5 +1,6 @@
 """A sweep by two workers of a real Dask and a real Ray cluster leaves what it leaves when it is made here."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dreamsweep.sweepfile import parse_sweep
-from flows.cluster import Cluster, ClusterError, make_on_cluster
-from flows.sweep import SweepRequest, sweep
+from dreamsweep.errors import ClusterError
+from dreamsweep.flows.cluster import Cluster, _runner, local_workers, make_on_cluster
+from dreamsweep.flows.sweep import SweepRequest, sweep
+from dreamsweep.planning.sweep_file import parse_sweep
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server", "tiny_weights")]
 
 
-def asked(store: str, cluster: Cluster | None) -> SweepRequest:
+def request(store: str, cluster: Cluster | None) -> SweepRequest:
     content = {
         "name": "t", "prompts": ["a red heart", "a green apple", "a rocket"], "iterations": 3, "snapshot_every": 0, "shard_size": 1,
         "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2}],
@@ -26,8 +28,8 @@ def asked(store: str, cluster: Cluster | None) -> SweepRequest:
 @contextmanager
 def dask() -> Iterator[Cluster]:
     distributed = pytest.importorskip("distributed", reason="the extra 'dask' is not installed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as made:
-        yield Cluster(cluster="dask", address=made.scheduler_address)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as dask_cluster:
+        yield Cluster(cluster="dask", address=dask_cluster.scheduler_address)
 
 
 @contextmanager
@@ -39,13 +41,28 @@ def ray() -> Iterator[Cluster]:
         yield Cluster(cluster="ray")
 
 
+def test_a_worker_of_this_machine_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    prefect_dask = pytest.importorskip("prefect_dask", reason="the extra 'dask' is not installed")
+    runner, _ = _runner(Cluster(cluster="dask"), "cpu")
+    assert isinstance(runner, prefect_dask.DaskTaskRunner)
+    assert runner.cluster_kwargs == {
+        "n_workers": os.cpu_count(),
+        "threads_per_worker": 1,
+    }
+    monkeypatch.setattr("dreamsweep.flows.cluster.resolve_device", lambda device: "cuda")
+    assert local_workers("auto") == {"n_workers": 1, "threads_per_worker": 1}
+    elsewhere, _ = _runner(Cluster(cluster="dask", address="tcp://127.0.0.1:9"), "cpu")
+    assert isinstance(elsewhere, prefect_dask.DaskTaskRunner)
+    assert elsewhere.address == "tcp://127.0.0.1:9" and not elsewhere.cluster_kwargs
+
+
 @pytest.mark.filterwarnings("ignore")  # both libraries' own
 @pytest.mark.parametrize("started", [dask, ray])
 def test_two_workers_make_what_this_process_would(tmp_path: Path, started: object) -> None:
-    here = sweep(asked(str(tmp_path / "here"), None))
+    local = sweep(request(str(tmp_path / "here"), None))
     with started() as cluster:  # type: ignore[operator]
-        there = sweep(asked(str(tmp_path / "there"), cluster))
-    assert there == here and here.done == 3
+        remote = sweep(request(str(tmp_path / "there"), cluster))
+    assert remote == local and local.done == 3
 
 
 def test_a_cluster_without_its_extra_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,22 +11,33 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from PIL import Image
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from typer.testing import CliRunner
 
-from dreamsweep import __version__, cli
-from dreamsweep.errors import SweepFileError
-from dreamsweep.expand import trials
+from dreamsweep import __version__
+from dreamsweep.cli import main as cli
+from dreamsweep.errors import ApiError, DeployError, SweepFileError
+from dreamsweep.flows import GPU, SWEEPS
+from dreamsweep.flows.automations import HEARTBEAT, automations
+from dreamsweep.flows.deploy import (
+    NIGHTLY,
+    SHARD,
+    Change,
+    Place,
+    base_job_template,
+    place,
+    portable_text,
+    register,
+)
+from dreamsweep.flows.fanout import Compute
+from dreamsweep.flows.run_form import find_sweep
+from dreamsweep.flows.sweep import SweepRequest
+from dreamsweep.planning.expand import trials
+from dreamsweep.planning.sweep_file import load_sweep, parse_text
 from dreamsweep.spec import Sweep
-from dreamsweep.sweepfile import load_sweep, parse_text
-from flows.deploy import GPU, NIGHTLY, SHARD, SWEEPS, Change, DeployError, Place, base_job_template, place, portable_text, register
-from flows.embedded import ApiError
-from flows.fanout import Compute
-from flows.form import find_sweep
-from flows.lost import HEARTBEAT, automations
-from flows.sweep import SweepRequest
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "prompts" / "nightly.yaml"
@@ -66,20 +77,20 @@ def nightly(**changes: Any) -> Sweep:
     return load_sweep(FILE).model_copy(update=changes)
 
 
-def told(changes: Iterator[Change]) -> dict[str, str]:
+def outcomes(changes: Iterator[Change]) -> dict[str, str]:
     return {change.what: change.how for change in changes}
 
 
-AUTOMATIONS = ("automation silent flow runs have crashed", "automation crashed sweeps go on")
+AUTOMATIONS = tuple(f"automation {name}" for name in ("silent flow runs have crashed", "crashed sweeps go on", "lost sweeps go on"))
 THINGS = ("work pool sweeps", "work pool gpu", "deployment shard/gpu", "deployment sweep/nightly", *AUTOMATIONS, "schedule nightly")
 
 
 def test_the_first_time_registers_all_and_the_second_nothing(client: SyncPrefectClient) -> None:
-    assert told(register(processes(), [nightly()], dry_run=True)) == dict.fromkeys(THINGS, "created")
+    assert outcomes(register(processes(), [nightly()], dry_run=True)) == dict.fromkeys(THINGS, "created")
     with pytest.raises(ObjectNotFound):
         client.read_work_pool(SWEEPS)
-    assert told(register(processes(), [nightly()])) == dict.fromkeys(THINGS, "created")
-    assert told(register(processes(), [nightly()])) == dict.fromkeys(THINGS, "unchanged")
+    assert outcomes(register(processes(), [nightly()])) == dict.fromkeys(THINGS, "created")
+    assert outcomes(register(processes(), [nightly()])) == dict.fromkeys(THINGS, "unchanged")
     assert client.read_work_pool(GPU).concurrency_limit == 8
     (schedule,) = client.read_deployment_schedules(client.read_deployment_by_name(NIGHTLY).id)
     assert (schedule.slug, schedule.active) == ("nightly", True)
@@ -88,14 +99,14 @@ def test_the_first_time_registers_all_and_the_second_nothing(client: SyncPrefect
 
 def test_an_automation_that_was_changed_is_put_right_and_one_that_was_paused_stays_so(client: SyncPrefectClient) -> None:
     list(register(processes(), []))
-    silent, crashed = (client.read_automations_by_name(wanted.name)[0] for wanted in automations())
+    silent, crashed, _ = (client.read_automations_by_name(wanted.name)[0] for wanted in automations())
     client.update_automation(silent.id, automations()[0].model_copy(update={"description": "mine", "enabled": False}))
     client.pause_automation(crashed.id)
     changes = {change.what: change for change in register(processes(), [])}
-    assert [changes[what].how for what in AUTOMATIONS] == ["changed", "unchanged"]
+    assert [changes[what].how for what in AUTOMATIONS] == ["changed", "unchanged", "unchanged"]
     assert changes[AUTOMATIONS[0]].differences[0].startswith('description: "mine" → ')
-    assert [client.read_automation(one.id).enabled for one in (silent, crashed)] == [False, False]  # type: ignore[union-attr]
-    assert set(told(register(processes(), [])).values()) == {"unchanged"}
+    assert [client.read_automation(automation.id).enabled for automation in (silent, crashed)] == [False, False]  # type: ignore[union-attr]
+    assert set(outcomes(register(processes(), [])).values()) == {"unchanged"}
 
 
 def test_another_process_finds_nothing_to_change(client: SyncPrefectClient) -> None:
@@ -103,14 +114,14 @@ def test_another_process_finds_nothing_to_change(client: SyncPrefectClient) -> N
     again = [sys.executable, "-m", "dreamsweep", "deploy", "--pool-type", "process", "--store", STORE, "--compute-window", "8", "--dry-run"]
     settings = {"PREFECT_API_URL": str(client.api_url), "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}  # other orders of sets
     said = subprocess.run(again, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=True).stdout
-    assert "Nothing to change." in said
+    assert "Nothing to change." in said, said
 
 
 @pytest.mark.parametrize("pool_type", ["process", "docker", "kubernetes"])
 def test_flow_runs_of_every_pool_say_that_they_live(pool_type: Any) -> None:
     at = place(pool_type, STORE, None, None, None)
-    told = base_job_template(at, GPU, at.gpus)["variables"]["properties"]["env"]["default"]
-    assert HEARTBEAT.items() <= told.items()
+    environment = base_job_template(at, GPU, at.gpus)["variables"]["properties"]["env"]["default"]
+    assert HEARTBEAT.items() <= environment.items()
 
 
 def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectClient) -> None:
@@ -119,8 +130,8 @@ def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectCli
     request = SweepRequest.model_validate(schedule.parameters["request"])
     assert (request.store, request.compute) == (STORE, Compute(deployment=SHARD, window=8))
     assert request.name == f"nightly-{datetime.now(UTC):%Y-%m-%d}"
-    made = find_sweep(request.sweep, request.store)
-    assert [trial.id for trial in trials(made)] == [trial.id for trial in trials(nightly())]
+    stored = find_sweep(request.sweep, request.store)
+    assert [trial.id for trial in trials(stored)] == [trial.id for trial in trials(nightly())]
 
 
 def test_the_server_takes_the_schedule_s_parameters_for_a_flow_run(client: SyncPrefectClient) -> None:
@@ -147,25 +158,28 @@ def test_a_change_is_told_field_by_field_and_made(client: SyncPrefectClient) -> 
             "parameters.request.sweep:",
             "  -iterations: 200",
             "  +iterations: 300",
+            "  -  cron: 0 2 * * *",
+            "  +  cron: 30 3 * * *",
+            "  +  active: false",
         )
-    assert set(told(register(processes(window=4), [changed])).values()) == {"unchanged"}
+    assert set(outcomes(register(processes(window=4), [changed])).values()) == {"unchanged"}
 
 
 def test_schedules_of_other_files_go_only_when_asked(client: SyncPrefectClient) -> None:
     list(register(processes(), [nightly(), nightly(name="weekly")]))
-    assert told(register(processes(), [nightly()]))["schedule weekly"] == "kept"
-    assert told(register(processes(), [nightly()], prune=True, dry_run=True))["schedule weekly"] == "removed"
+    assert outcomes(register(processes(), [nightly()]))["schedule weekly"] == "kept"
+    assert outcomes(register(processes(), [nightly()], prune=True, dry_run=True))["schedule weekly"] == "removed"
     id = client.read_deployment_by_name(NIGHTLY).id
     assert len(client.read_deployment_schedules(id)) == 2
-    assert told(register(processes(), [nightly()], prune=True))["schedule weekly"] == "removed"
+    assert outcomes(register(processes(), [nightly()], prune=True))["schedule weekly"] == "removed"
     assert [schedule.slug for schedule in client.read_deployment_schedules(id)] == ["nightly"]
 
 
 @pytest.mark.parametrize("pool_type", ["docker", "kubernetes"])
 def test_container_pools(client: SyncPrefectClient, pool_type: Any) -> None:
     at = place(pool_type, STORE, None, None, 2)
-    assert told(register(at, [nightly()])) == dict.fromkeys(THINGS, "created")
-    assert told(register(at, [nightly()])) == dict.fromkeys(THINGS, "unchanged")
+    assert outcomes(register(at, [nightly()])) == dict.fromkeys(THINGS, "created")
+    assert outcomes(register(at, [nightly()])) == dict.fromkeys(THINGS, "unchanged")
     pools = {name: client.read_work_pool(name) for name in (SWEEPS, GPU)}
     assert {pool.type for pool in pools.values()} == {pool_type}
     for name, gpus in ((SWEEPS, 0), (GPU, 2)):
@@ -194,9 +208,9 @@ def test_variables_of_the_templates() -> None:
     )
     defaults = {
         pool: {
-            name: told["default"]
-            for name, told in base_job_template(at, pool, gpus)["variables"]["properties"].items()
-            if "default" in told
+            name: variable["default"]
+            for name, variable in base_job_template(at, pool, gpus)["variables"]["properties"].items()
+            if "default" in variable
         }
         for pool, gpus in ((SWEEPS, 0), (GPU, 1))
     }
@@ -205,9 +219,9 @@ def test_variables_of_the_templates() -> None:
         assert {**HEARTBEAT, "MORE": "1"}.items() <= known["env"].items()
     assert (defaults[SWEEPS]["node_selector"], defaults[GPU]["node_selector"]) == ({}, {"a": "b"})
     assert (len(defaults[SWEEPS]["tolerations"]), len(defaults[GPU]["tolerations"])) == (0, 1)
-    for told in ("node_selector", "cpu.memory_limit=1Gi"):
-        with pytest.raises(DeployError, match=rf"^--variable {told}: write NAME=VALUE, or gpu\.NAME=VALUE"):
-            place("docker", STORE, None, None, None, [told])
+    for variable in ("node_selector", "cpu.memory_limit=1Gi"):
+        with pytest.raises(DeployError, match=rf"^--variable {variable}: write NAME=VALUE, or gpu\.NAME=VALUE"):
+            place("docker", STORE, None, None, None, [variable])
     with pytest.raises(DeployError, match=r"^--variable memory: the template of docker pools has no 'memory'; it has image, "):
         base_job_template(place("docker", STORE, None, None, None, ["memory=1"]), GPU, 1)
     with pytest.raises(DeployError, match=r"^--variable a=1: a process pool has no variables of ours"):
@@ -248,11 +262,11 @@ def test_a_server_that_wants_a_login_is_told_of_as_such() -> None:
 
 def test_prompts_in_a_file_travel_along_and_pictures_do_not(tmp_path: Path) -> None:
     (tmp_path / "things.csv").write_text("text,negatives\na heart,blue|green\na rocket,\n")
-    (tmp_path / "a.png").write_bytes(b"a picture")
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
     start = "name: t\nprompts: things.csv\nengines:\n- engine: dalle\n"
     sweep = parse_text(start, tmp_path, "test")
-    there = parse_text(portable_text(sweep, "docker"), Path("/nowhere"), "test")
-    assert [trial.id for trial in trials(there)] == [trial.id for trial in trials(sweep)]
+    portable = parse_text(portable_text(sweep, "docker"), Path("/nowhere"), "test")
+    assert [trial.id for trial in trials(portable)] == [trial.id for trial in trials(sweep)]
     pictured = parse_text(start + "  init_image: a.png\n", tmp_path, "test")
     assert str(tmp_path / "a.png") in portable_text(pictured, "process")
     with pytest.raises(SweepFileError, match=r"t: engines\[0\]\.init_image lies on this machine.*--compute shard/gpu"):
@@ -286,10 +300,10 @@ def test_prefect_deploy_all_registers_the_same(client: SyncPrefectClient) -> Non
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     theirs = _registered(client)
-    by_text, by_name = (found[NIGHTLY]["schedules"][0]["parameters"]["request"].pop("sweep") for found in (ours, theirs))
+    by_text, by_name = (deployments[NIGHTLY]["schedules"][0]["parameters"]["request"].pop("sweep") for deployments in (ours, theirs))
     assert theirs == ours
-    made = [find_sweep(SweepRequest.model_validate({"sweep": asked}).sweep, "nowhere") for asked in (by_text, by_name)]
-    assert [trial.id for trial in trials(made[0])] == [trial.id for trial in trials(made[1])]
+    sweeps = [find_sweep(SweepRequest.model_validate({"sweep": value}).sweep, "nowhere") for value in (by_text, by_name)]
+    assert [trial.id for trial in trials(sweeps[0])] == [trial.id for trial in trials(sweeps[1])]
 
 
 def _registered(client: SyncPrefectClient) -> dict[str, Any]:
@@ -297,9 +311,9 @@ def _registered(client: SyncPrefectClient) -> dict[str, Any]:
     times = {"created", "updated", "last_polled", "status"}
     versions = {"version", "version_id", "version_info", "labels"}  # `prefect deploy` tells a clean checkout's commit
     changing = times | versions | {"id", "deployment_id", "work_queue_id"}
-    found = {}
+    deployments = {}
     for name in (NIGHTLY, SHARD):
         held = client.read_deployment_by_name(name).model_dump(mode="json", exclude=changing)
-        held["schedules"] = [{key: value for key, value in one.items() if key not in changing} for one in held["schedules"]]
-        found[name] = held
-    return found
+        held["schedules"] = [{key: value for key, value in schedule.items() if key not in changing} for schedule in held["schedules"]]
+        deployments[name] = held
+    return deployments

@@ -16,11 +16,11 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.settings import PREFECT_API_URL
 
+from dreamsweep.flows.fanout import Compute
+from dreamsweep.flows.shard import shard
+from dreamsweep.flows.sweep import SweepRequest, sweep
+from dreamsweep.planning.sweep_file import parse_sweep
 from dreamsweep.store import open_store
-from dreamsweep.sweepfile import parse_sweep
-from flows.fanout import Compute
-from flows.shard import shard
-from flows.sweep import SweepRequest, sweep
 
 ROOT = Path(__file__).parents[2]
 POOL, DEPLOYMENT = "test-pool", "test"
@@ -32,8 +32,8 @@ def worker(prefect_server: None, tiny_weights: Path, tmp_path: Path) -> Iterator
     """The flow `shard` as a deployment of a process pool, and a worker of that pool."""
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process", concurrency_limit=2), overwrite=True)
-    made: Any = shard.from_source(source=str(ROOT), entrypoint="flows/shard.py:shard")
-    made.to_deployment(name=DEPLOYMENT, work_pool_name=POOL).apply()
+    remote_flow: Any = shard.from_source(source=str(ROOT), entrypoint="flows/shard.py:shard")
+    remote_flow.to_deployment(name=DEPLOYMENT, work_pool_name=POOL).apply()
     with (tmp_path / "worker.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"],
@@ -68,7 +68,7 @@ def content(iterations: int = 300) -> dict[str, Any]:
     }
 
 
-def asked(store: str, **settings: object) -> SweepRequest:
+def request(store: str, **settings: object) -> SweepRequest:
     return SweepRequest.model_validate({"sweep": parse_sweep(content(), Path(), "test"), "store": store, "device": "cpu", **settings})
 
 
@@ -90,10 +90,10 @@ def test_a_deployment_makes_what_this_process_would_though_one_flow_run_is_kille
     killer = threading.Thread(target=kill_one, args=(killed,))
     killer.start()
     compute = Compute(deployment=f"shard/{DEPLOYMENT}", window=2, poll_seconds=1)
-    far = sweep(asked(str(tmp_path / "far"), compute=compute))
+    far = sweep(request(str(tmp_path / "far"), compute=compute))
     killer.join()
     assert len(killed) == 1
-    here = sweep(asked(str(tmp_path / "here")))
+    here = sweep(request(str(tmp_path / "here")))
     assert far == here
     far_store, here_store = open_store(str(tmp_path / "far")), open_store(str(tmp_path / "here"))
     assert far_store.read("t/manifest.json") == here_store.read("t/manifest.json")

@@ -7,21 +7,24 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Crashed, Failed, Pending, Running
 
-from dreamsweep.expand import Shard
-from dreamsweep.expand import shards as shards_of
-from dreamsweep.planned import Elsewhere, Lost, Progress, read_shard, write_progress
-from dreamsweep.shard import run_shard
-from dreamsweep.status import sweep_status
+from dreamsweep.errors import ComputeError
+from dreamsweep.flows import fanout
+from dreamsweep.flows.fanout import Compute, ShardFailedError, fan_out
+from dreamsweep.flows.shard import REFUSED, UNREACHABLE
+from dreamsweep.generation.shard import run_shard
+from dreamsweep.planning.expand import Shard
+from dreamsweep.planning.expand import shards as shards_of
+from dreamsweep.planning.sweep_file import parse_sweep
+from dreamsweep.results.handoff import Elsewhere, Lost, Progress, read_shard, write_progress
+from dreamsweep.results.status import sweep_status
 from dreamsweep.store import Store, open_store
-from dreamsweep.sweepfile import parse_sweep
-from flows import fanout
-from flows.fanout import Compute, ComputeError, ShardFailedError, fan_out
-from flows.shard import REFUSED
+from tests.outages import OPERATIONS, Outage, make_stores_fail
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
 SHARDS = 6
@@ -103,27 +106,27 @@ def planned() -> list[Shard]:
 @pytest.fixture
 def fan(store: Store, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Api, list[BaseException]]]:
     def go(fate: Callable[[str, int, int], State[Any]], api: Api | None = None, **settings: Any) -> tuple[Api, list[BaseException]]:
-        made = api or Api(store, fate)
-        made.fate = fate
+        fake = api or Api(store, fate)
+        fake.fate = fate
 
         class Client:
             def __enter__(self) -> Api:
-                return made
+                return fake
 
             def __exit__(self, *_: object) -> None: ...
 
         monkeypatch.setattr(fanout, "get_client", lambda sync_client: Client())
-        monkeypatch.setattr(fanout, "run_deployment", made.start)
-        monkeypatch.setattr(fanout, "tell_retried", lambda *told: made.retried.append(told))
+        monkeypatch.setattr(fanout, "run_deployment", lambda *arguments, **more: fake.start(*arguments, **more))
+        monkeypatch.setattr(fanout, "emit_retried", lambda *arguments: fake.retried.append(arguments))
         compute = Compute.model_validate({"deployment": "shard/test", "window": 2, "poll_seconds": 0.001, **settings})
-        told = list(fan_out(planned(), "t", store.uri, "cpu", compute))
-        made.looks += [one for one in told if isinstance(one, Elsewhere)]
-        made.lost += [one for one in told if isinstance(one, Lost)]
-        outcomes = [one for one in told if isinstance(one, (Shard, BaseException))]
+        events = list(fan_out(planned(), "t", store.uri, "cpu", compute))
+        fake.looks += [event for event in events if isinstance(event, Elsewhere)]
+        fake.lost += [event for event in events if isinstance(event, Lost)]
+        outcomes = [event for event in events if isinstance(event, (Shard, BaseException))]
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         assert len(outcomes) == SHARDS
         assert staged(store) == {outcome.shard_id for outcome in outcomes if isinstance(outcome, Shard)}
-        return made, failures
+        return fake, failures
 
     return go
 
@@ -152,11 +155,11 @@ def test_what_crashes_is_started_again_as_often_as_was_asked(fan: Any, store: St
     assert isinstance(failure, ShardFailedError) and hopeless in str(failure) and "killed" in str(failure)
     assert staged(store) == {shard.shard_id for shard in planned()} - {hopeless}
     assert [run.starts for run in api.runs.values() if run.shard_id == hopeless] == [1, 2, 3]
-    assert {told[:4] for told in api.retried} == {("t", store.uri, shard, attempt) for shard in (unlucky, hopeless) for attempt in (2, 3)}
-    assert len(api.retried) == 4 and all("killed" in told[4] for told in api.retried)
-    assert [one.attempt for one in api.lost if one.shard_id == hopeless] == [2, 3, None]
-    assert [one.attempt for one in api.lost if one.shard_id == unlucky] == [2, 3]
-    assert all("killed" in one.reason for one in api.lost)
+    assert {call[:4] for call in api.retried} == {("t", store.uri, shard, attempt) for shard in (unlucky, hopeless) for attempt in (2, 3)}
+    assert len(api.retried) == 4 and all("killed" in call[4] for call in api.retried)
+    assert [lost.attempt for lost in api.lost if lost.shard_id == hopeless] == [2, 3, None]
+    assert [lost.attempt for lost in api.lost if lost.shard_id == unlucky] == [2, 3]
+    assert all("killed" in lost.reason for lost in api.lost)
     assert sweep_status(store, "t").given_up == 1
 
 
@@ -202,14 +205,14 @@ def test_a_parent_that_died_and_is_rerun_takes_over_what_is_alive(fan: Any, stor
 def test_a_shard_that_falls_silent_is_cancelled_and_started_elsewhere(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     lost, slow = (shard.shard_id for shard in planned()[:2])
     clock = itertools.count(step=0.5)
-    monkeypatch.setattr("flows.fanout.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("dreamsweep.flows.fanout.time.monotonic", lambda: next(clock))
 
     def fate(shard: str, starts: int, polls: int) -> State[Any]:
         if shard == lost and starts == 1:
             return Running()
         if shard == slow and polls < 400:
-            told = Progress(shard_id=shard, engine="strokes", iteration=polls, iterations=400, trials=1, best=None, iterations_per_second=1)
-            write_progress(store, "t", told)
+            step = Progress(shard_id=shard, engine="strokes", iteration=polls, iterations=400, trials=1, best=None, iterations_per_second=1)
+            write_progress(store, "t", step)
             return Running()
         return Completed()
 
@@ -229,7 +232,7 @@ def test_how_the_shards_go_on_is_told_at_every_poll(fan: Any, store: Store) -> N
 
     api, _ = fan(fate, window=SHARDS)
     assert [(look.running, look.waiting) for look in api.looks] == [(0, SHARDS), (SHARDS, 0), (0, 0)]
-    assert {progress.shard_id for progress in api.looks[1].told} == {shard.shard_id for shard in planned()}
+    assert {progress.shard_id for progress in api.looks[1].progress} == {shard.shard_id for shard in planned()}
 
 
 def test_of_many_shards_each_is_looked_at_in_its_turn(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +240,7 @@ def test_of_many_shards_each_is_looked_at_in_its_turn(fan: Any, store: Store, mo
     for shard in planned():
         write_progress(store, "t", Progress(shard.shard_id, "strokes", 1, 2, 1, None, 1.0))
     api, _ = fan(lambda shard, starts, polls: Running() if polls <= 3 else Completed(), window=SHARDS)
-    turns = [[progress.shard_id for progress in look.told] for look in api.looks]
+    turns = [[progress.shard_id for progress in look.progress] for look in api.looks]
     assert [len(turn) for turn in turns] == [2, 2, 2, 0] and len({shard for turn in turns for shard in turn}) == SHARDS
 
 
@@ -250,3 +253,64 @@ def test_many_flow_runs_are_read_a_page_at_a_time(fan: Any, store: Store, monkey
     monkeypatch.setattr(fanout, "PAGE", 2)
     api, failures = fan(done, window=SHARDS)
     assert not failures and api.most_alive == SHARDS
+
+
+def test_a_store_that_is_away_costs_no_shard_and_no_attempt(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = Outage()
+    make_stores_fail(outage, monkeypatch)
+    monkeypatch.setenv("DREAMSWEEP_RETRY_SECONDS", "0.002")
+    fan_store = open_store(store.uri)
+
+    def fate(shard: str, starts: int, polls: int) -> State[Any]:
+        if polls == 1 and not outage.failures:
+            outage.begin(failures=10)  # as the parent looks at the shards' progress
+            return Running()
+        return Failed(name=UNREACHABLE, message="the store does not answer") if starts <= 4 else Completed()
+
+    api, failures = fan(fate, Api(fan_store, fate), attempts=2)
+    assert not failures and outage.failures.total() == 10 and len(staged(store)) == SHARDS
+    assert {run.starts for run in api.runs.values()} == {1, 2, 3, 4, 5}
+
+
+def test_every_operation_of_the_store_may_fail_under_the_parent(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = Outage()
+    monkeypatch.setenv("DREAMSWEEP_RETRY_SECONDS", "0.001")
+    calm = store
+    make_stores_fail(outage, monkeypatch)
+    outage.fail_first(3, *OPERATIONS)
+    _, failures = fan(lambda shard, starts, polls: Running() if polls == 1 else Completed(), Api(calm, done), attempts=1)
+    assert not failures and {name for name, count in outage.failures.items() if count == 3} >= {"get", "write"}
+
+
+def test_prefect_s_api_may_be_away_for_a_while(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMSWEEP_RETRY_SECONDS", "0.001")
+    away = {"read_flow_runs": 4, "start": 4, "read_deployment_by_name": 4}
+
+    class AwayApi(Api):
+        def __getattribute__(self, name: str) -> Any:
+            if away.get(name):
+                away[name] -= 1
+                raise httpx.ConnectError("nobody answers")
+            return super().__getattribute__(name)
+
+    api = AwayApi(store, done)
+    _, failures = fan(done, api)
+    assert not failures and away == {"read_flow_runs": 0, "start": 0, "read_deployment_by_name": 0}
+
+
+def test_an_outage_does_not_make_shards_silent(fan: Any, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    outage = Outage()
+    make_stores_fail(outage, monkeypatch)
+    clock = [0.0]
+    monkeypatch.setattr("dreamsweep.flows.fanout.time.monotonic", lambda: clock[0])
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr("dreamsweep.retry.time.sleep", sleep)  # the clock of both
+    outage.is_away = lambda operation: 10 < clock[0] < 7_200
+    api, failures = fan(
+        lambda shard, starts, polls: Running() if polls <= 5 else Completed(), Api(store, done), poll_seconds=5, silent_minutes=1
+    )
+    assert not failures and clock[0] > 7_200
+    assert [run.starts for run in api.runs.values()] == [1] * SHARDS

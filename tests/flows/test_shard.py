@@ -11,13 +11,13 @@ from prefect.client.schemas.objects import StateType
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
-from dreamsweep.expand import Shard, shards
-from dreamsweep.manifest import shard_is_done
-from dreamsweep.planned import Progress, write_shard
-from dreamsweep.shard import ShardStoppedError
+from dreamsweep.flows.shard import ShardRequest, shard
+from dreamsweep.generation.shard import ShardStoppedError
+from dreamsweep.planning.expand import Shard, shards
+from dreamsweep.planning.sweep_file import parse_sweep
+from dreamsweep.results.handoff import Progress, write_shard
+from dreamsweep.results.manifest import shard_is_done
 from dreamsweep.store import Store, open_store
-from dreamsweep.sweepfile import parse_sweep
-from flows.shard import ShardRequest, shard
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server", "tiny_weights")]
 ITERATIONS = 8
@@ -25,8 +25,9 @@ ITERATIONS = 8
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Shards that are made in it ask at every iteration whether the server has ended their flow run."""
-    monkeypatch.setattr("tasks.generate.LOOK_SECONDS", 0.0)
+    """Shards that are made in it ask at every iteration whether the server has ended their flow run, and report every iteration."""
+    monkeypatch.setattr("dreamsweep.tasks.generate.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("dreamsweep.tasks.generate.few_a_second", lambda steps: steps)
     return open_store(str(tmp_path / "runs"))
 
 
@@ -57,30 +58,30 @@ def test_taken_for_lost_it_keeps_where_it_is_and_goes(store: Store, planned: Sha
                     client.set_flow_run_state(lost[0], Crashed(message="nothing was heard of it"), force=True)
             yield step
 
-    told: list[Progress] = []
+    steps_seen: list[Progress] = []
 
     def listened_to(shard: Shard, steps: Iterable[Progress]) -> Iterator[Progress]:
         for step in steps:
-            told.append(step)
+            steps_seen.append(step)
             yield step
 
-    monkeypatch.setattr("tasks.generate.shown_in_prefect", taken_for_lost)
+    monkeypatch.setattr("dreamsweep.tasks.generate.show_shard", taken_for_lost)
     with pytest.raises(ShardStoppedError, match=f"was told to stop at iteration 4/{ITERATIONS}"):
         make(store, planned)
     with get_client(sync_client=True) as client:
         state = client.read_flow_run(lost[0]).state
     assert state is not None and state.type != StateType.COMPLETED and state.is_final()
     assert not is_made(store, planned)
-    monkeypatch.setattr("tasks.generate.shown_in_prefect", listened_to)
+    monkeypatch.setattr("dreamsweep.tasks.generate.show_shard", listened_to)
     make(store, planned)
-    assert (told[0].status, told[0].iteration) == ("resumed", 4)
+    assert (steps_seen[0].status, steps_seen[0].iteration) == ("resumed", 4)
     assert is_made(store, planned)
 
 
 def test_a_server_that_does_not_answer_ends_nothing(store: Store, planned: Shard, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(**told: object) -> None:
+    def unreachable(**settings: object) -> None:
         raise httpx.ConnectError("nobody there")
 
-    monkeypatch.setattr("tasks.generate.get_client", unreachable)
+    monkeypatch.setattr("dreamsweep.tasks.generate.get_client", unreachable)
     make(store, planned)
     assert is_made(store, planned)

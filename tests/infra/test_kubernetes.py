@@ -44,8 +44,8 @@ def _documents(*files: Path) -> list[Manifest]:
 
 
 def _kustomization(folder: Path) -> Manifest:
-    (found,) = _documents(folder / "kustomization.yaml")
-    return found
+    (kustomization,) = _documents(folder / "kustomization.yaml")
+    return kustomization
 
 
 MANIFESTS = _documents(*(BASE / name for name in _kustomization(BASE)["resources"]))
@@ -73,9 +73,9 @@ def _job(**variables: Any) -> Manifest:
 async def _configuration(**variables: Any) -> KubernetesWorkerJobConfiguration:
     with temporary_settings({PREFECT_API_URL: "http://prefect-server:4200/api", PREFECT_API_AUTH_STRING: "admin:a-secret"}):
         nobody: Any = object()  # a client, which only blocks would ask
-        found = await KubernetesWorkerJobConfiguration.from_template_and_values(TEMPLATE, variables, client=nobody)
-        found.prepare_for_flow_run(FlowRun(id=uuid.uuid4(), name="night-0123-1", flow_id=uuid.uuid4()))
-        return found
+        job = await KubernetesWorkerJobConfiguration.from_template_and_values(TEMPLATE, variables, client=nobody)
+        job.prepare_for_flow_run(FlowRun(id=uuid.uuid4(), name="night-0123-1", flow_id=uuid.uuid4()))
+        return job
 
 
 JOBS = {"cpu": _job(gpus=0), "gpu": _job(gpus=2, runtime_class="nvidia", node_selector={"pool": "gpu"}), "defaults": _job()}
@@ -95,17 +95,17 @@ class Cluster:
     """An API that says yes to everything, and what it was asked: method, path, body."""
 
     kubeconfig: Manifest
-    asked: list[tuple[str, str, str]]
+    requests: list[tuple[str, str, str]]
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    asked: list[tuple[str, str, str]] = []
+    requests: list[tuple[str, str, str]] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0)).decode()
-            asked.append((self.command, self.path.partition("?")[0], body))
+            requests.append((self.command, self.path.partition("?")[0], body))
             answer = (body if self.command == "POST" else "{}").encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -127,7 +127,7 @@ def cluster() -> Iterator[Cluster]:
             "contexts": [{"name": "here", "context": {"cluster": "here", "user": "worker"}}],
             "current-context": "here",
         }
-        yield Cluster(kubeconfig, asked)
+        yield Cluster(kubeconfig, requests)
         server.shutdown()
 
 
@@ -170,8 +170,8 @@ def test_kustomization_builds_what_is_valid(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", [BASE, *OVERLAYS], ids=lambda folder: folder.name)
 def test_kustomization_lists_every_file(folder: Path) -> None:
-    found = _kustomization(folder)
-    listed = {*found["resources"], *(patch["path"] for patch in found.get("patches", ()) if "path" in patch)}
+    kustomization = _kustomization(folder)
+    listed = {*kustomization["resources"], *(patch["path"] for patch in kustomization.get("patches", ()) if "path" in patch)}
     assert {name for name in listed if not name.startswith("..")} == {path.name for path in folder.iterdir()} - {"kustomization.yaml"}
     assert all((folder / name).exists() for name in listed)
 
@@ -198,12 +198,13 @@ GUIDE = (INFRA.parent / "docs" / "operate.md").read_text().partition("## A Kuber
 
 def test_guide_makes_the_secrets_and_names_what_there_is() -> None:
     commands = [line.partition("create secret generic ")[2] for line in GUIDE.replace("\\\n", " ").splitlines()]
-    made = {command.split()[0]: set(re.findall(r"--from-literal=([\w-]+)=", command)) for command in commands if command}
-    assert made == SECRETS | {"dreamsweep-store": set()}  # whose keys come from a file
+    secrets = {command.split()[0]: set(re.findall(r"--from-literal=([\w-]+)=", command)) for command in commands if command}
+    assert secrets == SECRETS | {"dreamsweep-store": set()}  # whose keys come from a file
     assert all(f"`{key}=…`" in GUIDE for key in SECRETS["dreamsweep-store"])
     variables = {name.rpartition(".")[2] for name in re.findall(r"--variable ([a-z_.]+)=", GUIDE)}
     assert len(variables) >= 8 and variables <= TEMPLATE["variables"]["properties"].keys()
-    assert all((INFRA.parent / path).exists() for path in re.findall(r"infra/[\w./-]+\w", GUIDE) if "/mine" not in path)
+    paths = [path for path in re.findall(r"infra/[\w./-]+\w", GUIDE) if "/mine" not in path]
+    assert paths and [path for path in paths if not (INFRA.parent / path).exists()] == []
 
 
 @pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed, which builds kustomizations")
@@ -239,11 +240,13 @@ def test_selectors_find_their_pods() -> None:
     selectors = [service["spec"]["selector"] for service in _of_kind("Service")]
     selectors += [m["spec"]["selector"]["matchLabels"] for m in _of_kind("Deployment", "StatefulSet", "PodDisruptionBudget")]
     selectors += [labels for m in _of_kind("NetworkPolicy") if (labels := m["spec"]["podSelector"].get("matchLabels"))]
+    assert len(selectors) > 5 and all(selectors)
     for selector in selectors:
         assert any(selector.items() <= pod["metadata"]["labels"].items() for pod in PODS.values()), selector
 
 
 def test_ports_of_services_and_probes_are_those_of_containers() -> None:
+    assert len(list(_of_kind("Service"))) > 1
     for service in _of_kind("Service"):
         (pod,) = (p for p in PODS.values() if service["spec"]["selector"].items() <= p["metadata"]["labels"].items())
         ports = {port["name"]: port["containerPort"] for c in pod["spec"]["containers"] for port in c["ports"]}
@@ -253,7 +256,7 @@ def test_ports_of_services_and_probes_are_those_of_containers() -> None:
         names = {port["name"] for port in container.get("ports", ())}
         assert {probe["httpGet"]["port"] for probe in probes if "httpGet" in probe} <= names
     for container in PODS["Deployment-prefect-worker"]["spec"]["containers"]:
-        (port,) = (one["value"] for one in container["env"] if one["name"] == "PREFECT_WORKER_WEBSERVER_PORT")
+        (port,) = (entry["value"] for entry in container["env"] if entry["name"] == "PREFECT_WORKER_WEBSERVER_PORT")
         assert [p["containerPort"] for p in container["ports"]] == [int(port)]
 
 
@@ -312,7 +315,7 @@ def test_variables_reach_the_job() -> None:
 
 def test_every_variable_is_described_and_used() -> None:
     properties, template = TEMPLATE["variables"]["properties"], json.dumps(TEMPLATE["job_configuration"])
-    assert all(told["description"].endswith(".") for told in properties.values())
+    assert all(schema["description"].endswith(".") for schema in properties.values())
     assert {name for name in properties if f"{{{{ {name} }}}}" not in template} == set()
     assert properties["image"]["default"] == f"dreamsweep:{__version__}"
 
@@ -375,14 +378,14 @@ def test_worker_does_what_its_role_allows_and_tells_no_secret(monkeypatch: pytes
         await worker.kill_infrastructure("dreamsweep:night-0123-1-x7", configuration)
 
     asyncio.run(start_and_end())
-    assert [(method, path) for method, path, _ in cluster.asked] == [
+    assert [(method, path) for method, path, _ in cluster.requests] == [
         ("POST", "/apis/batch/v1/namespaces/dreamsweep/jobs"),
         ("DELETE", "/apis/batch/v1/namespaces/dreamsweep/jobs/night-0123-1-x7"),
     ]
     (role,) = _of_kind("Role")
     (jobs,) = (rule for rule in role["rules"] if rule["apiGroups"] == ["batch"])
     assert jobs["resources"] == ["jobs"] and {"create", "delete"} <= set(jobs["verbs"])
-    posted = json.loads(cluster.asked[0][2])
+    posted = json.loads(cluster.requests[0][2])
     kubernetes_validate.validate(posted, VERSIONS[-1], strict=True)
     assert {"name": "PREFECT_API_AUTH_STRING", "valueFrom": {"secretKeyRef": {"name": "prefect-api", "key": "auth-string"}}} in (
         posted["spec"]["template"]["spec"]["containers"][0]["env"]
@@ -401,7 +404,7 @@ def _allows(direction: str, pod: Manifest, other: Manifest | str, port: int) -> 
     assert policies
     rules = [rule for policy in policies for rule in policy.get(key, ())]
     return any(
-        port in {one["port"] for one in rule["ports"]} and (side not in rule or any(_is_peer(peer, other) for peer in rule[side]))
+        port in {entry["port"] for entry in rule["ports"]} and (side not in rule or any(_is_peer(peer, other) for peer in rule[side]))
         for rule in rules
     )
 

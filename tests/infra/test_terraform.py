@@ -46,7 +46,7 @@ def _blocks(folder: Path, kind: str) -> Iterator[tuple[str, Block]]:
         for block in file.get(kind, ()):
             for name, body in block.items():
                 if kind == "resource":
-                    yield from ((f"{name}.{inner}", found) for inner, found in body.items())
+                    yield from ((f"{name}.{inner}", block) for inner, block in body.items())
                 else:
                     yield name, body
 
@@ -59,8 +59,8 @@ def _policy(name: str, prefix: str = PREFIX) -> Block:
     text = (TERRAFORM / "policies" / f"{name}.json").read_text()
     for key, value in {"bucket": BUCKET, "objects": f"{BUCKET}/{prefix}/*", "prefix": f"{prefix}/*"}.items():
         text = text.replace(f"${{{key}}}", value)
-    found: Block = json.loads(text)
-    return found
+    block: Block = json.loads(text)
+    return block
 
 
 def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -120,9 +120,9 @@ def test_no_rule_removes_what_a_manifest_may_name() -> None:
     lifecycle = RESOURCES["aws_s3_bucket_lifecycle_configuration.store"]
     rules = [*lifecycle["rule"], *(content for block in lifecycle["dynamic"] for content in block["rule"]["content"])]
     assert len(rules) == 3
-    for rule in rules:
-        assert all(set(expiration) == {"expired_object_delete_marker"} for expiration in rule.get("expiration", ()))
-        assert all(transition["storage_class"] == "INTELLIGENT_TIERING" for transition in rule.get("transition", ()))
+    expirations, transitions = ([each for rule in rules for each in rule.get(name, ())] for name in ("expiration", "transition"))
+    assert [set(expiration) for expiration in expirations] == [{"expired_object_delete_marker"}]
+    assert [transition["storage_class"] for transition in transitions] == ["INTELLIGENT_TIERING"]
 
 
 def test_rights_are_named_one_by_one() -> None:

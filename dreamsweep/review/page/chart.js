@@ -46,13 +46,13 @@ export function chart({ iteration, guide, judge }, chosen) {
 
 // Two names that would lie upon each other move apart.
 function spread(drawing) {
-  const [a, b] = [...drawing.querySelectorAll(".name")].sort((one, other) => one.getAttribute("y") - other.getAttribute("y"));
+  const [a, b] = [...drawing.querySelectorAll(".name")].sort((left, right) => left.getAttribute("y") - right.getAttribute("y"));
   if (b && b.getAttribute("y") - a.getAttribute("y") < 12) b.setAttribute("y", Number(a.getAttribute("y")) + 12);
 }
 
 function ticks(low, high) {
   const step = [0.05, 0.1, 0.2, 0.25, 0.5, 1].find((size) => (high - low) / size <= 4) ?? 2;
-  const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high + 1e-9; value += step) found.push(Number(value.toFixed(2)));
-  return found;
+  const ticks = [];
+  for (let value = Math.ceil(low / step) * step; value <= high + 1e-9; value += step) ticks.push(Number(value.toFixed(2)));
+  return ticks;
 }

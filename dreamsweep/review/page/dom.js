@@ -20,13 +20,16 @@ export async function ask(address) {
   } catch {
     throw new Error("The review page’s server does not answer; is `dreamsweep review` still running?");
   }
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(typeof told.detail === "string" ? told.detail : `The server answered ${answer.status}.`);
-  return told;
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(typeof body.detail === "string" ? body.detail : `The server answered ${answer.status}.`);
+  return body;
 }
 
 /** A mark as people read it. */
 export const mark = (value) => (value === null ? "–" : value.toFixed(3));
+
+/** The address of a trial's best picture, small. */
+export const thumbnail = (sweep, id) => `/pictures/${sweep}/${id}/best.png?side=${devicePixelRatio > 1 ? 512 : 320}`;
 
 /** A picture; where it cannot be had, words in its place. */
 export function pictured(attributes) {
@@ -36,12 +39,15 @@ export function pictured(attributes) {
 
 export const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
-function filled(made, attributes, children) {
+/** `12 trials`, or `10 of 12 trials`. */
+export const countedOf = (part, whole, noun) => (part === whole ? "" : `${part.toLocaleString("en")} of `) + counted(whole, noun);
+
+function filled(node, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) node.setAttribute(name, value);
   }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
 }

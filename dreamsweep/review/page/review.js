@@ -1,6 +1,6 @@
 // The page: every sweep of the store, or the wall of one.
 
-import { ask, counted, element, mark, pictured } from "./dom.js";
+import { ask, counted, countedOf, element, pictured } from "./dom.js";
 import { showWall } from "./wall.js";
 
 const main = document.getElementById("wall");
@@ -9,7 +9,7 @@ try {
   const sweep = decodeURIComponent(location.pathname.match(/^\/sweeps\/([^/]+)/)?.[1] ?? "");
   await (sweep ? showSweep(sweep) : showSweeps());
 } catch (error) {
-  main.replaceChildren(element("p", { class: "told", role: "alert" }, error.message, element("a", { href: "/" }, "All sweeps")));
+  main.replaceChildren(element("p", { class: "message", role: "alert" }, error.message, element("a", { href: "/" }, "All sweeps")));
 }
 
 async function showSweep(sweep) {
@@ -25,20 +25,19 @@ async function showSweeps() {
   main.replaceChildren(...(cards.length ? cards.map(card) : [nothing()]));
 }
 
-function card(told) {
-  if (told.error) return element("div", { class: "card" }, element("span", { class: "picture" }, element("span", { class: "missing" }, "damaged")), element("strong", {}, told.sweep), told.error);
-  const made = told.done === told.trials ? counted(told.trials, "trial") : `${told.done.toLocaleString("en")} of ${counted(told.trials, "trial")}`;
-  const when = new Date(told.finished_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-  const cover = told.cover && pictured({ src: `/pictures/${told.sweep}/${told.cover}/best.png?side=512`, alt: "", loading: "lazy" });
+function card(sweep) {
+  if (sweep.error) return element("div", { class: "card" }, element("span", { class: "picture" }, element("span", { class: "missing" }, "damaged")), element("strong", {}, sweep.sweep), sweep.error);
+  const when = new Date(sweep.finished_at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const cover = sweep.cover && pictured({ src: `/pictures/${sweep.sweep}/${sweep.cover}/best.png?side=512`, alt: "", loading: "lazy" });
   return element(
-    "a", { class: "card", href: `/sweeps/${encodeURIComponent(told.sweep)}` },
+    "a", { class: "card", href: `/sweeps/${encodeURIComponent(sweep.sweep)}` },
     element("span", { class: "picture" }, cover),
-    element("strong", {}, told.sweep),
-    element("span", {}, `${made} · ${counted(told.prompts, "prompt")} · best ${mark(told.best)}`),
-    element("span", {}, `${told.engines.join(", ")} · ${when}`),
+    element("strong", {}, sweep.sweep),
+    element("span", {}, `${countedOf(sweep.done, sweep.trials, "trial")} · ${counted(sweep.prompts, "prompt")}`),
+    element("span", {}, `${sweep.engines.join(", ")} · ${when}`),
   );
 }
 
 function nothing() {
-  return element("p", { class: "told" }, "Nothing is published in this store yet: run a sweep first, then load this page again. ", element("code", {}, "dreamsweep run prompts/demo.yaml"));
+  return element("p", { class: "message" }, "Nothing is published in this store yet: run a sweep first, then load this page again. ", element("code", {}, "dreamsweep run prompts/demo.yaml"));
 }

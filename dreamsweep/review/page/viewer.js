@@ -1,7 +1,7 @@
 // One trial: its picture at any iteration that was kept, its curves, its settings.
 
 import { chart } from "./chart.js";
-import { ask, element } from "./dom.js";
+import { ask, element, thumbnail } from "./dom.js";
 
 const FRAME = 120; // milliseconds of a snapshot while they play
 const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
@@ -27,26 +27,27 @@ export function makeViewer(sweep, neighbour, closed) {
     tile = next;
     stops = [];
     if (!dialog.open) dialog.showModal();
-    let told;
+    let trial;
     try {
-      told = await ask(`/api/sweeps/${sweep}/trials/${tile.id}`);
+      trial = await ask(`/api/sweeps/${sweep}/trials/${next.id}`);
     } catch (error) {
-      return dialog.replaceChildren(element("p", { class: "told", role: "alert" }, error.message), element("aside", {}, turns()));
+      if (next !== tile) return; // another was opened meanwhile
+      return dialog.replaceChildren(element("p", { class: "message", role: "alert" }, error.message), element("aside", {}, turns()));
     }
-    if (told.id !== tile.id) return; // another was opened meanwhile
-    const folder = `/pictures/${sweep}/${told.id}/`;
-    stops = stopsOf(told, folder);
-    dialog.replaceChildren(element("div", { class: "stage" }, stage(told)), facts(told, folder));
+    if (next !== tile) return;
+    const folder = `/pictures/${sweep}/${trial.id}/`;
+    stops = stopsOf(trial, folder);
+    dialog.replaceChildren(element("div", { class: "stage" }, stage(trial)), facts(trial, folder));
     dialog.focus(); // what had it is gone
     const best = stops.findIndex((stop) => stop.best);
     go(best < 0 ? stops.length - 1 : best);
   }
 
-  function stage(told) {
-    if (!stops.length) return element("p", { class: "told" }, told.error ?? "It has no picture.");
+  function stage(trial) {
+    if (!stops.length) return element("p", { class: "message" }, trial.error ?? "It has no picture.");
     const gone = (event) => event.target.getAttribute("src") && (dialog.querySelector("output").textContent += ": this picture cannot be read");
-    const picture = element("img", { alt: told.prompt.slice(0, 300), fetchpriority: "high", onerror: gone });
-    if (tile.pictured) picture.style.backgroundImage = `url("/pictures/${sweep}/${tile.id}/best.png?side=${devicePixelRatio > 1 ? 512 : 320}")`; // until it is there
+    const picture = element("img", { alt: trial.prompt.slice(0, 300), fetchpriority: "high", onerror: gone });
+    if (tile.pictured) picture.style.backgroundImage = `url("${thumbnail(sweep, tile.id)}")`; // until it is there
     picture.addEventListener("load", () => (picture.style.backgroundImage = ""), { once: true });
     if (stops.length === 1) return element("figure", {}, picture, element("figcaption", {}, element("output")));
     const slider = element("input", { type: "range", min: 0, max: stops.length - 1, "aria-label": "Iteration", oninput: () => (stop(), go(Number(slider.value))) });
@@ -54,20 +55,20 @@ export function makeViewer(sweep, neighbour, closed) {
     return element("figure", {}, picture, element("figcaption", {}, play, slider, element("output")));
   }
 
-  function facts(told, folder) {
+  function facts(trial, folder) {
     const list = (named) => element("dl", {}, ...Object.entries(named).flatMap(([name, text]) => [element("dt", {}, name), element("dd", { dir: "auto" }, text)]));
-    const links = Object.entries(FILMS).filter(([name]) => told.files[name]).map(([name, what]) => element("a", { href: folder + told.files[name], target: "_blank" }, what));
-    curves = told.curves.iteration.length > 1 ? chart(told.curves, (iteration) => (stop(), go(nearest(iteration)))) : null;
+    const links = Object.entries(FILMS).filter(([name]) => trial.files[name]).map(([name, what]) => element("a", { href: folder + trial.files[name], target: "_blank" }, what));
+    curves = trial.curves.iteration.length > 1 ? chart(trial.curves, (iteration) => (stop(), go(nearest(iteration)))) : null;
     return element(
       "aside", {},
       turns(),
-      element("h2", { dir: "auto" }, told.prompt),
-      ...told.warnings.map((text) => element("p", { class: "warning" }, text)),
-      told.error && element("p", { class: "warning" }, told.error),
+      element("h2", { dir: "auto" }, trial.prompt),
+      ...trial.warnings.map((text) => element("p", { class: "warning" }, text)),
+      trial.error && element("p", { class: "warning" }, trial.error),
       curves?.drawing,
-      list(told.facts),
+      list(trial.facts),
       element("p", { class: "links" }, ...links),
-      element("details", {}, element("summary", {}, "All settings"), list({ trial: told.id, ...told.settings })),
+      element("details", {}, element("summary", {}, "All settings"), list({ trial: trial.id, ...trial.settings })),
       element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play"),
     );
   }
@@ -79,17 +80,17 @@ export function makeViewer(sweep, neighbour, closed) {
   }
 
   // Where the slider stops: the snapshots, the best and the last picture, in the order of their iterations.
-  function stopsOf(told, folder) {
-    const found = Object.entries(told.snapshots).map(([iteration, name]) => ({ iteration: Number(iteration), address: folder + name }));
-    const last = told.curves.iteration.at(-1) ?? 0;
+  function stopsOf(trial, folder) {
+    const pictures = Object.entries(trial.snapshots).map(([iteration, name]) => ({ iteration: Number(iteration), address: folder + name }));
+    const last = trial.curves.iteration.at(-1) ?? 0;
     const put = (iteration, name, flags) => {
-      const address = told.files[name] && folder + told.files[name];
-      const there = found.find((one) => one.iteration === iteration);
-      if (address) there ? Object.assign(there, flags, { address }) : found.push({ iteration, address, ...flags });
+      const address = trial.files[name] && folder + trial.files[name];
+      const kept = pictures.find((picture) => picture.iteration === iteration);
+      if (address) kept ? Object.assign(kept, flags, { address }) : pictures.push({ iteration, address, ...flags });
     };
-    put(last, "final", { last: true });
-    put(told.best_iteration ?? last, "best", { best: true });
-    return found.sort((a, b) => a.iteration - b.iteration);
+    put(last, "final", {});
+    put(trial.best_iteration ?? last, "best", { best: true });
+    return pictures.sort((a, b) => a.iteration - b.iteration);
   }
 
   function go(index) {
@@ -105,7 +106,7 @@ export function makeViewer(sweep, neighbour, closed) {
 
   function nearest(iteration) {
     const far = (stop) => Math.abs(stop.iteration - iteration);
-    return stops.reduce((found, stop, index) => (far(stop) < far(stops[found]) ? index : found), 0);
+    return stops.reduce((nearest, stop, index) => (far(stop) < far(stops[nearest]) ? index : nearest), 0);
   }
 
   function start() {

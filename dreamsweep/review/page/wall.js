@@ -1,22 +1,24 @@
 // The wall: all trials of a sweep, filtered, sorted and grouped in the browser. What it shows stands in the address, to be passed on.
 
-import { ask, counted, element, mark, pictured } from "./dom.js";
+import { ask, counted, countedOf, element, mark, pictured, thumbnail } from "./dom.js";
+import { queryOf } from "./search.js";
 import { makeViewer } from "./viewer.js";
 
 const CHUNK = 240; // tiles made at once: more follow as the page is scrolled
 const by = (id) => document.getElementById(id);
 const ORDERS = {
+  best: (a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity) || (b.z_score ?? -99) - (a.z_score ?? -99) || ORDERS.judge(a, b), // scores of several prompts cannot be compared
   judge: (a, b) => (b.judge ?? -2) - (a.judge ?? -2),
   guide: (a, b) => (b.guide ?? -2) - (a.guide ?? -2),
-  prompt: (a, b) => a.prompt.localeCompare(b.prompt, undefined, { numeric: true }) || ORDERS.judge(a, b),
-  seed: (a, b) => a.seed - b.seed || ORDERS.judge(a, b),
+  prompt: (a, b) => a.prompt.localeCompare(b.prompt, undefined, { numeric: true }) || ORDERS.best(a, b),
+  seed: (a, b) => a.seed - b.seed || ORDERS.best(a, b),
 };
 
 export function showWall({ sweep, generation, trials, settings, tiles }) {
   const main = by("wall");
-  const told = settings.map((one) => Object.entries(one).map(([name, value]) => `${name} ${value}`).join(" · "));
+  const texts = settings.map((values) => Object.entries(values).map(([name, value]) => `${name} ${value}`).join(" · "));
   const names = new Set(["seed", ...settings.flatMap(Object.keys)]);
-  for (const tile of tiles) tile.words = [tile.prompt, ...tile.to, tile.engine, `seed ${tile.seed}`, told[tile.settings], tile.status].join(" · ").toLowerCase();
+  for (const tile of tiles) tile.words = [tile.prompt, ...tile.to, tile.engine, `seed ${tile.seed}`, texts[tile.settings], tile.status].join(" · ").toLowerCase();
   const engines = new Set(new URLSearchParams(location.search).getAll("engine"));
   let shown = tiles;
   const viewer = makeViewer(sweep, (id, step) => shown[shown.findIndex((tile) => tile.id === id) + step], (id) => tileOf(id)?.focus());
@@ -46,9 +48,8 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
       .sort(ORDERS[by("sort").value]);
     const groups = group ? Map.groupBy(shown, (tile) => tile[group]) : new Map([[null, shown]]);
     shown = [...groups.values()].flat();
-    const told = shown.length === tiles.length ? counted(tiles.length, "trial") : `${shown.length.toLocaleString("en")} of ${counted(tiles.length, "trial")}`;
-    by("count").textContent = told + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
-    main.replaceChildren(...(shown.length ? [] : [element("p", { class: "told" }, "No trial matches. ", clear())]));
+    by("count").textContent = countedOf(shown.length, tiles.length, "trial") + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
+    main.replaceChildren(...(shown.length ? [] : [element("p", { class: "message" }, "No trial matches. ", clear())]));
     fill(entries(groups, group));
   }
 
@@ -61,12 +62,12 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
     }
   }
 
-  function fill(made) {
+  function fill(steps) {
     const end = element("div", { class: "end" });
     const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && more(), { rootMargin: "1500px" });
     let over = false;
     function more() {
-      for (let i = 0; i < CHUNK && !over; i++) over = made.next().done;
+      for (let i = 0; i < CHUNK && !over; i++) over = steps.next().done;
       if (over) return seen.disconnect(), end.remove();
       main.append(end);
       seen.unobserve(end);
@@ -76,23 +77,25 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
   }
 
   function heading(name, members) {
-    const marks = members.map((tile) => tile.judge).filter((one) => one !== null);
-    return element("h2", {}, element("bdi", {}, name), element("small", {}, ` ${counted(members.length, "trial")} · best ${mark(marks.length ? Math.max(...marks) : null)}`));
+    return element("h2", {}, element("bdi", {}, name), element("small", {}, ` ${counted(members.length, "trial")}`));
   }
 
   function tileFor(tile, group) {
-    const address = `/pictures/${sweep}/${tile.id}/best.png?side=${devicePixelRatio > 1 ? 512 : 320}`;
     const picture = tile.pictured
-      ? pictured({ src: address, alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", fetchpriority: "low" })
+      ? pictured({ src: thumbnail(sweep, tile.id), alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", fetchpriority: "low" })
       : element("span", { class: "missing" }, tile.status);
     const walk = (first) => [first, ...tile.to].join(" → ").slice(0, 300);
     const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.label];
     return element(
-      "button", { class: "tile", type: "button", "data-id": tile.id, title: `${tile.prompt.slice(0, 300)}\n${tile.label}`, onclick: () => (history.pushState("opened here", "", `#${tile.id}`), open()) },
+      "button", { class: "tile", type: "button", "data-id": tile.id, title: [tile.prompt.slice(0, 300), tile.label, ranked(tile)].filter(Boolean).join("\n"), onclick: () => (history.pushState("opened here", "", `#${tile.id}`), open()) },
       element("span", { class: "picture" }, picture),
-      element("span", { class: "line" }, element("b", {}, mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
+      element("span", { class: "line" }, element("b", {}, tile.rivals > 1 ? `#${tile.rank}` : mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
       more && element("span", { class: "line more" }, more),
     );
+  }
+
+  function ranked({ rank, rivals, judge }) {
+    return rank && `judge ${mark(judge)}, ${rivals > 1 ? `rank ${rank} of ${rivals} of this prompt` : "the only trial of this prompt"}`;
   }
 
   function drawEngines() {
@@ -117,26 +120,26 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
 
   function open() {
     const id = decodeURIComponent(location.hash.slice(1));
-    id ? viewer.show(tiles.find((one) => one.id === id) ?? { id }) : viewer.close();
+    id ? viewer.show(tiles.find((tile) => tile.id === id) ?? { id }) : viewer.close();
   }
 
   function readAddress() {
-    const told = new URLSearchParams(location.search);
-    by("words").value = told.get("q") ?? "";
-    by("sort").value = told.get("sort") in ORDERS ? told.get("sort") : "judge";
-    by("group").value = ["prompt", "engine", "seed"].includes(told.get("group")) ? told.get("group") : "";
-    by("size").value = told.get("size") ?? 160;
+    const parameters = new URLSearchParams(location.search);
+    by("words").value = parameters.get("q") ?? "";
+    by("sort").value = parameters.get("sort") in ORDERS ? parameters.get("sort") : "best";
+    by("group").value = ["prompt", "engine", "seed"].includes(parameters.get("group")) ? parameters.get("group") : "";
+    by("size").value = parameters.get("size") ?? by("size").defaultValue;
     main.style.setProperty("--side", `${by("size").value}px`);
   }
 
   function writeAddress() {
-    const told = new URLSearchParams();
-    if (by("words").value) told.set("q", by("words").value);
-    for (const name of engines) told.append("engine", name);
-    if (by("sort").value !== "judge") told.set("sort", by("sort").value);
-    if (by("group").value) told.set("group", by("group").value);
-    if (by("size").value !== "160") told.set("size", by("size").value);
-    history.replaceState(history.state, "", `${location.pathname}${told.size ? `?${told}` : ""}${location.hash}`);
+    const parameters = new URLSearchParams();
+    if (by("words").value) parameters.set("q", by("words").value);
+    for (const name of engines) parameters.append("engine", name);
+    if (by("sort").value !== "best") parameters.set("sort", by("sort").value);
+    if (by("group").value) parameters.set("group", by("group").value);
+    if (by("size").value !== by("size").defaultValue) parameters.set("size", by("size").value);
+    history.replaceState(history.state, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`);
   }
 
   function tileOf(id) {
@@ -156,40 +159,22 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
     const now = await ask(`/api/sweeps/${sweep}/generation`).catch(() => generation);
     if (now !== generation) by("count").replaceChildren("This sweep has changed. ", element("button", { type: "button", onclick: () => location.reload() }, "Load it again"));
   }
-
-  // Arrows go from tile to tile, rows as they lie.
-  function move(event) {
-    const all = [...main.querySelectorAll(".tile")];
-    const here = all.indexOf(document.activeElement);
-    if (here < 0) return event.key === "ArrowDown" && all.length ? (event.preventDefault(), all[0].focus()) : undefined;
-    const at = all[here].getBoundingClientRect();
-    const beneath = (tile) => Math.abs(tile.getBoundingClientRect().left - at.left) < at.width / 2;
-    const next = {
-      ArrowRight: () => all[here + 1],
-      ArrowLeft: () => all[here - 1],
-      ArrowDown: () => all.slice(here + 1).find(beneath),
-      ArrowUp: () => all.slice(0, here).findLast(beneath),
-    }[event.key]();
-    if (next) event.preventDefault(), next.focus();
-  }
 }
 
-// What a trial must match: words anywhere, "words in quotes" together, numbers whole, a setting's name with its value; -word must not.
-function queryOf(text, names) {
-  const words = [...text.toLowerCase().matchAll(/(-?)(?:"([^"]*)"?|(\S+))/g)].map(([, not, quoted, plain]) => ({ not, word: quoted ?? plain, quoted: quoted !== undefined }));
-  const found = [];
-  for (let i = 0; i < words.length; i++) {
-    const { not, quoted } = words[i];
-    let { word } = words[i];
-    if (!quoted) word = word.replace("=", " ");
-    if (!quoted && names.has(word) && words[i + 1] && !words[i + 1].not) word += ` ${words[++i].word}`;
-    if (!word) continue;
-    const whole = /\d$/.test(word) || word.includes(" ");
-    const pattern = new RegExp((whole ? "(?<![\\w.])" : "") + word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") + (/\d$/.test(word) ? "(?![\\d.]*\\d)" : ""));
-    const matches = (tile) => pattern.test(tile.words) || (word.length > 3 && tile.id.startsWith(word));
-    found.push(not ? (tile) => !matches(tile) : matches);
-  }
-  return found;
+// Arrows go from tile to tile, rows as they lie.
+function move(event) {
+  const all = [...document.querySelectorAll(".tile")];
+  const here = all.indexOf(document.activeElement);
+  if (here < 0) return event.key === "ArrowDown" && all.length ? (event.preventDefault(), all[0].focus()) : undefined;
+  const at = all[here].getBoundingClientRect();
+  const beneath = (tile) => Math.abs(tile.getBoundingClientRect().left - at.left) < at.width / 2;
+  const next = {
+    ArrowRight: () => all[here + 1],
+    ArrowLeft: () => all[here - 1],
+    ArrowDown: () => all.slice(here + 1).find(beneath),
+    ArrowUp: () => all.slice(0, here).findLast(beneath),
+  }[event.key]();
+  if (next) event.preventDefault(), next.focus();
 }
 
 function later(call, milliseconds) {

@@ -13,17 +13,19 @@ import torch
 from pytorch_pretrained_biggan import BigGANConfig
 from torch import Tensor
 
-from dreamsweep.biggan import Biggan, frozen, plain, with_spectral_norm
-from dreamsweep.cutouts import draw_boxes
+from dreamsweep.compute.images import png_bytes, to_bytes
+from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.torchvision_ops import declare_missing_ops
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.big_sleep import BigSleepEngine, softmax_of_highest
-from dreamsweep.engines.protocol import Guidance, Step
-from dreamsweep.guidance import ClipGuide
+from dreamsweep.engines.protocol import Step
+from dreamsweep.guidance.cutouts import draw_boxes
+from dreamsweep.guidance.guides import ClipGuide
+from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.models.biggan import Biggan, frozen, plain, with_spectral_norm
+from dreamsweep.perceptors.clip_package import import_clip
 from dreamsweep.perceptors.published import PublishedPerceptor
-from dreamsweep.pictures import png_bytes, to_bytes
-from dreamsweep.randomness import generator
 from dreamsweep.spec import BigSleepSpec, Prompt, Trial
-from dreamsweep.torchvision_ops import declare_missing_ops
 from tests.tiny_weights import BLOCKS
 
 CONFIG = BigGANConfig(
@@ -33,9 +35,7 @@ CLIP = (16, 224, 1, 64, 56, 77, 49408, 32, 2, 1)
 """A stock CLIP of one layer that sees 224 px, as the package wants it."""
 FAITHFUL = BigSleepSpec(num_iter=3, contrast=0.0, start="noise", cutouts=6, class_weight=1.0, ema_decay=0.99)
 PROMPT = Prompt(text="a red heart")
-COMMON = {
-    "prompt": "a heart", "guide": "starter-guide", "judge": "starter-judge", "weights": "starter", "snapshot_every": 0, "judge_every": 5,
-}  # fmt: skip
+COMMON = {"prompt": "a heart", "guide": "starter-guide", "weights": "starter"}
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
 
 
@@ -64,11 +64,10 @@ def peer() -> ModuleType:
 @pytest.fixture(scope="module")
 def weights() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """State dicts of a BigGAN and of a CLIP, random."""
-    declare_missing_ops()
-    with warnings.catch_warnings(), torch.random.fork_rng():
-        warnings.simplefilter("ignore")
-        from clip import model as stock
+    import_clip()
+    from clip import model as stock
 
+    with torch.random.fork_rng():
         torch.manual_seed(5)
         model = plain(CONFIG, seed=6)
         for name, parameter in model.named_parameters():
@@ -84,13 +83,7 @@ def ours(weights: tuple[dict[str, Tensor], dict[str, Tensor]], spec: BigSleepSpe
     model, perceptor = BigGAN(CONFIG), stock.CLIP(*CLIP)
     model.load_state_dict(weights[0])
     perceptor.load_state_dict(weights[1])
-    trials = [
-        Trial(
-            prompt=prompt, engine=spec, seed=seed, guide="ViT-B/32", judge="starter-judge", weights="published", snapshot_every=0,
-            judge_every=5,
-        )
-        for seed in seeds
-    ]  # fmt: skip
+    trials = [Trial(prompt=prompt, engine=spec, seed=seed, guide="ViT-B/32", weights="published") for seed in seeds]
     guide = ClipGuide(PublishedPerceptor("ViT-B/32", perceptor, "0" * 64, "cpu"), trials)
     return BigSleepEngine(spec, Biggan("biggan-deep-128", frozen(model), (), "0" * 64, "cpu")), guide, trials
 
@@ -117,7 +110,7 @@ def theirs(peer: ModuleType, weights: tuple[dict[str, Tensor], dict[str, Tensor]
 @contextlib.contextmanager
 def boxes_of(peer: ModuleType, spec: BigSleepSpec, seed: int, iteration: int) -> Iterator[None]:
     """The package cuts where we do in an iteration."""
-    corners, sizes = draw_boxes(spec, seed, iteration, spec.image_size)
+    corners, sizes = draw_boxes(spec.boxes, seed, iteration, spec.image_size)
     left = iter(zip(corners.tolist(), sizes.tolist(), strict=True))
 
     def cut(image: Tensor, size: int, **_: object) -> Tensor:
@@ -148,7 +141,8 @@ def test_loss_and_gradient_are_the_package_s(peer: ModuleType, weights: Any, var
     engine, guide, trials = ours(weights, spec, prompt, [3, 4])
     state = engine.begin(trials, guide)
     latents, logits = state["latents"].requires_grad_(), state["classes"].requires_grad_()
-    loss, _ = engine.loss(latents, logits, guide, 1)
+    pictures = engine.pictures(state, trials, 1)
+    loss = engine.guide_weight * guide(pictures, 1).loss + engine.penalty(state, pictures)
     gradients = torch.autograd.grad(loss.sum(), [latents, logits])
     for number, trial in enumerate(trials):
         sleep = theirs(peer, weights, spec)
@@ -159,8 +153,8 @@ def test_loss_and_gradient_are_the_package_s(peer: ModuleType, weights: Any, var
             _, losses = sleep(texts, encoded(peer, sleep, [p.text for p in prompt.negatives]))
         torch.testing.assert_close(loss[number], sum(losses), **CLOSE)
         wanted = torch.autograd.grad(sum(losses), [vectors.normu, vectors.cls])
-        for gradient, one in zip(gradients, wanted, strict=True):
-            assert (gradient[number] - one).norm() < 1e-4 * one.norm()
+        for gradient, expected in zip(gradients, wanted, strict=True):
+            assert (gradient[number] - expected).norm() < 1e-4 * expected.norm()
 
 
 def test_steps_and_the_pictures_kept_are_the_package_s(peer: ModuleType, weights: Any) -> None:
@@ -199,10 +193,10 @@ def test_it_starts_near_a_picture(tmp_path: Path, start: str) -> None:
     (tmp_path / "a.png").write_bytes(png_bytes(to_bytes(picture[None])[0], "{}"))
     spec = BigSleepSpec.model_validate({"num_iter": 1, "start": start, "init_image": str(tmp_path / "a.png")})
     error = {}
-    for name, asked in (("near", spec), ("anywhere", BigSleepSpec(num_iter=1, start="noise"))):
-        engine = BigSleepEngine(asked, engine.biggan)
-        state = engine.begin([Trial.model_validate({**COMMON, "engine": asked, "seed": seed}) for seed in (0, 1)], towards_nothing)
-        error[name] = float((engine.draw(state["latents"], state["classes"]) - picture).square().mean())
+    for name, started in (("near", spec), ("anywhere", BigSleepSpec(num_iter=1, start="noise"))):
+        engine = BigSleepEngine(started, engine.biggan)
+        state = engine.begin([Trial.model_validate({**COMMON, "engine": started, "seed": seed}) for seed in (0, 1)], towards_nothing)
+        error[name] = float((engine.draw_vectors(state["latents"], state["classes"]) - picture).square().mean())
     assert error["near"] < 0.5 * error["anywhere"]
 
 

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamsweep.codes import decode, encode_logits, load_dvae
+from dreamsweep.compute.images import png_bytes, read_picture, to_bytes
+from dreamsweep.compute.pool import POOL
 from dreamsweep.engines import dalle, make_engine
 from dreamsweep.engines.dalle import DalleEngine
-from dreamsweep.engines.protocol import Guidance
-from dreamsweep.pictures import png_bytes, read_picture, to_bytes
-from dreamsweep.schedules import moved
+from dreamsweep.engines.schedules import moved
+from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.models.dvae import decode, encode_logits
 from dreamsweep.spec import DalleSpec, ImageFile, Trial, WeightsName
-from tests.dreamsweep.weights.made_models import old_dalle, saved
+from tests.dreamsweep.weights.tiny_models import old_dalle, saved
 
-COMMON = {"prompt": "a heart", "guide": "starter-guide", "judge": "starter-judge", "snapshot_every": 0, "judge_every": 5}
+COMMON = {"prompt": "a heart", "guide": "starter-guide"}
 
 
 def trials_of(spec: DalleSpec, weights: WeightsName = "starter", seeds: tuple[int, ...] = (0,)) -> list[Trial]:
@@ -36,11 +37,11 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     for part in ("encoder", "decoder"):
         files[f"{part}.pkl"] = tmp_path / f"{part}.pkl"
         files[f"{part}.pkl"].write_bytes(saved(old_dalle(part)))
-    monkeypatch.setattr("dreamsweep.codes.weights_of", lambda name: files)
-    monkeypatch.setattr("dreamsweep.codes.digest", lambda name: "0" * 64)
-    load_dvae.cache_clear()
+    monkeypatch.setattr("dreamsweep.models.dvae.weights_of", lambda name: files)
+    monkeypatch.setattr("dreamsweep.models.dvae.digest", lambda name: "0" * 64)
+    POOL.clear()
     yield
-    load_dvae.cache_clear()
+    POOL.clear()
 
 
 @pytest.mark.usefixtures("tiny_weights")
@@ -90,14 +91,14 @@ def test_it_starts_from_a_picture_through_the_published_encoder(tmp_path: Path) 
     spec = DalleSpec.model_validate({"image_size": 256, "num_iter": 1, "init_image": str(path)})
     engine = make_engine(spec, "published", "cpu")
     assert isinstance(engine, DalleEngine)
-    start = engine._start(trials_of(spec, "published", (0, 1)), towards_red)
+    start = engine.begin(trials_of(spec, "published", (0, 1)), towards_red)["logits"]
     read = read_picture(ImageFile(path=str(path)), 256)[None]
     named = encode_logits(engine.dvae.encoder, read).log_softmax(1)
     assert start.shape == (2, 16, 32, 32) and (start - named.clamp(min=dalle.LEAST_LOGIT)).abs().max() < 6 * dalle.START_NOISE
     assert not torch.equal(start[0], start[1])  # each seed's own noise
     with torch.no_grad():
         wanted = decode(engine.dvae.decoder, named.div(spec.tau_end).softmax(1))
-    assert (engine.draw(start) - wanted).abs().mean() < 0.02
+    assert (engine.draw({"logits": start}) - wanted).abs().mean() < 0.02
 
 
 def test_it_starts_from_a_picture_with_the_shipped_weights(tmp_path: Path) -> None:
@@ -109,5 +110,5 @@ def test_it_starts_from_a_picture_with_the_shipped_weights(tmp_path: Path) -> No
     spec = DalleSpec.model_validate({"num_iter": 1, "init_image": str(path)})
     engine = make_engine(spec, "starter", "cpu")
     assert isinstance(engine, DalleEngine)
-    drawn = engine.draw(engine._start(trials_of(spec), towards_red))[0]
+    drawn = engine.draw(engine.begin(trials_of(spec), towards_red))[0]
     assert -10 * (drawn - picture).square().mean().log10() > 15

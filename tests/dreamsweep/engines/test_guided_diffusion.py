@@ -7,21 +7,22 @@ import pytest
 import torch
 from PIL import Image
 
-from dreamsweep.diffusion import load_stable_diffusion
+from dreamsweep.compute.randomness import generator
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
-from dreamsweep.engines.protocol import Guidance, Step
-from dreamsweep.guidance import ClipGuide, make_guide
+from dreamsweep.engines.protocol import Step
+from dreamsweep.guidance.guides import ClipGuide, make_guide
+from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.models.stable_diffusion import load_stable_diffusion
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.randomness import generator
 from dreamsweep.spec import GuidedDiffusionSpec, ImageFile, Prompt, Trial
 
 pytestmark = pytest.mark.usefixtures("tiny_weights")
 
 
 def trials_of(spec: GuidedDiffusionSpec, seeds: tuple[int, ...] = (0,), prompt: str = "a red heart") -> list[Trial]:
-    perceptors: dict[str, Any] = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
-    return [Trial(prompt=Prompt(text=prompt), engine=spec, seed=seed, snapshot_every=0, judge_every=1, **perceptors) for seed in seeds]
+    perceptors: dict[str, Any] = {"guide": "starter-guide", "weights": "starter"}
+    return [Trial(prompt=Prompt(text=prompt), engine=spec, seed=seed, **perceptors) for seed in seeds]
 
 
 def redness(pictures: torch.Tensor, iteration: int) -> Guidance:
@@ -54,10 +55,10 @@ def test_without_a_guide_it_is_the_stock_pipeline_s_picture(scale: float) -> Non
 
 def test_noise_of_its_own_in_every_step_is_the_seed_s() -> None:
     spec = GuidedDiffusionSpec(num_iter=5, eta=1.0, guide_strength=0)
-    one, again, other = (steps_of(spec, (seed,))[-1].draw() for seed in (1, 1, 2))
-    assert torch.equal(one, again) and (one - other).abs().mean() > 0.01
+    first, again, other = (steps_of(spec, (seed,))[-1].draw() for seed in (1, 1, 2))
+    assert torch.equal(first, again) and (first - other).abs().mean() > 0.01
     plain = steps_of(spec.model_copy(update={"eta": 0.0}), (1,))[-1].draw()
-    assert not torch.equal(one, plain)
+    assert not torch.equal(first, plain)
 
 
 def test_an_initial_picture_is_given_up_to_noise_as_far_as_asked(tmp_path: Path) -> None:

@@ -6,13 +6,17 @@ from typing import Any
 import pytest
 import torch
 
-from dreamsweep.diffusion import SCHEDULERS, Condition, load_stable_diffusion
+from dreamsweep.compute.pool import POOL
 from dreamsweep.engines import make_engine
-from dreamsweep.engines.frames import place, slerp
+from dreamsweep.engines.frames import slerp
 from dreamsweep.engines.interpolation import between
-from dreamsweep.engines.protocol import Guidance, Step
+from dreamsweep.engines.protocol import Step
 from dreamsweep.errors import WeightsError
-from dreamsweep.guidance import Judge, make_guide
+from dreamsweep.guidance.guides import make_guide
+from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.guidance.waypoints import place
+from dreamsweep.judges.similarity import SimilarityJudge
+from dreamsweep.models.stable_diffusion import SCHEDULERS, Condition, load_stable_diffusion
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import InterpolationSpec, Prompt, Trial
 
@@ -26,21 +30,21 @@ def spec(**changes: Any) -> InterpolationSpec:
 
 def trials_of(spec: InterpolationSpec, seeds: tuple[int, ...] = (0,), prompt: Prompt | None = None) -> list[Trial]:
     prompt = prompt or Prompt(text="a red heart", to=("a green apple",))
-    perceptors: dict[str, Any] = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
-    return [Trial(prompt=prompt, engine=spec, seed=seed, snapshot_every=1, judge_every=1, **perceptors) for seed in seeds]
+    perceptors: dict[str, Any] = {"guide": "starter-guide", "weights": "starter"}
+    return [Trial(prompt=prompt, engine=spec, seed=seed, **perceptors) for seed in seeds]
 
 
 def blind(pictures: torch.Tensor, iteration: int) -> Guidance:
     return Guidance(pictures.mean((1, 2, 3)), pictures.mean((1, 2, 3)))
 
 
-def steps_of(trials: list[Trial], **told: Any) -> list[Step]:
+def steps_of(trials: list[Trial], **options: Any) -> list[Step]:
     engine = make_engine(trials[0].engine, "starter", "cpu")
-    return list(engine.generate(trials, told.pop("guide", blind), **told))
+    return list(engine.generate(trials, options.pop("guide", blind), **options))
 
 
-def pictures_of(trials: list[Trial], **told: Any) -> torch.Tensor:
-    return torch.stack([step.draw() for step in steps_of(trials, **told)])
+def pictures_of(trials: list[Trial], **options: Any) -> torch.Tensor:
+    return torch.stack([step.draw() for step in steps_of(trials, **options)])
 
 
 def test_a_frame_is_an_iteration_and_its_ends_are_the_prompts_own_pictures() -> None:
@@ -56,8 +60,8 @@ def test_a_frame_is_an_iteration_and_its_ends_are_the_prompts_own_pictures() -> 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_every_scheduler_draws_and_the_seed_decides(scheduler: str) -> None:
-    one, again, other = (pictures_of(trials_of(spec(scheduler=scheduler, num_iter=2), (seed,))) for seed in (1, 1, 2))
-    assert torch.isfinite(one).all() and torch.equal(one, again) and (one - other).abs().mean() > 0.01
+    first, again, other = (pictures_of(trials_of(spec(scheduler=scheduler, num_iter=2), (seed,))) for seed in (1, 1, 2))
+    assert torch.isfinite(first).all() and torch.equal(first, again) and (first - other).abs().mean() > 0.01
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "euler-ancestral"])
@@ -108,10 +112,10 @@ def test_rows_tell_how_near_each_prompt_is() -> None:
     trials = trials_of(spec(num_iter=5), (0,), prompt) + trials_of(spec(num_iter=5), (1,))
     guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
     steps = steps_of(trials, guide=guide)
-    judge = Judge(load_perceptor("starter-guide", "cpu"), trials)
+    judge = SimilarityJudge(load_perceptor("starter-guide", "cpu"), trials)
     for step in steps:
         assert step.each is not None and step.each.shape == (2, 3) and step.each[1, 2].isnan()
-        marks, _ = judge.mark(step.draw(), step.iteration)
+        marks, _ = judge.score(step.draw(), step.iteration)
         assert torch.allclose(marks, step.similarity, atol=1e-5)
     assert torch.allclose(steps[2].similarity[0], steps[2].each[0, 1], atol=1e-5)  # type: ignore[index]  # the middle frame is the second prompt's
     assert torch.allclose(steps[2].similarity[1], steps[2].each[1, :2].mean(), atol=1e-5)  # type: ignore[index]  # half way between two
@@ -125,11 +129,11 @@ def test_places_between_keys() -> None:
 
 
 def test_slerp_keeps_to_the_sphere() -> None:
-    one, other = torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([[0.0, 1.0], [2.0, 0.0]])
-    half = slerp(one, other, 0.5)
+    first, other = torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+    half = slerp(first, other, 0.5)
     assert torch.allclose(half, torch.tensor([[0.5**0.5, 0.5**0.5], [2.0, 0.0]]), atol=1e-6)
-    assert torch.equal(slerp(one, other, 0.0), one)
-    far = between(Condition(one, None), Condition(other, None), 1.0, "slerp")
+    assert torch.equal(slerp(first, other, 0.0), first)
+    far = between(Condition(first, None), Condition(other, None), 1.0, "slerp")
     assert torch.allclose(far.tokens, other, atol=1e-6) and far.pooled is None
 
 
@@ -139,7 +143,7 @@ def test_a_damaged_or_missing_pipeline_is_one_sentence(tiny_weights: Path, tmp_p
     copy = tmp_path / "weights"
     shutil.copytree(tiny_weights, copy)
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(copy))
-    load_stable_diffusion.cache_clear()
+    POOL.clear()
     weights = copy / "starter-diffusion" / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(WeightsError, match=r"'starter-diffusion'.*is damaged or missing"):
@@ -147,7 +151,7 @@ def test_a_damaged_or_missing_pipeline_is_one_sentence(tiny_weights: Path, tmp_p
     with pytest.raises(WeightsError, match="holds no pipeline that can be read"):
         load_stable_diffusion("published", str(copy / "starter-diffusion"), "cpu")
     shutil.rmtree(copy / "starter-diffusion")
-    with pytest.raises(WeightsError, match="there is no 'starter-diffusion' yet"):
+    with pytest.raises(WeightsError, match="starter-diffusion is missing; install dreamsweep again"):
         load_stable_diffusion("starter", "", "cpu")
 
 

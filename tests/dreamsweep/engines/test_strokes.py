@@ -1,7 +1,7 @@
 """The strokes engine: follows its guide, resumes to the bit, and keeps its trials apart."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dreamsweep.engines.protocol import Guidance, State, Step
+from dreamsweep.compute.images import paper
+from dreamsweep.engines.protocol import Artefact, Film, State, Step
 from dreamsweep.engines.rasterise import Strokes
 from dreamsweep.engines.strokes import StrokesEngine, begin
 from dreamsweep.errors import SweepFileError
-from dreamsweep.pictures import paper
+from dreamsweep.guidance.protocol import Guidance
 from dreamsweep.spec import Prompt, StrokesSpec, Trial
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta")
@@ -23,7 +24,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta")
 def make_trials(seeds: Sequence[int] = (0,), **fields: object) -> list[Trial]:
     settings = {"canvas": 48, "num_paths": 12, "num_iter": 6, **fields}
     spec = StrokesSpec.model_validate(settings)
-    rest = {"engine": spec, "guide": "starter-guide", "judge": "starter-judge", "weights": "starter", "snapshot_every": 0, "judge_every": 1}
+    rest = {"engine": spec, "guide": "starter-guide", "weights": "starter"}
     return [Trial.model_validate({"prompt": Prompt(text="a disc"), "seed": seed, **rest}) for seed in seeds]
 
 
@@ -53,6 +54,20 @@ def run(trials: list[Trial], guide: TargetGuide, state: State | None = None) -> 
     engine = trials[0].engine
     assert isinstance(engine, StrokesSpec)
     return [(step, step.draw()) for step in StrokesEngine(engine).generate(trials, guide, state)]
+
+
+def svg_of(step: Step, index: int) -> str:
+    assert step.artefacts is not None
+    drawing, _ = step.artefacts(index)
+    assert isinstance(drawing, Artefact) and (drawing.name, drawing.content_type) == ("strokes.svg", "image/svg+xml")
+    return drawing.data.decode()
+
+
+def film_of(step: Step, index: int) -> Iterable[Tensor]:
+    assert step.artefacts is not None
+    _, film = step.artefacts(index)
+    assert isinstance(film, Film) and film.name == "strokes"
+    return film.frames
 
 
 LEFT = {"adam": 0.75, "adamw": 0.75, "rmsprop": 0.5, "adagrad": 0.8, "sgd": 0.8, "adadelta": 0.97}
@@ -103,9 +118,9 @@ def test_alone_or_in_a_batch_of_eight() -> None:
 
 
 def test_same_seed_same_picture_and_another_seed_another() -> None:
-    one, again, other = (run(make_trials((seed,), num_iter=2), TargetGuide(disc(48)))[-1][1] for seed in (4, 4, 5))
-    assert torch.equal(one, again)
-    assert (one - other).abs().max() > 0.1
+    first, again, other = (run(make_trials((seed,), num_iter=2), TargetGuide(disc(48)))[-1][1] for seed in (4, 4, 5))
+    assert torch.equal(first, again)
+    assert (first - other).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -192,25 +207,37 @@ def test_an_init_image_that_cannot_be_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("num_paths", "frames"), [(1, 2), (12, 13), (59, 60), (100, 60)])
 def test_a_drawing_is_drawn_stroke_by_stroke_from_paper_to_the_picture(num_paths: int, frames: int) -> None:
     step, picture = run(make_trials((0, 1), num_iter=2, num_paths=num_paths, background="#204060"), TargetGuide(disc(48)))[-1]
-    assert step.paint is not None
     for index in (0, 1):
-        drawn = list(step.paint(index))
+        drawn = list(film_of(step, index))
         assert len(drawn) == frames and all(frame.shape == (3, 48, 48) and not frame.requires_grad for frame in drawn)
         assert torch.equal(drawn[0], paper("#204060").expand(3, 48, 48))
         assert torch.equal(drawn[-1], picture[index])
-    if num_paths == 12:  # each frame is the one before with one stroke more
+    assert len({frame.numpy().tobytes() for frame in drawn}) == frames
+    if frames == num_paths + 1:  # each frame is the one before with one stroke more
         state = step.state()
         for count, frame in enumerate(drawn):
             some = Strokes(*(state[name][1:, :count] for name in ("points", "segments", "widths", "colors")))
-            spec = make_trials(num_paths=12, background="#204060")[0].engine
+            spec = make_trials(num_paths=num_paths, background="#204060")[0].engine
             assert isinstance(spec, StrokesSpec)
-            torch.testing.assert_close(StrokesEngine(spec).draw(some)[0], frame)
+            torch.testing.assert_close(StrokesEngine(spec).draw_strokes(some)[0], frame)
 
 
 def test_svg_speaks_of_each_trial() -> None:
     step = run(make_trials((0, 1), num_iter=1, background="#102030"), TargetGuide(disc(48)))[-1][0]
-    assert step.svg is not None
-    texts = step.svg()
+    texts = [svg_of(step, index) for index in (0, 1)]
     assert len(texts) == 2
     assert texts[0] != texts[1]
     assert all(text.count("<path") == 12 and 'fill="#102030"' in text and 'width="48"' in text for text in texts)
+
+
+def test_the_film_of_the_drawing_is_made_again_from_its_svg() -> None:
+    trials = make_trials((0, 1), canvas=64, num_paths=24, num_iter=4)
+    step = run(trials, TargetGuide(disc(64)))[-1][0]
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    for index in (0, 1):
+        (film,) = StrokesEngine(spec).films_of({"strokes.svg": svg_of(step, index).encode()})
+        again, before = torch.stack(list(film.frames)), torch.stack(list(film_of(step, index)))
+        assert film.name == "strokes" and again.shape == before.shape
+        assert (again - before).abs().max() < 2 / 255
+    assert not list(StrokesEngine(spec).films_of({}))

@@ -10,16 +10,17 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dreamsweep import weights as published
+from dreamsweep.compute.precision import computing_in
+from dreamsweep.compute.randomness import generator
 from dreamsweep.engines import make_engine, weights_used
-from dreamsweep.engines.protocol import Guidance, Step
+from dreamsweep.engines.protocol import Step
 from dreamsweep.engines.unclip import UnclipEngine
 from dreamsweep.errors import WeightsError
+from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.models.pipelines import quiet
+from dreamsweep.models.unclip import Unclip, load_unclip
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.pipelines import quiet
-from dreamsweep.precision import computing_in
-from dreamsweep.randomness import generator
 from dreamsweep.spec import ImageFile, Prompt, Trial, UnclipSpec
-from dreamsweep.unclip import Unclip, load_unclip
 
 TOLERANCE = 2 / 255
 pytestmark = pytest.mark.usefixtures("tiny_weights")
@@ -31,21 +32,21 @@ def spec(**changes: Any) -> UnclipSpec:
 
 
 def trials_of(spec: UnclipSpec, seeds: tuple[int, ...] = (0,), **prompt: Any) -> list[Trial]:
-    told = Prompt.model_validate({"text": "a red heart", **prompt})
-    perceptors: dict[str, Any] = {"guide": "starter-guide", "judge": "starter-judge", "weights": "starter"}
-    return [Trial(prompt=told, engine=spec, seed=seed, snapshot_every=1, judge_every=1, **perceptors) for seed in seeds]
+    wanted_prompt = Prompt.model_validate({"text": "a red heart", **prompt})
+    perceptors: dict[str, Any] = {"guide": "starter-guide", "weights": "starter"}
+    return [Trial(prompt=wanted_prompt, engine=spec, seed=seed, **perceptors) for seed in seeds]
 
 
 def blind(pictures: torch.Tensor, iteration: int) -> Guidance:
     return Guidance(pictures.mean((1, 2, 3)), pictures.mean((1, 2, 3)))
 
 
-def steps_of(trials: list[Trial], **told: Any) -> list[Step]:
-    return list(make_engine(trials[0].engine, "starter", "cpu").generate(trials, blind, **told))
+def steps_of(trials: list[Trial], **options: Any) -> list[Step]:
+    return list(make_engine(trials[0].engine, "starter", "cpu").generate(trials, blind, **options))
 
 
-def pictures_of(trials: list[Trial], **told: Any) -> torch.Tensor:
-    return torch.stack([step.draw() for step in steps_of(trials, **told)])
+def pictures_of(trials: list[Trial], **options: Any) -> torch.Tensor:
+    return torch.stack([step.draw() for step in steps_of(trials, **options)])
 
 
 @pytest.fixture
@@ -76,10 +77,10 @@ def test_a_sample_is_the_stock_pipeline_s_own(model: Unclip) -> None:
 
 
 def test_samples_differ_and_the_seed_decides() -> None:
-    one, again, other = (pictures_of(trials_of(spec(), (seed,))) for seed in (1, 1, 2))
-    assert one.shape == (3, 1, 3, 16, 16) and one.min() >= 0 and one.max() <= 1
-    assert torch.equal(one, again) and (one - other).abs().mean() > 0.01
-    assert (one[0] - one[1]).abs().mean() > 0.01
+    first, again, other = (pictures_of(trials_of(spec(), (seed,))) for seed in (1, 1, 2))
+    assert first.shape == (3, 1, 3, 16, 16) and first.min() >= 0 and first.max() <= 1
+    assert torch.equal(first, again) and (first - other).abs().mean() > 0.01
+    assert (first[0] - first[1]).abs().mean() > 0.01
 
 
 def test_alone_in_a_batch_and_however_many_at_once() -> None:
@@ -113,10 +114,10 @@ def test_the_ablations_differ() -> None:
 
 
 def test_a_text_in_the_prior_s_place_is_as_long_as_a_picture(model: Unclip) -> None:
-    (told,) = UnclipEngine(spec(conditioning="text"), model)._sampled(["a red heart"], [generator(0, "x")])
+    (embedding,) = UnclipEngine(spec(conditioning="text"), model)._sampled(["a red heart"], [generator(0, "x")])
     (own,) = model.read(["a red heart"]).embedding
-    assert torch.nn.functional.cosine_similarity(told, own, dim=0) > 0.9999
-    assert float(told.norm()) == pytest.approx(4)  # sixteen numbers that vary by one about nought
+    assert torch.nn.functional.cosine_similarity(embedding, own, dim=0) > 0.9999
+    assert float(embedding.norm()) == pytest.approx(4)  # sixteen numbers that vary by one about nought
 
 
 def test_variations_are_of_the_picture_and_not_of_the_prompt(red: ImageFile, blue: ImageFile) -> None:
@@ -155,11 +156,11 @@ def test_a_walk_between_captions() -> None:
 
 
 def test_the_autoregressive_prior_draws_other_pictures_which_the_seed_decides() -> None:
-    one, again, other = (pictures_of(trials_of(spec(prior="autoregressive"), (seed,))) for seed in (1, 1, 2))
-    assert torch.equal(one, again) and (one - other).abs().mean() > 0.01
-    assert not torch.allclose(one, pictures_of(trials_of(spec(), (1,))))
+    first, again, other = (pictures_of(trials_of(spec(prior="autoregressive"), (seed,))) for seed in (1, 1, 2))
+    assert torch.equal(first, again) and (first - other).abs().mean() > 0.01
+    assert not torch.allclose(first, pictures_of(trials_of(spec(), (1,))))
     batch = pictures_of(trials_of(spec(prior="autoregressive"), (0, 1, 2)))
-    assert (batch[:, 1] - one[:, 0]).abs().max() <= TOLERANCE
+    assert (batch[:, 1] - first[:, 0]).abs().max() <= TOLERANCE
 
 
 @pytest.mark.parametrize("prior", ["diffusion", "autoregressive"])
@@ -181,9 +182,9 @@ def test_of_several_autoregressive_samples_the_one_nearest_to_the_text_is_kept(m
 
 
 def test_a_picture_with_few_of_its_components(model: Unclip, red: ImageFile) -> None:
-    one, few, all_of_them, plain = (pictures_of(trials_of(spec(init_image=red, components=n))) for n in (1, 4, 16, None))
+    single, few, all_of_them, plain = (pictures_of(trials_of(spec(init_image=red, components=n))) for n in (1, 4, 16, None))
     assert (all_of_them - plain).abs().max() <= TOLERANCE
-    assert not torch.allclose(one, few, atol=1e-3) and not torch.allclose(few, plain, atol=1e-3)
+    assert not torch.allclose(single, few, atol=1e-3) and not torch.allclose(few, plain, atol=1e-3)
 
 
 def test_more_components_than_there_are(red: ImageFile) -> None:
@@ -193,23 +194,23 @@ def test_more_components_than_there_are(red: ImageFile) -> None:
 
 def test_a_model_without_an_autoregressive_prior(tiny_weights: Path, tmp_path: Path, red: ImageFile) -> None:
     shutil.copytree(tiny_weights / "starter-unclip", tmp_path / "other", ignore=shutil.ignore_patterns("prior_autoregressive"))
-    for asked, told in (({"prior": "autoregressive"}, "prior: autoregressive"), ({"components": 3, "init_image": red}, "components: 3")):
-        trials = trials_of(spec(**asked))
-        engine = UnclipEngine(spec(**asked), load_unclip("published", str(tmp_path / "other"), "cpu"))
-        with pytest.raises(WeightsError, match=f"{told} needs an autoregressive prior, and there is no .*; leave it out, or say weights"):
+    for changes, words in (({"prior": "autoregressive"}, "prior: autoregressive"), ({"components": 3, "init_image": red}, "components: 3")):
+        trials = trials_of(spec(**changes))
+        engine = UnclipEngine(spec(**changes), load_unclip("published", str(tmp_path / "other"), "cpu"))
+        with pytest.raises(WeightsError, match=f"{words} needs an autoregressive prior, and there is no .*; leave it out, or set weights"):
             next(iter(engine.generate(trials, blind)))
 
 
 def test_a_record_names_the_image_encoder_where_it_is_not_the_model_s_own(
     tiny_weights: Path, tmp_path: Path, red: ImageFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert list(weights_used(spec(init_image=red), "starter", "cpu")) == ["starter-unclip"]
+    assert list(weights_used(spec(init_image=red), "starter")) == ["starter-unclip"]
     shutil.copytree(tiny_weights / "starter-unclip", tmp_path / "other", ignore=shutil.ignore_patterns("image_encoder"))
     monkeypatch.setattr(published, "folder", {"karlo-image-encoder": tiny_weights / "starter-unclip"}.__getitem__)
-    monkeypatch.setattr(published, "digest", {"karlo-image-encoder": "abc"}.__getitem__)
+    monkeypatch.setattr("dreamsweep.weights.fetch.digest", {"karlo-image-encoder": "abc"}.__getitem__)
     other = spec(model=str(tmp_path / "other"))
-    assert list(weights_used(other, "published", "cpu")) == [other.model]
-    seen = weights_used(other.model_copy(update={"init_image": red}), "published", "cpu")
+    assert list(weights_used(other, "published")) == [other.model]
+    seen = weights_used(other.model_copy(update={"init_image": red}), "published")
     assert list(seen) == [other.model, "karlo-image-encoder"] and seen["karlo-image-encoder"] == "abc"
 
 

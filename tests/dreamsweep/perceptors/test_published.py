@@ -6,20 +6,22 @@ from pathlib import Path
 import pytest
 import torch
 
+from dreamsweep.compute.pool import POOL
 from dreamsweep.errors import WeightsError
-from dreamsweep.perceptors import Perceptor, load_perceptor
+from dreamsweep.perceptors import load_perceptor
+from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.perceptors.published import PublishedPerceptor, read_clip
 from tests.dreamsweep.weights.conftest import cache, hub, publish  # noqa: F401 - fixtures
-from tests.dreamsweep.weights.made_models import a_state, clip_archive, saved, tiny_clip
+from tests.dreamsweep.weights.tiny_models import a_state, clip_archive, half_state, saved, tiny_clip
 
 Publish = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
 def _afresh() -> Iterator[None]:
-    load_perceptor.cache_clear()
+    POOL.clear()
     yield
-    load_perceptor.cache_clear()
+    POOL.clear()
 
 
 def test_an_archive_is_fetched_and_sees_and_reads(publish: Publish) -> None:  # noqa: F811
@@ -48,7 +50,7 @@ def test_an_archive_is_fetched_and_sees_and_reads(publish: Publish) -> None:  # 
 @pytest.mark.parametrize("vision", ["vit", "resnet"])
 def test_a_state_dict_and_an_archive_are_the_same_model(vision: str, tmp_path: Path) -> None:
     model = tiny_clip(vision, vocabulary=8)
-    (tmp_path / "state.pt").write_bytes(saved({key: value.half() for key, value in model.state_dict().items()}))
+    (tmp_path / "state.pt").write_bytes(saved(half_state(model)))
     (tmp_path / "archive.pt").write_bytes(clip_archive(model))
     pictures = torch.rand(1, 3, 32, 32)
     first, second = (read_clip(tmp_path / f"{name}.pt", "cpu").encode_image(pictures) for name in ("state", "archive"))
@@ -63,5 +65,5 @@ def test_what_is_no_clip(tmp_path: Path) -> None:
 
 def test_a_hub_that_cannot_be_reached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     monkeypatch.setenv("DREAMSWEEP_OFFLINE", "1")
-    with pytest.raises(WeightsError, match=rf"'RN50': RN50.pt is not here .* at {cache}/clip/RN50.pt by hand, or use guide: starter-guide"):
+    with pytest.raises(WeightsError, match=rf"'RN50': RN50.pt is missing .* at {cache}/clip/RN50.pt by hand, or use guide: starter-guide"):
         load_perceptor("RN50", "cpu")

@@ -5,8 +5,10 @@ import shutil
 import pytest
 import torch
 
+from dreamsweep.compute.pool import POOL
 from dreamsweep.errors import DeviceError
-from dreamsweep.perceptors import Perceptor, load_perceptor
+from dreamsweep.perceptors import load_perceptor
+from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.perceptors.starter import normalise_pixels
 
 
@@ -29,12 +31,13 @@ def test_embeddings_are_unit_vectors_and_only_pixels_get_gradients(perceptor: Pe
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
 @pytest.mark.filterwarnings("ignore")  # the compiler's own: it looks at what nobody else does
-def test_compiled_it_sees_the_same(perceptor: Perceptor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_it_sees_the_same(tiny_weights: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    perceptor = load_perceptor("starter-guide", "cpu")
     monkeypatch.setenv("DREAMSWEEP_COMPILE", "1")
-    load_perceptor.cache_clear()
+    POOL.clear()
     compiled = load_perceptor("starter-guide", "cpu")
     pictures = torch.rand(3, 3, perceptor.resolution, perceptor.resolution, requires_grad=True)
-    eager, fast = (one.embed_pictures(pictures) for one in (perceptor, compiled))
+    eager, fast = (network.embed_pictures(pictures) for network in (perceptor, compiled))
     gradient, other = (torch.autograd.grad(embedded[:, 0].sum(), pictures)[0] for embedded in (eager, fast))
     assert torch.allclose(eager, fast, atol=1e-5)
     assert torch.allclose(gradient, other, atol=1e-5)
@@ -59,7 +62,14 @@ def test_it_says_what_it_cannot_read(perceptor: Perceptor) -> None:
     (unknown,) = perceptor.warnings_for("a red zeppelin")
     assert "'zeppelin'" in unknown and "starter-guide" in unknown
     (cut,) = perceptor.warnings_for("a red heart " * 8)
-    assert "reads the first 10 tokens" in cut
+    assert cut == "starter-guide reads the first 10 tokens of 'a red heart a red heart a red heart a r…' and no more"
+
+
+def test_a_long_text_that_it_never_learned_has_a_short_warning(perceptor: Perceptor) -> None:
+    first, cut = perceptor.warnings_for(" ".join(f"zeppelin{number} zeppelin{number}" for number in range(120)))
+    words = ", ".join(f"'zeppelin{number}'" for number in range(8))
+    assert first == f"starter-guide never learned {words} and 112 other words and passes over them"
+    assert cut.startswith("starter-guide reads the first 10 tokens of 'zeppelin0 zeppelin0 ")
 
 
 def test_pixels_are_normalised_as_clip_does() -> None:

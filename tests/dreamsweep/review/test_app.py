@@ -9,13 +9,14 @@ from starlette.testclient import TestClient
 
 from dreamsweep.review.app import make_app
 from dreamsweep.store import Store, open_store
-from tests.dreamsweep.made_up import make_up
+from tests.dreamsweep.sample_sweep import publish_sample
+from tests.outages import Outage, make_stores_fail
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     store = open_store(str(tmp_path / "runs"))
-    make_up(store, prompts=["a red heart"], engines=["dalle"], snapshots=(30, 60))
+    publish_sample(store, prompts=["a red heart"], engines=["dalle"], snapshots=(30, 60))
     return store
 
 
@@ -31,8 +32,8 @@ def trial_of(client: TestClient) -> str:
 
 def test_it_tells_of_sweeps_and_trials(client: TestClient) -> None:
     assert [card["sweep"] for card in client.get("/api/sweeps").json()] == ["made-up"]
-    told = client.get(f"/api/sweeps/made-up/trials/{trial_of(client)}").json()
-    assert told["prompt"] == "a red heart" and told["snapshots"] == {"30": "000030.png", "60": "000060.png"}
+    answer = client.get(f"/api/sweeps/made-up/trials/{trial_of(client)}").json()
+    assert answer["prompt"] == "a red heart" and answer["snapshots"] == {"30": "000030.png", "60": "000060.png"}
     assert client.get("/health").json() == {"status": "ok"}
 
 
@@ -78,7 +79,7 @@ def test_a_page_is_there_for_every_address_and_runs_only_its_own_script(client: 
         assert answer.headers["content-type"].startswith("text/html")
         assert answer.headers["content-security-policy"].startswith("default-src 'self';")
         assert answer.headers["x-content-type-options"] == "nosniff"
-    for name in ("review.css", "review.js", "wall.js", "viewer.js", "chart.js", "dom.js"):
+    for name in ("review.css", "review.js", "wall.js", "search.js", "viewer.js", "chart.js", "dom.js"):
         assert client.get(f"/page/{name}").status_code == 200
     for writing in (client.post, client.put, client.delete):
         assert writing("/api/sweeps").status_code == 405
@@ -87,8 +88,8 @@ def test_a_page_is_there_for_every_address_and_runs_only_its_own_script(client: 
 def test_a_login_is_asked_for_everywhere_but_health(store: Store) -> None:
     client = TestClient(make_app(store, "someone:a pässword"))
     for path in ("/", "/api/sweeps", "/page/review.js", "/pictures/made-up/0000000000000000/best.png"):
-        asked = client.get(path)
-        assert asked.status_code == 401 and asked.headers["www-authenticate"].startswith("Basic ") and asked.text == "log in"
+        answer = client.get(path)
+        assert answer.status_code == 401 and answer.headers["www-authenticate"].startswith("Basic ") and answer.text == "log in"
     assert client.get("/health").status_code == 200
     assert client.get("/api/sweeps", auth=("someone", "a password")).status_code == 401
     assert client.get("/api/sweeps", headers={"Authorization": "Basic %%%"}).status_code == 401
@@ -104,8 +105,36 @@ def test_it_answers_only_by_its_names(store: Store) -> None:
 
 def test_a_bucket_s_pictures_come_through_it(s3_bucket: str) -> None:
     store = open_store(f"s3://{s3_bucket}/night")
-    make_up(store, prompts=["a red heart"], engines=["dalle"])
+    publish_sample(store, prompts=["a red heart"], engines=["dalle"])
     client = TestClient(make_app(store))
     trial = trial_of(client)
     assert client.get(f"/pictures/made-up/{trial}/best.png").content == store.read(f"made-up/pictures/{trial}/best.png")
     assert client.get(f"/pictures/made-up/{trial}/final.png").status_code == 404
+
+
+def test_a_store_that_does_not_answer_is_503_and_what_is_not_there_404(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial, outage = trial_of(client), Outage()
+    make_stores_fail(outage, monkeypatch)
+    away = TestClient(make_app(open_store(store.uri)))
+    outage.is_away = lambda operation: True
+    pages = ("/api/sweeps", "/api/sweeps/made-up", f"/api/sweeps/made-up/trials/{trial}", f"/pictures/made-up/{trial}/best.png")
+    for page in (*pages, "/api/sweeps/made-up/generation", f"/pictures/made-up/{trial}/best.png?side=64"):
+        answer = away.get(page)
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "10"), page
+        assert answer.json()["detail"].startswith("store does not answer")
+    assert away.get("/health").status_code == 200
+    outage.is_away = lambda operation: False
+    assert [away.get(page).status_code for page in pages] == [200] * 4
+    gone = away.get("/api/sweeps/none")
+    assert gone.status_code == 404 and "Retry-After" not in gone.headers
+
+
+def test_a_table_that_is_damaged_is_no_outage(client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dreamsweep.report.query.PAUSE", 0.0)
+    for key in list(store.keys("made-up/tables/")):
+        store.write(key, b"no Parquet")
+    answer = client.get("/api/sweeps/made-up")
+    assert answer.status_code == 500 and "Retry-After" not in answer.headers
+    assert "it is missing or damaged, and running its sweep again writes it anew" in answer.json()["detail"]

@@ -11,7 +11,7 @@ from dreamsweep.review.app import make_app
 from dreamsweep.store import Store, open_store
 from tests.browser import browser, chromium, serving
 from tests.conftest import free_socket
-from tests.dreamsweep.made_up import make_up
+from tests.dreamsweep.sample_sweep import publish_sample
 
 CHROMIUM = chromium()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: Debian's package chromium")]
@@ -22,8 +22,8 @@ HOSTILE = "<img src=x onerror=document.title='got'> & a red heart"
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = open_store(str(tmp_path_factory.mktemp("review") / "runs"))
     prompts = ["a red heart", "قلب أحمر", HOSTILE, {"template": "thing {n}", "n": [str(n) for n in range(90)]}]
-    make_up(store, prompts=prompts, engines=["dalle", {"engine": "strokes", "num_paths": [16, 64]}], snapshots=(1, 20, 40))
-    make_up(store, diverged=1, name="other", prompts=["a rocket"], engines=["dalle"])
+    publish_sample(store, prompts=prompts, engines=["dalle", {"engine": "strokes", "num_paths": [16, 64]}], snapshots=(1, 20, 40))
+    publish_sample(store, diverged=1, name="other", prompts=["a rocket"], engines=["dalle"])
     return store
 
 
@@ -46,8 +46,8 @@ def page(address: str) -> Iterator[Page]:
 
 
 def tiles(page: Page) -> list[str]:
-    found: list[str] = page.eval_on_selector_all(".tile", "all => all.map(tile => tile.dataset.id)")
-    return found
+    ids: list[str] = page.eval_on_selector_all(".tile", "all => all.map(tile => tile.dataset.id)")
+    return ids
 
 
 def test_from_all_sweeps_to_the_wall_of_one(page: Page, address: str) -> None:
@@ -102,8 +102,8 @@ def test_a_trial_by_the_keyboard_alone(page: Page, address: str) -> None:
     page.wait_for_url(re.compile("q=thing$"))
     page.keyboard.press("Enter")
     expect(viewer.locator("output")).to_have_text("iteration 60, the best")
-    for _ in range(2):  # what had the focus is gone each time
-        page.keyboard.press("ArrowLeft" if _ else "ArrowRight")
+    for key in ("ArrowRight", "ArrowLeft"):  # what had the focus is gone each time
+        page.keyboard.press(key)
     expect(viewer.locator("figure img")).to_have_attribute("src", re.compile(f"{second}/best.png$"))
     page.keyboard.press("Escape")
     page.wait_for_url(re.compile("q=thing$"))
@@ -137,7 +137,7 @@ def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Stor
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("words", "count"),
     [
         ("num_paths 16", 93),
         ("num_paths=64 -heart", 91),
@@ -149,9 +149,9 @@ def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Stor
         ("max_width 10", 186),
     ],
 )
-def test_words_quotes_and_settings_are_looked_for(page: Page, address: str, words: str, found: int) -> None:
+def test_words_quotes_and_settings_are_looked_for(page: Page, address: str, words: str, count: int) -> None:
     page.goto(f"{address}/sweeps/made-up?q={quote(words)}")
-    expect(page.locator("#count")).to_have_text("279 trials" if found == 279 else f"{found} of 279 trials")
+    expect(page.locator("#count")).to_have_text("279 trials" if count == 279 else f"{count} of 279 trials")
 
 
 def test_escape_in_the_search_shows_all_again(page: Page, address: str) -> None:
@@ -163,15 +163,15 @@ def test_escape_in_the_search_shows_all_again(page: Page, address: str) -> None:
 
 
 def test_a_sweep_published_anew_is_told_of(page: Page, address: str, store: Store) -> None:
-    make_up(store, name="grows", prompts=["a rocket"], engines=["dalle"])
+    publish_sample(store, name="grows", prompts=["a rocket"], engines=["dalle"])
     page.goto(f"{address}/sweeps/grows")
     expect(page.locator("#count")).to_have_text("1 trial")
-    make_up(store, name="grows", prompts=["a rocket", "a heart"], engines=["dalle"])
+    publish_sample(store, name="grows", prompts=["a rocket", "a heart"], engines=["dalle"])
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.get_by_role("button", name="Load it again").click()
     expect(page.locator("#count")).to_have_text("2 trials")
-    for name in ("manifest.json", *[key for key in store.keys("grows/") if key.endswith(".png")]):
-        store.delete(name if "/" in name else f"grows/{name}")
+    for key in [*store.keys("grows/")]:
+        store.delete(key)
 
 
 def test_prompts_are_text_whatever_they_hold(page: Page, address: str) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from dreamsweep.errors import StoreError
-from dreamsweep.query import query
+from dreamsweep.report.query import query
 from dreamsweep.review import rows
 from dreamsweep.review.rows import cards, detail, wall
 from dreamsweep.store import Store, open_store
-from tests.dreamsweep.made_up import make_up
+from tests.dreamsweep.sample_sweep import publish_sample
 
 
 @pytest.fixture
@@ -20,74 +20,85 @@ def store(tmp_path: Path) -> Store:
 
 def test_sweeps_are_told_with_their_best_picture(store: Store) -> None:
     assert cards(store) == []
-    make_up(store, diverged=1)
-    make_up(store, name="other", prompts=["a red heart"], engines=["dalle"])
+    publish_sample(store, diverged=1)
+    publish_sample(store, name="other", prompts=["a red heart"], engines=["dalle"])
     first, other = cards(store)
     assert (first.sweep, first.trials, first.done, first.prompts, first.engines) == ("made-up", 12, 10, 6, ["dalle", "strokes"])
     assert (other.sweep, other.trials, other.done) == ("other", 1, 1)
-    best = query(store, "SELECT trial_id, judge_best FROM trials ORDER BY judge_best DESC LIMIT 1", "made-up").to_pylist()[0]
-    assert (first.cover, first.best) == (best["trial_id"], best["judge_best"])
+    statement = "SELECT trial_id FROM ranks WHERE chose_best AND rank = 1 ORDER BY z_score DESC, score DESC LIMIT 1"
+    assert first.cover == query(store, statement, "made-up")["trial_id"].to_pylist()[0]
     assert first.finished_at == "2026-01-01T00:00:00+00:00"
 
 
 def test_a_damaged_sweep_takes_no_other_with_it(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dreamsweep.query.TRIES", 1)
+    monkeypatch.setattr("dreamsweep.report.query.TRIES", 1)
     for name in ("whole", "without-tables", "torn"):
-        make_up(store, name=name, prompts=["a red heart"], engines=["dalle"])
+        publish_sample(store, name=name, prompts=["a red heart"], engines=["dalle"])
     for key in [*store.keys("without-tables/tables/")]:
         store.delete(key)
     assert [(card.sweep, card.trials) for card in cards(store) if card.error is None] == [("torn", 1), ("whole", 1)]
     store.write("torn/manifest.json", b"{bro")
-    found = {card.sweep: card.error for card in cards(store)}
-    assert found.pop("whole") is None and "is no manifest" in (found["torn"] or "") and "refused" in (found["without-tables"] or "")
+    errors = {card.sweep: card.error for card in cards(store)}
+    assert errors.pop("whole") is None and "is no manifest" in (errors["torn"] or "") and "refused" in (errors["without-tables"] or "")
 
 
 def test_a_wall_holds_every_trial_the_best_first(store: Store) -> None:
-    make_up(store, engines=[{"engine": "dalle", "optimizer": ["adam", "sgd"]}], seeds=[3, 4], prompts=["a red heart"])
-    make_up(store, name="other")
-    told = wall(store, "made-up")
-    assert (told.sweep, told.trials, len(told.tiles)) == ("made-up", 4, 4)
-    marks = [tile.judge for tile in told.tiles]
+    publish_sample(store, engines=[{"engine": "dalle", "optimizer": ["adam", "sgd"]}], seeds=[3, 4], prompts=["a red heart"])
+    publish_sample(store, name="other")
+    shown = wall(store, "made-up")
+    assert (shown.sweep, shown.trials, len(shown.tiles)) == ("made-up", 4, 4)
+    marks = [tile.judge for tile in shown.tiles]
     assert marks == sorted(marks, key=lambda mark: -(mark or 0)) and None not in marks
-    assert [told.settings[tile.settings]["optimizer"] in tile.label for tile in told.tiles] == [True] * 4 and len(told.settings) == 2
-    assert {tile.label for tile in told.tiles} == {f"dalle · {how} · seed {seed}" for how in ("adam 0.1", "sgd 30") for seed in (3, 4)}
-    assert all(tile.pictured and tile.prompt == "a red heart" for tile in told.tiles)
+    assert [shown.settings[tile.settings]["optimizer"] in tile.label for tile in shown.tiles] == [True] * 4 and len(shown.settings) == 2
+    assert {tile.label for tile in shown.tiles} == {f"dalle · {how} · seed {seed}" for how in ("adam 0.1", "sgd 30") for seed in (3, 4)}
+    assert all(tile.pictured and tile.prompt == "a red heart" for tile in shown.tiles)
+
+
+def test_a_wall_shows_the_best_of_each_prompt_before_any_second(store: Store) -> None:
+    publish_sample(store, prompts=["a red heart", "a rocket"], seeds=[0, 1, 2])
+    tiles = wall(store, "made-up").tiles
+    assert [tile.rank for tile in tiles] == [rank for rank in range(1, 7) for _ in range(2)]
+    assert [tile.prompt for tile in tiles if tile.rank == 1] != [tiles[0].prompt] * 2 and {tile.rivals for tile in tiles} == {6}
+    for prompt in ("a red heart", "a rocket"):
+        marks = [tile.judge or 0 for tile in tiles if tile.prompt == prompt]
+        assert marks == sorted(marks, reverse=True)
+    assert detail(store, "made-up", tiles[0].id).facts["rank"] == "1 of 6 of this prompt, by the judge"
 
 
 def test_of_too_many_trials_the_best_are_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_up(store)
+    publish_sample(store)
     everything = wall(store, "made-up").tiles
     monkeypatch.setattr(rows, "MOST_TILES", 5)
-    told = wall(store, "made-up")
-    assert (told.trials, told.tiles) == (12, everything[:5])
+    shown = wall(store, "made-up")
+    assert (shown.trials, shown.tiles) == (12, everything[:5])
 
 
 def test_a_trial_is_told_whole(store: Store) -> None:
-    make_up(store, prompts=[{"text": "a red heart", "negatives": ["blue"]}], engines=["dalle"], snapshots=(1, 30, 60))
+    publish_sample(store, prompts=[{"text": "a red heart", "negatives": ["blue"]}], engines=["dalle"], snapshots=(1, 30, 60))
     (tile,) = wall(store, "made-up").tiles
-    told = detail(store, "made-up", tile.id)
-    assert (told.id, told.prompt, told.error) == (tile.id, "a red heart", None)
-    assert told.files == {"best": "best.png", "final": "final.png", "film": "film.webp"}
-    assert told.snapshots == {1: "000001.png", 30: "000030.png", 60: "000060.png"}
-    assert told.facts["without"] == "blue" and told.facts["iterations"] == "60" and told.facts["judge"] == f"{tile.judge:.3f}"
-    assert told.settings["optimizer"] == "adam 0.1"
-    assert told.curves.iteration == list(range(1, 61)) and None not in told.curves.guide
-    assert [at for at, mark in zip(told.curves.iteration, told.curves.judge, strict=True) if mark is not None] == [1, *range(10, 61, 10)]
+    info = detail(store, "made-up", tile.id)
+    assert (info.id, info.prompt, info.error) == (tile.id, "a red heart", None)
+    assert info.files == {"best": "best.png", "final": "final.png", "film": "film.webp"}
+    assert info.snapshots == {1: "000001.png", 30: "000030.png", 60: "000060.png"}
+    assert info.facts["without"] == "blue" and info.facts["iterations"] == "60" and info.facts["judge"] == f"{tile.judge:.3f}"
+    assert info.settings["optimizer"] == "adam 0.1"
+    assert info.curves.iteration == list(range(1, 61)) and None not in info.curves.guide
+    assert [at for at, mark in zip(info.curves.iteration, info.curves.judge, strict=True) if mark is not None] == [1, *range(10, 61, 10)]
 
 
 def test_a_trial_that_diverged_says_why(store: Store) -> None:
-    make_up(store, diverged=1, prompts=["a red heart"], engines=["dalle"])
+    publish_sample(store, diverged=1, prompts=["a red heart"], engines=["dalle"])
     (tile,) = wall(store, "made-up").tiles
-    told = detail(store, "made-up", tile.id)
-    assert (tile.status, told.error, told.facts["iterations"]) == ("diverged", "loss is not a number", "20 of 60")
+    info = detail(store, "made-up", tile.id)
+    assert (tile.status, info.error, info.facts["iterations"]) == ("diverged", "loss is not a number", "20 of 60")
 
 
 def test_long_curves_are_thinned_but_for_the_judge_s_marks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MOST_POINTS", 4)
-    make_up(store, prompts=["a red heart"], engines=["dalle"])
-    told = detail(store, "made-up", wall(store, "made-up").tiles[0].id).curves
-    assert told.iteration == [1, 10, 15, 20, 30, 40, 45, 50, 60]
-    assert all(mark is not None for at, mark in zip(told.iteration, told.judge, strict=True) if at % 10 == 0)
+    publish_sample(store, prompts=["a red heart"], engines=["dalle"])
+    curves = detail(store, "made-up", wall(store, "made-up").tiles[0].id).curves
+    assert curves.iteration == [1, 10, 15, 20, 30, 40, 45, 50, 60]
+    assert all(mark is not None for at, mark in zip(curves.iteration, curves.judge, strict=True) if at % 10 == 0)
 
 
 def test_json_gets_no_nan() -> None:
@@ -96,7 +107,7 @@ def test_json_gets_no_nan() -> None:
 
 @pytest.mark.parametrize("trial", ["0" * 16, "' OR 1=1 --"])
 def test_what_is_not_there_is_told(store: Store, trial: str) -> None:
-    make_up(store)
+    publish_sample(store)
     with pytest.raises(StoreError, match=r"no published sweep 'made-upp'; did you mean 'made-up'\?"):
         wall(store, "made-upp")
     with pytest.raises(StoreError, match="sweep 'made-up' has no trial"):

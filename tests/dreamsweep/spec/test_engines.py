@@ -3,19 +3,19 @@
 import pytest
 from pydantic import ValidationError
 
-from dreamsweep.spec import ENGINES, DalleSpec, GuidedSpec, OptimizerSpec, Sweep
+from dreamsweep.spec import ENGINES, DalleSpec, DescentSpec, OptimizerSpec, Sweep
 
 NAMES = ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta")
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("engine", [name for name, spec in ENGINES.items() if issubclass(spec, GuidedSpec)])
+@pytest.mark.parametrize("engine", [name for name, spec in ENGINES.items() if issubclass(spec, DescentSpec)])
 def test_each_optimizer_has_a_learning_rate_of_its_own_in_each_engine(engine: str, name: str) -> None:
     spec = ENGINES[engine].model_validate({"optimizer": name})
-    assert isinstance(spec, GuidedSpec)
+    assert isinstance(spec, DescentSpec)
     assert spec.optimizer.learning_rate == spec.default_learning_rates()[name]  # type: ignore[index]
     given_one = ENGINES[engine].model_validate({"optimizer": {"name": name, "learning_rate": 0.7}})
-    assert isinstance(given_one, GuidedSpec)
+    assert isinstance(given_one, DescentSpec)
     assert given_one.optimizer == OptimizerSpec(name=name, learning_rate=0.7)
 
 

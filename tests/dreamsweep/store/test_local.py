@@ -68,9 +68,9 @@ def test_a_reader_sees_whole_objects_only_and_a_kill_leaves_one(tmp_path: Path) 
         until = time.monotonic() + 60
         while len(seen) < 2 and time.monotonic() < until:
             if store.exists("sweep/object"):
-                found = store.read("sweep/object")
-                assert len(found) == 3_000_000
-                seen.add(found[:1])
+                content = store.read("sweep/object")
+                assert len(content) == 3_000_000
+                seen.add(content[:1])
     finally:
         writer.send_signal(signal.SIGKILL)
         writer.wait()
@@ -144,5 +144,5 @@ def test_files_take_the_rights_that_the_user_s_mask_gives(tmp_path: Path) -> Non
 
 
 def test_boto3_is_imported_for_s3_only() -> None:
-    told = "import sys; from dreamsweep.store import open_store; open_store('runs').uri_of('k'); print('boto3' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True).stdout == "False\n"
+    code = "import sys; from dreamsweep.store import open_store; open_store('runs').uri_of('k'); print('boto3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

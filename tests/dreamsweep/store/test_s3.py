@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from dreamsweep.errors import StoreError
+from dreamsweep.errors import StoreError, StoreUnavailableError
 from dreamsweep.store import open_store
 from dreamsweep.store.s3 import S3Store
-from tests.conftest import StrictServer
+from tests.conftest import StrictServer, free_socket
 
 SECRET = "a-secret-that-must-not-be-told"
 
@@ -89,8 +89,8 @@ def test_encryption_is_asked_of_the_server(s3_bucket: str, aws_settings: pytest.
 
 
 def test_a_server_without_conditional_writes_is_written_to_all_the_same(s3_bucket: str, aws_settings: pytest.MonkeyPatch) -> None:
-    def refuse_conditions(asked: BaseHTTPRequestHandler, answer: httpx.Response) -> tuple[int, bytes]:
-        if asked.headers["If-Match"] or asked.headers["If-None-Match"]:
+    def refuse_conditions(request: BaseHTTPRequestHandler, answer: httpx.Response) -> tuple[int, bytes]:
+        if request.headers["If-Match"] or request.headers["If-None-Match"]:
             return 501, b"<Error><Code>NotImplemented</Code></Error>"
         return answer.status_code, answer.content
 
@@ -103,8 +103,8 @@ def test_a_server_without_conditional_writes_is_written_to_all_the_same(s3_bucke
 
 
 def test_what_arrives_damaged_is_refused(s3_bucket: str, aws_settings: pytest.MonkeyPatch) -> None:
-    def damage(asked: BaseHTTPRequestHandler, answer: httpx.Response) -> tuple[int, bytes]:
-        return answer.status_code, answer.content.replace(b"whole", b"hole!") if asked.command == "GET" else answer.content
+    def damage(request: BaseHTTPRequestHandler, answer: httpx.Response) -> tuple[int, bytes]:
+        return answer.status_code, answer.content.replace(b"whole", b"hole!") if request.command == "GET" else answer.content
 
     with changed_answers(os.environ["AWS_ENDPOINT_URL"], damage) as address:
         s3(f"s3://{s3_bucket}/p").write("a", b"whole")
@@ -125,7 +125,8 @@ def changed_answers(server: str, change: Callable[[BaseHTTPRequestHandler, httpx
             status, content = change(self, answer)
             self.send_response(status)
             for name, value in answer.headers.items():
-                if name not in ("content-length", "connection", "transfer-encoding", "date", "server"):
+                of_another_body = status >= 400 and name.startswith("x-amz-checksum")
+                if not of_another_body and name not in ("content-length", "connection", "transfer-encoding", "date", "server"):
                     self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)) if self.command != "HEAD" else answer.headers.get("content-length", "0"))
             self.end_headers()
@@ -133,7 +134,7 @@ def changed_answers(server: str, change: Callable[[BaseHTTPRequestHandler, httpx
 
         do_GET = do_PUT = do_HEAD = do_DELETE = pass_on  # noqa: N815 - http.server's names
 
-        def log_message(self, *told: object) -> None:
+        def log_message(self, *arguments: object) -> None:
             pass
 
     proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
@@ -230,3 +231,63 @@ def test_access_does_not_print_its_secret(aws_settings: pytest.MonkeyPatch, s3_s
     access = s3("s3://bucket").access()
     assert access.secret == SECRET
     assert SECRET not in repr(access)
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"), (502, "502")])
+def test_a_busy_or_failing_server_is_unavailable_for_every_operation(
+    s3_bucket: str, aws_settings: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int, code: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    monkeypatch.setattr("dreamsweep.store.s3._PATIENT", {"retries": {"mode": "standard", "total_max_attempts": 1}})
+    answer = f"<Error><Code>{code}</Code></Error>".encode()
+    with changed_answers(os.environ["AWS_ENDPOINT_URL"], lambda request, real: (status, answer)) as address:
+        aws_settings.setenv("AWS_ENDPOINT_URL", address)
+        store = s3(f"s3://{s3_bucket}/p")
+        for operation in every_operation(store, tmp_path / "file"):
+            with pytest.raises(StoreUnavailableError, match="store 's3://"):
+                operation()
+
+
+def test_an_endpoint_that_answered_before_is_away_and_one_that_never_did_is_a_mistake(
+    s3_bucket: str, aws_settings: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    monkeypatch.setattr("dreamsweep.store.s3._PATIENT", {"retries": {"mode": "standard", "total_max_attempts": 1}})
+    with changed_answers(os.environ["AWS_ENDPOINT_URL"], lambda request, real: (real.status_code, real.content)) as address:
+        aws_settings.setenv("AWS_ENDPOINT_URL", address)
+        store = s3(f"s3://{s3_bucket}/p")
+        store.check()
+    for operation in (*every_operation(store, tmp_path / "file"), store.check):
+        with pytest.raises(StoreUnavailableError, match="does not answer"):
+            operation()
+    with free_socket() as closed:
+        aws_settings.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.getsockname()[1]}")
+    never = s3(f"s3://{s3_bucket}/p")
+    with pytest.raises(StoreUnavailableError):
+        never.read("k")  # in a shard's container, which begins in an outage
+    with pytest.raises(StoreError, match="does not answer"):
+        never.check()
+
+
+def test_only_the_first_store_of_a_process_probes_its_endpoint(s3_bucket: str, aws_settings: pytest.MonkeyPatch) -> None:
+    listings: list[str] = []
+
+    def count(request: BaseHTTPRequestHandler, real: httpx.Response) -> tuple[int, bytes]:
+        listings.extend([request.path] if "list-type" in request.path else [])
+        return real.status_code, real.content
+
+    with changed_answers(os.environ["AWS_ENDPOINT_URL"], count) as address:
+        aws_settings.setenv("AWS_ENDPOINT_URL", address)
+        for _ in range(3):
+            assert not s3(f"s3://{s3_bucket}/p").exists("k")
+    assert len(listings) == 1
+
+
+def every_operation(store: S3Store, file: Path) -> list[Callable[[], object]]:
+    """Every operation of a store that asks its server."""
+    return [
+        lambda: store.write("k", b""), lambda: store.write_file("k", file), lambda: store.version("k"),
+        lambda: store.replace("k", b"", None), lambda: store.read("k"), lambda: store.get("k"), lambda: store.read_file("k", file),
+        lambda: store.exists("k"), lambda: list(store.keys("")), lambda: list(store.entries("")), lambda: list(store.folders()),
+        lambda: store.delete("k"), lambda: list(store.unfinished()),
+    ]  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dreamsweep.errors import StoreError
 from dreamsweep.store import Store, open_store
 from dreamsweep.store.local import LocalStore
-from tests.dreamsweep.made import made_shard, made_trial
+from tests.dreamsweep.sample_rows import sample_trial, stage_sample_rows
 
 PARTS = st.text("abc019._-", min_size=1, max_size=8).filter(lambda s: s not in (".", ".."))
 KEYS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
@@ -46,6 +46,7 @@ def test_objects_come_back_and_go(store: Store, tmp_path: Path) -> None:
     assert list(store.keys("")) == ["a/b.bin", "a/c.bin", "ab/d.bin"]
     assert list(store.folders()) == ["a", "ab"]
     assert [store.exists(key) for key in ("a/b.bin", "a/x.bin", "a")] == [True, False, False]
+    assert [store.get(key) for key in ("a/b.bin", "ab/d.bin", "a/x.bin", "a", "a/b.bin/c")] == [b"two", b"", None, None, None]
     store.delete("a/b.bin")
     store.delete("a/b.bin")
     store.delete("never/there")
@@ -80,9 +81,9 @@ def test_a_listing_tells_sizes_and_times(store: Store) -> None:
     before = time.time() - 2
     store.write("a/b", b"four")
     store.write("c", b"")
-    found = list(store.entries(""))
-    assert [(entry.key, entry.size) for entry in found] == [("a/b", 4), ("c", 0)]
-    assert all(before < entry.modified < time.time() + 2 for entry in found)
+    entries = list(store.entries(""))
+    assert [(entry.key, entry.size) for entry in entries] == [("a/b", 4), ("c", 0)]
+    assert all(before < entry.modified < time.time() + 2 for entry in entries)
 
 
 def test_a_missing_object_is_named(store: Store, tmp_path: Path) -> None:
@@ -128,20 +129,20 @@ def test_an_s3_key_s_address_leads_back(aws_settings: pytest.MonkeyPatch, prefix
 @EACH
 @given(prompt=st.text(min_size=1, max_size=40).filter(lambda s: s.strip()))
 def test_keys_never_hold_prompts(tmp_path_factory: pytest.TempPathFactory, prompt: str) -> None:
-    store, trial = open_store(str(tmp_path_factory.mktemp("runs"))), made_trial(prompt)
-    made_shard(store, "demo", "0123456789abcdef", [trial])
+    store, trial = open_store(str(tmp_path_factory.mktemp("runs"))), sample_trial(prompt)
+    stage_sample_rows(store, "demo", "0123456789abcdef", [trial])
     assert [key.replace("0123456789abcdef", "*") for key in store.keys("")] == [
-        f"demo/staging/*/{name}" for name in ("manifest.json", "scores.parquet", "trials.parquet")
+        f"demo/staging/*/{name}" for name in ("embeddings.parquet", "manifest.json", "scores.parquet", "trials.parquet")
     ]
     rows = io.BytesIO(store.read("demo/staging/0123456789abcdef/trials.parquet"))
     import pyarrow.parquet as pq
 
     (row,) = pq.read_table(rows, columns=["prompt", "final_uri"]).to_pylist()
-    assert row == {"prompt": trial.prompt.text, "final_uri": f"{store.uri}/demo/pictures/{trial.id}/final.png"}
+    assert row == {"prompt": trial.prompt.text, "final_uri": f"pictures/{trial.id}/final.png"}
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "sentence"),
     [
         ("gs://bucket", "no store speaks 'gs'"),
         ("http://user:secret@x/y", "store 'http://x/y': no store speaks 'http'"),
@@ -155,8 +156,8 @@ def test_keys_never_hold_prompts(tmp_path_factory: pytest.TempPathFactory, promp
         ("", "store '' names nothing"),
     ],
 )
-def test_what_is_no_store(uri: str, told: str) -> None:
-    with pytest.raises(StoreError, match=told) as caught:
+def test_what_is_no_store(uri: str, sentence: str) -> None:
+    with pytest.raises(StoreError, match=sentence) as caught:
         open_store(uri)
     assert "secret" not in str(caught.value)
 

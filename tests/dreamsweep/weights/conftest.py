@@ -1,4 +1,4 @@
-"""A hub on this machine in place of all others, a cache of a test's own, and a registry that the test may add to."""
+"""Fixtures: a hub on this machine in place of all others, a cache of the test's own, and a registry that the test may add to."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dreamsweep.weights import download
-from tests.dreamsweep.weights.made_hub import Hub, serving
+from tests.dreamsweep.weights.fake_hub import Hub, serving
 
 Publish = Callable[..., None]
 
@@ -18,8 +18,8 @@ Publish = Callable[..., None]
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder."""
-    for name in ("OFFLINE", "WEIGHTS_MIRROR", "WEIGHTS_REGISTRY"):
-        monkeypatch.delenv(f"DREAMSWEEP_{name}", raising=False)
+    for name in ("DREAMSWEEP_OFFLINE", "DREAMSWEEP_WEIGHTS_MIRROR", "DREAMSWEEP_WEIGHTS_REGISTRY", "HF_HUB_OFFLINE", "HF_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "cache"
     monkeypatch.setenv("DREAMSWEEP_WEIGHTS", str(folder))
     return folder
@@ -27,16 +27,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A running hub that every address of the registry leads to, and no waiting between attempts."""
+    """A running hub that every address of the registry leads to; retries come without delay."""
     with serving(Hub()) as running:
         monkeypatch.setenv("DREAMSWEEP_WEIGHTS_MIRROR", running.address)
-        monkeypatch.setattr(download, "WAITS", (0.0, 0.0, 0.0))
+        monkeypatch.setattr(download, "RETRY_DELAYS", (0.0, 0.0, 0.0))
         yield running
 
 
 @pytest.fixture
 def publish(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
-    """Puts files on the hub and an entry for them into a registry: `publish("toy", {"a.bin": b"…"}, known=True, **entry)`."""
+    """Function that puts files on the hub and an entry for them into a registry: `publish("toy", {"a.bin": b"…"}, known=True, **entry)`."""
     entries: dict[str, Any] = {}
     numbers = count()
 

@@ -1,22 +1,23 @@
-"""The published dVAE: pickled modules of another age, fetched, read and run."""
+"""The published dVAE: modules pickled by an old torch, downloaded, read and run."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from dreamsweep.codes import decode, encode_logits, load_dvae
+from dreamsweep.compute.pool import POOL
 from dreamsweep.errors import WeightsError
+from dreamsweep.models.dvae import decode, encode_logits, load_dvae
 from dreamsweep.weights import digest
 from tests.dreamsweep.weights.conftest import Publish
-from tests.dreamsweep.weights.made_models import DVAE, old_dalle, saved
+from tests.dreamsweep.weights.tiny_models import DVAE, old_dalle, saved
 
 
 @pytest.fixture(autouse=True)
 def _afresh() -> Iterator[None]:
-    load_dvae.cache_clear()
+    POOL.clear()
     yield
-    load_dvae.cache_clear()
+    POOL.clear()
 
 
 def test_it_encodes_and_decodes(publish: Publish) -> None:

@@ -1,17 +1,12 @@
-"""A bar where somebody looks, and nothing elsewhere."""
-
-import io
-import time
+"""Progress of downloads: to a watcher, or a bar on a terminal, or nowhere."""
 
 import pytest
-from rich.console import Console
 
-from dreamsweep.display import Display
-from dreamsweep.weights.progress import showing
+from dreamsweep.weights.progress import report_downloads_to, show_progress
 
 
 def drawn(capsys: pytest.CaptureFixture[str]) -> str:
-    with showing("ViT-B/32") as report:
+    with show_progress("ViT-B/32") as report:
         report(1_000_000, None)
         report(2_000_000, 4_000_000)
     captured = capsys.readouterr()
@@ -27,21 +22,14 @@ def test_on_a_terminal_and_off_it(capsys: pytest.CaptureFixture[str], monkeypatc
     assert "ViT-B/32" in drawn(capsys)
 
 
-def test_a_sweeps_display_is_told_instead(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watcher_is_told_instead(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    shown = io.StringIO()
-    with Display(Console(file=shown, force_terminal=True, width=100, color_system=None), "night"):
+    reports: list[tuple[str, int, int | None]] = []
+    with report_downloads_to(lambda *report: reports.append(report)):
         assert drawn(capsys) == ""
-        time.sleep(0.3)  # the display draws ten times a second
-    assert "fetching ViT-B/32, 1 MB" in shown.getvalue()
-
-
-def test_the_last_word_is_always_told(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = io.StringIO()
-    with Display(Console(file=shown, force_terminal=True, width=100, color_system=None), "night"):
-        with showing("RN50") as report:
-            report(2_000_000, 4_000_000)
-            report(4_000_000, 4_000_000)
-        time.sleep(0.3)
-    assert "fetching RN50, 100% of 4 MB" in shown.getvalue()
-    assert capsys.readouterr().err == ""
+        with report_downloads_to(None), show_progress("RN50") as on_progress:
+            on_progress(2_000_000, 4_000_000)
+            on_progress(3_000_000, 4_000_000)  # within the same second
+            on_progress(4_000_000, 4_000_000)  # the last one always comes
+    assert reports == [("ViT-B/32", 1_000_000, None), ("RN50", 2_000_000, 4_000_000), ("RN50", 4_000_000, 4_000_000)]
+    assert "ViT-B/32" in drawn(capsys)

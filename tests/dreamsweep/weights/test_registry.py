@@ -1,4 +1,4 @@
-"""The registry says what others say, and nothing that it cannot know."""
+"""The registry of published weights agrees with the packages that publish them, and its entries are checked."""
 
 import ast
 import importlib.util
@@ -12,10 +12,10 @@ from dreamsweep.weights.registry import HUB_SUFFIXES, find, registry
 
 
 def _constant(package: str, module: str, name: str) -> dict[str, str]:
-    """A dict that stands in a package's source, read without importing it (which takes seconds)."""
+    """Reads a dict from a package's source, without importing it (which takes seconds)."""
     tree = ast.parse((_folder_of(package) / module).read_text(encoding="utf-8"))
-    found = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name]
-    return dict(ast.literal_eval(found[0]))
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name]
+    return dict(ast.literal_eval(values[0]))
 
 
 def _folder_of(package: str) -> Path:
@@ -31,8 +31,8 @@ def test_clip_is_as_the_clip_package_has_it() -> None:
     ours = {name: model for name, model in registry().items() if model.folder == "clip"}
     assert ours.keys() == theirs.keys()
     for name, url in theirs.items():
-        ((file, told),) = ours[name].files.items()
-        assert told.url == url and told.sha256 == url.split("/")[-2] and file == url.split("/")[-1]
+        ((file, entry),) = ours[name].files.items()
+        assert entry.url == url and entry.sha256 == url.split("/")[-2] and file == url.split("/")[-1]
 
 
 @pytest.mark.usefixtures("cache")
@@ -61,7 +61,7 @@ def test_the_docs_list_every_model_as_it_is() -> None:
         row = next(line for line in docs.splitlines() if line.startswith(f"| `{name}` | {size}"))
         known = all(file.sha256 for file in model.files.values())
         assert model.licence and model.licence in row and (model.hub or "") in row
-        assert row.endswith(f"| {len(model.files)} | {'known' if known else 'at first use'} |")
+        assert row.endswith(f"| {len(model.files)} | {'known' if known else 'on first use'} |")
 
 
 PIPELINES = {
@@ -86,9 +86,9 @@ NOT_NEEDED = (
 def test_hub_files_are_those_that_the_pipeline_of_diffusers_is_made_of(name: str) -> None:
     tree = ast.parse((_folder_of("diffusers") / PIPELINES[name]).read_text(encoding="utf-8"))
     pipeline = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Pipeline"))
-    made_of = next(node for node in pipeline.body if isinstance(node, ast.FunctionDef) and node.name == "__init__").args.args
+    parts = next(node for node in pipeline.body if isinstance(node, ast.FunctionDef) and node.name == "__init__").args.args
     wanted = {"model_index.json"}
-    for part in made_of:
+    for part in parts:
         kind = ast.unparse(part.annotation) if part.annotation else ""
         if part.arg not in NOT_NEEDED:
             wanted |= {f"{part.arg}/{file}" for file in _files_of(kind)}
@@ -96,7 +96,7 @@ def test_hub_files_are_those_that_the_pipeline_of_diffusers_is_made_of(name: str
 
 
 def _files_of(kind: str) -> tuple[str, ...]:
-    """What diffusers and transformers keep of a part of this class."""
+    """Returns the files that diffusers and transformers save of a part of this class."""
     if "Tokenizer" in kind:
         return ("merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json")
     if "Scheduler" in kind:
@@ -105,7 +105,7 @@ def _files_of(kind: str) -> tuple[str, ...]:
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_wrong_name_is_told_what_it_may_have_meant() -> None:
+def test_an_unknown_name_is_answered_with_similar_ones() -> None:
     with pytest.raises(WeightsError, match=r"weights 'ViT-B/33'.*'ViT-B/32'"):
         find("ViT-B/33")
     with pytest.raises(WeightsError, match=r"weights 'nonsense'.*RN50, RN101.*owner/name"):
@@ -114,7 +114,7 @@ def test_a_wrong_name_is_told_what_it_may_have_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reason"),
     [
         ("a: [", "not YAML"),
         ("a: {folder: a, files: {x.bin: {}}}", "x.bin needs a url"),
@@ -125,16 +125,16 @@ def test_a_wrong_name_is_told_what_it_may_have_meant() -> None:
     ],
 )
 @pytest.mark.usefixtures("cache")
-def test_a_registry_of_ones_own_is_checked(text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_registry_is_checked(text: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(text)
     monkeypatch.setenv("DREAMSWEEP_WEIGHTS_REGISTRY", str(path))
-    with pytest.raises(WeightsError, match=rf"weights registry .*own.yaml: .*{told}"):
+    with pytest.raises(WeightsError, match=rf"weights registry .*own.yaml: .*{reason}"):
         registry()
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_registry_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DREAMSWEEP_WEIGHTS_REGISTRY", "/nowhere/own.yaml")
     with pytest.raises(WeightsError, match=r"own.yaml: it cannot be read"):
         registry()

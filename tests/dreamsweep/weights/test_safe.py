@@ -1,4 +1,4 @@
-"""Weights are read, and nothing that comes with them is run."""
+"""Weights are read, and no code in their files is run."""
 
 import pickle
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from dreamsweep import weights
 from dreamsweep.errors import WeightsError
 from dreamsweep.weights.safe import load_clip_tensors, load_dalle_tensors
-from tests.dreamsweep.weights.made_models import Trap, a_state, clip_archive, old_dalle, saved, tiny_clip, trapped_module
+from tests.dreamsweep.weights.tiny_models import Trap, a_state, clip_archive, half_state, old_dalle, saved, tiny_clip, trapped_module
 
 
 def written(folder: Path, content: bytes, name: str = "a.bin") -> Path:
@@ -22,8 +22,8 @@ def written(folder: Path, content: bytes, name: str = "a.bin") -> Path:
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_state_dict_of_either_age(legacy: bool, tmp_path: Path) -> None:
-    found = weights.load_tensors(written(tmp_path, saved(a_state(), legacy)))
-    assert found.keys() == a_state().keys() and all(torch.equal(found[key], value) for key, value in a_state().items())
+    state = weights.load_tensors(written(tmp_path, saved(a_state(), legacy)))
+    assert state.keys() == a_state().keys() and all(torch.equal(state[key], value) for key, value in a_state().items())
 
 
 def test_safetensors(tmp_path: Path) -> None:
@@ -36,8 +36,7 @@ def test_safetensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("vision", ["vit", "resnet"])
 def test_a_clip_archive_and_a_clip_state_dict_hold_the_same(vision: str, tmp_path: Path) -> None:
     model = tiny_clip(vision, vocabulary=8)
-    state = {key: value.half() for key, value in model.state_dict().items()}
-    plain = load_clip_tensors(written(tmp_path, saved(state), "plain.pt"))
+    plain = load_clip_tensors(written(tmp_path, saved(half_state(model)), "plain.pt"))
     archive = load_clip_tensors(written(tmp_path, clip_archive(model), "archive.pt"))
     assert archive.keys() - plain.keys() == {"input_resolution", "context_length", "vocab_size"}
     assert all(torch.equal(archive[key], value) for key, value in plain.items() if value.is_floating_point())
@@ -46,18 +45,18 @@ def test_a_clip_archive_and_a_clip_state_dict_hold_the_same(vision: str, tmp_pat
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
 def test_a_pickled_module_gives_its_tensors(part: str, tmp_path: Path) -> None:
     module = old_dalle(part)
-    found = load_dalle_tensors(written(tmp_path, saved(module)))
-    assert list(found) == list(module.state_dict()) and len(found) > 30
-    assert all(torch.equal(found[key], value) for key, value in module.named_parameters())
+    state = load_dalle_tensors(written(tmp_path, saved(module)))
+    assert list(state) == list(module.state_dict()) and len(state) > 30
+    assert all(torch.equal(state[key], value) for key, value in module.named_parameters())
 
 
 def test_a_module_with_its_source_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"a.bin: it is a whole module as torch saved it before 1.6"):
+    with pytest.raises(WeightsError, match=r"a.bin: it is a module with its source code, as torch saved it before 1.6"):
         load_dalle_tensors(written(tmp_path, saved(old_dalle("encoder"), legacy=True)))
 
 
 def test_a_module_of_other_classes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"wants to run torch.nn.modules.linear.Linear"):
+    with pytest.raises(WeightsError, match=r"would run torch.nn.modules.linear.Linear"):
         load_dalle_tensors(written(tmp_path, saved(torch.nn.Linear(2, 2))))
 
 
@@ -75,10 +74,10 @@ def test_a_malicious_pickle_does_not_run(kind: str, read: Callable[[Path], objec
     with pytest.raises(WeightsError) as caught:
         read(written(tmp_path, content))
     assert not mark.exists()
-    told = str(caught.value)
-    stopped = {"plain pickle": ": it", "a module": "wants to run "}.get(kind, "wants to run posix.system")
-    assert stopped in told
-    assert told.count("\n") == 0 and str(tmp_path / "a.bin") in told
+    sentence = str(caught.value)
+    reason = {"plain pickle": ": it", "a module": "would run "}.get(kind, "would run posix.system")
+    assert reason in sentence
+    assert sentence.count("\n") == 0 and str(tmp_path / "a.bin") in sentence
 
 
 def test_the_trap_would_have_run(tmp_path: Path) -> None:
@@ -88,7 +87,7 @@ def test_the_trap_would_have_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no such thing", b"PK\x03\x04 half a zip"])
 @pytest.mark.parametrize("read", [weights.load_tensors, load_clip_tensors, load_dalle_tensors])
-def test_what_is_no_weights_at_all(read: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_holds_no_weights(read: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"a.bin: it (is|holds|cannot).*fetch"):
         read(written(tmp_path, content))
 
@@ -99,7 +98,7 @@ def test_a_cut_archive(tmp_path: Path) -> None:
         load_clip_tensors(path)
 
 
-def test_what_is_something_else(tmp_path: Path) -> None:
+def test_a_file_that_holds_other_objects(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="it holds a list, not a state dict"):
         weights.load_tensors(written(tmp_path, saved([1, 2])))
     with pytest.raises(WeightsError, match="it holds a dict, not a pickled module"):

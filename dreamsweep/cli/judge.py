@@ -1,0 +1,103 @@
+"""`dreamsweep judge`: scores of a published sweep's pictures, by judges of one's choice."""
+
+import shlex
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from dreamsweep.cli.options import Device, StoreUri, store_option
+from dreamsweep.cli.terminal import say, tell
+from dreamsweep.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from dreamsweep.generation.judging import Judged
+    from dreamsweep.store import Store
+
+
+class Pictures(StrEnum):
+    """Pictures of a trial."""
+
+    best = "best"
+    final = "final"
+    snapshots = "snapshots"
+
+
+def judge(
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A published sweep's name.", show_default=False)],
+    judges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="JUDGE", help="A perceptor, labels:LIST or labels:LIST@PERCEPTOR; again for more.", show_default=False
+        ),
+    ] = None,
+    pictures: Annotated[
+        list[Pictures] | None, typer.Option(help="Which of a trial's pictures; again for more.  [default: best]", show_default=False)
+    ] = None,
+    device: Annotated[Device, typer.Option(help="What to compute on; auto takes the best there is.")] = Device.auto,
+    store: StoreUri = "runs",
+) -> None:
+    """Score the pictures of a published sweep. What was generated stays as it is; what is scored already is left out."""
+    from dreamsweep.results.manifest import published_manifest
+    from dreamsweep.store import open_store
+    from dreamsweep.text import counted
+
+    if not judges:
+        raise UserError(f"--with: no judge is named; name one, as in dreamsweep judge {shlex.quote(sweep)} --with labels:cifar100.")
+    opened = open_store(store)
+    published_manifest(opened, sweep)  # before PyTorch is imported
+    from dreamsweep.generation.judging import judge_sweep
+
+    latest: dict[str, Judged] = {}
+    before: dict[str, int] = {}
+    with _Progress() as progress:
+        for judged in judge_sweep(opened, sweep, judges, [kind.value for kind in pictures or [Pictures.best]], device.value):
+            before.setdefault(judged.judge, judged.done)
+            latest[judged.judge] = judged
+            progress.show(judged)
+    for name, judged in latest.items():
+        earlier = f", {before[name]:,} of them before" if before[name] else ""
+        say(f"{name}: {counted(judged.done - judged.failed, 'picture')} of {judged.pictures:,} scored{earlier}")
+        if judged.failed:
+            tell(f"{name}: {counted(judged.failed, 'picture')} could not be scored, such as: {_first_error(opened, sweep, name)}")
+    option = store_option(store)
+    statement = "SELECT prompt, engine, seed, judge, rank, score FROM ranks JOIN trials USING (sweep, trial_id) ORDER BY ALL"
+    say(f'  ask  dreamsweep query "{statement}"{option}')
+    if any(judged.failed for judged in latest.values()):
+        raise typer.Exit(1)
+
+
+class _Progress:
+    """A bar for each judge on a terminal; nothing elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console()
+        columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._rows: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, judged: "Judged") -> None:
+        """Shows how far a judge is."""
+        if judged.judge not in self._rows:
+            self._rows[judged.judge] = self._bar.add_task(judged.judge, total=judged.pictures)
+        self._bar.update(self._rows[judged.judge], completed=judged.done)
+
+
+def _first_error(store: "Store", sweep: str, judge: str) -> str:
+    from dreamsweep.report.query import query
+    from dreamsweep.report.views import quoted
+
+    statement = f"SELECT first(error ORDER BY trial_id) AS error FROM judgements WHERE judge = {quoted(judge)} AND error IS NOT NULL"
+    return str(query(store, statement, sweep)["error"][0].as_py())

@@ -1,0 +1,34 @@
+"""Options that several commands share."""
+
+import os
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="A sweep file, as `dreamsweep new` writes one.", show_default=False)]
+StoreUri = Annotated[str, typer.Option("--store", envvar="DREAMSWEEP_STORE", help="A folder, or s3://bucket/prefix.")]
+
+
+def store_option(store: str) -> str:
+    """Returns ` --store …` as a further command needs it; nothing for the store that it takes by itself."""
+    return "" if store == (os.environ.get("DREAMSWEEP_STORE") or "runs") else f" --store {shlex.quote(store)}"
+
+
+class Device(StrEnum):
+    """Device to compute on."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class PoolType(StrEnum):
+    """Type of a work pool: how its worker starts flow runs."""
+
+    process = "process"
+    docker = "docker"
+    kubernetes = "kubernetes"

@@ -1,0 +1,77 @@
+"""`dreamsweep review`: the review page, served until it is stopped."""
+
+import os
+import socket
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from dreamsweep.cli.options import StoreUri
+from dreamsweep.cli.terminal import say, tell
+from dreamsweep.errors import UserError
+from dreamsweep.review.address import ADDRESS, LOGIN, page_of
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def review(
+    sweep: Annotated[str | None, typer.Argument(metavar="SWEEP", help="A published sweep; else all of them.", show_default=False)] = None,
+    store: StoreUri = "runs",
+    host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is for everybody.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 4300,
+) -> None:
+    """Look at the pictures in a browser: filter, sort, and go through the iterations of each. Ctrl-C ends it.
+
+    DREAMSWEEP_REVIEW_LOGIN=NAME:PASSWORD makes it ask for a login.
+    """
+    import uvicorn
+
+    from dreamsweep.results.manifest import published_manifest
+    from dreamsweep.review.app import make_app
+    from dreamsweep.store import open_store
+
+    opened = open_store(store)
+    if sweep is not None:
+        published_manifest(opened, sweep)
+    elif not any(True for _ in opened.folders()):
+        tell(f"Nothing is published in {opened.uri} yet.")
+    app = make_app(opened, _login(), _hosts(host))
+    with _listening(host, port) as listening:
+        at = f"http://{'127.0.0.1' if host in EVERYWHERE else f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+        say(f"Review page: {page_of(at, sweep) if sweep else at}   (Ctrl-C ends it)")
+        if host in EVERYWHERE:
+            say(f"From elsewhere: http://{socket.gethostname()}:{listening.getsockname()[1]}")
+        if host not in LOCAL and not _login():
+            tell(f"Everybody who reaches {host} sees it; set {LOGIN}=NAME:PASSWORD for a login.")
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:
+            say("Stopped.")
+
+
+def _login() -> str | None:
+    login = os.environ.get(LOGIN, "")
+    name, colon, password = login.partition(":")
+    if login and not (name and colon and password):
+        raise UserError(f"{LOGIN} is not of the form NAME:PASSWORD; set it so, or unset it to ask for no login.")
+    return login or None
+
+
+def _hosts(host: str) -> list[str]:
+    """The names by which browsers may ask for it: on the loopback address no foreign ones, which a page elsewhere could point there."""
+    public = urlsplit(os.environ.get(ADDRESS, "")).hostname
+    if host not in LOCAL and not public:
+        return ["*"]
+    return [*LOCAL, "[::1]", host, *([public] if public else [])]
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise UserError(f"--host {host} --port {port}: nothing can listen there ({reason}); name another port, or 0.") from None

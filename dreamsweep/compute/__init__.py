@@ -1,0 +1,1 @@
+"""Devices, precision, random numbers and images: what every network here computes with."""

@@ -1,0 +1,46 @@
+"""Where tensors live: the CPU, or an accelerator that torch finds; and whether networks are compiled for it."""
+
+import os
+import shutil
+
+import torch
+from torch import nn
+
+from dreamsweep.environment import is_on
+from dreamsweep.errors import DeviceError
+
+
+def resolve_device(requested: str) -> str:
+    """`auto` is the best device there is; any other must be there. Raises DeviceError."""
+    available = available_devices()
+    if requested == "auto":
+        return available[-1]
+    if requested.split(":")[0] not in available:
+        raise DeviceError(f"device {requested!r} is not there; this machine has {', '.join(available)} (or say 'auto').")
+    return requested
+
+
+def is_compiling() -> bool:
+    """Returns whether networks are to be compiled (DREAMSWEEP_COMPILE). Raises DeviceError where there is no compiler for it."""
+    if not is_on("DREAMSWEEP_COMPILE"):
+        return False
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise DeviceError(f"DREAMSWEEP_COMPILE is set, but there is no compiler {compiler!r}; install one (Debian: g++), or unset it.")
+    return True
+
+
+def compile_if_asked(network: nn.Module) -> None:
+    """Has a network compiled at its first call (`torch.compile`), where that is asked for; its results differ by rounding."""
+    if is_compiling():
+        network.compile()
+
+
+def available_devices() -> list[str]:
+    """Devices that torch can use here, the best one last."""
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.append("mps")
+    if torch.cuda.is_available():
+        available.append("cuda")
+    return available

@@ -1,0 +1,1 @@
+"""Shards: batches of trials, from the first iteration or a checkpoint to staged pictures and rows."""

@@ -1,0 +1,33 @@
+"""What a guide is given, and what it says of a batch of pictures."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What a guide says of a batch of pictures: a differentiable loss, and the cosine similarity to each prompt."""
+
+    loss: Float[Tensor, "b"]
+    similarity: Float[Tensor, "b"]
+    each: Float[Tensor, "b m"] | None = None
+    """Similarity to each of several prompts that a trial passes; NaN beyond a trial's last."""
+
+
+@runtime_checkable
+class Guide(Protocol):
+    """Pictures in [0, 1], `b 3 h w` → how far each is from what it should show."""
+
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance: ...
+
+
+@runtime_checkable
+class Chooser(Guide, Protocol):
+    """A guide that can also say, quickly, which of many pictures to start from."""
+
+    def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
+        """Returns the loss that each picture would have in each trial of the batch."""
+        ...

@@ -1,0 +1,1 @@
+"""Judges: perceptors that score pictures and never steer."""

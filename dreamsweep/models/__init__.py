@@ -1,0 +1,1 @@
+"""Frozen generative networks, each loaded by name: dVAE, BigGAN, Stable Diffusion, unCLIP."""

@@ -1,0 +1,28 @@
+"""Estimates how long a sweep takes: measured seconds an iteration, scaled by the settings that cost the most."""
+
+from dreamsweep.planning.expand import Plan, engines
+from dreamsweep.spec import EngineSpec, Sweep, guides_of
+
+
+def estimate_seconds(sweep: Sweep, plan: Plan) -> float | None:
+    """Estimates the seconds of the whole sweep on two CPU cores (a GPU takes far less); None where no engine's cost was measured."""
+    perceptors = [*(guide.name for guide in guides_of(sweep.guide)), sweep.judge]
+    if sweep.weights == "published" or not all(name.startswith("starter-") for name in perceptors):
+        return None
+    specs = list(engines(sweep))
+    trials_each, total = plan.trials / max(1, len(specs)), 0.0
+    for spec in specs:
+        seconds = spec.seconds_an_iteration()
+        if seconds is None:
+            return None
+        total += trials_each * (spec.num_iter or sweep.iterations) * seconds
+    return total
+
+
+UNKNOWN_SECONDS = 0.1
+"""Default of seconds an iteration, for engines whose cost was not measured."""
+
+
+def seconds_an_iteration(spec: EngineSpec) -> float:
+    """Estimates the seconds of one iteration of one trial, to compare the costs of engines."""
+    return spec.seconds_an_iteration() or UNKNOWN_SECONDS

@@ -1,0 +1,1 @@
+"""Published sweeps for people: SQL, contact sheets, curves and summaries."""

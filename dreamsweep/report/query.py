@@ -1,0 +1,232 @@
+"""SQL over everything that a store has published, by DuckDB: a view a table, and `embed` for a text (docs/query.md)."""
+
+import importlib.util
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args
+from urllib.parse import urlsplit
+
+import duckdb
+import pyarrow as pa
+
+from dreamsweep.environment import is_loopback
+from dreamsweep.errors import QueryError, StoreError, StoreUnavailableError
+from dreamsweep.report.arrow_types import castable, distinct_names
+from dreamsweep.report.describe import description
+from dreamsweep.report.views import GLOB, make_view, quoted
+from dreamsweep.results.manifest import Manifest, published, published_manifest
+from dreamsweep.spec import PerceptorName, judge_names
+from dreamsweep.store import Store, keys, without_login
+from dreamsweep.tables.registry import TABLES
+
+TRIES, PAUSE = 30, 0.1
+"""How often a statement is tried while a table cannot be read, and seconds between: another may just have been published in its place."""
+T = TypeVar("T")
+
+
+class Session:
+    """One state of a store, for one or several statements: manifests read once, one connection.
+
+    Views are made when a statement first names them. Used as a context; `answer` runs a function with a new one.
+    """
+
+    def __init__(self, store: Store, sweep: str | None = None) -> None:
+        self.store = store
+        self.manifests = readable_manifests(store) if sweep is None else [published_manifest(store, sweep)]
+        self.connection = connect(store, self.manifests)
+        self._views: set[str] = set()
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Returns the answer to a statement as plain values."""
+        rows: list[dict[str, Any]] = self.table(sql).to_pylist()
+        return rows
+
+    def table(self, sql: str) -> pa.Table:
+        """Returns the answer to a statement; no two of its columns have one name (`trial_id`, `trial_id_1`).
+
+        Raises duckdb.Error where DuckDB refuses it, QueryError where it is empty or no text.
+        """
+        if any("\ud800" <= letter <= "\udfff" for letter in sql):
+            raise QueryError("the query holds bytes that are not UTF-8; write it in UTF-8.")
+        text = sql.lower()
+        for name in [name for name in TABLES if name in text] or TABLES:
+            for needed in (*TABLES[name].derived_from, name):
+                if needed not in self._views:
+                    make_view(self.connection, self.store, self.manifests, TABLES[needed])
+                    self._views.add(needed)
+        if (described := description(self.connection, sql)) is not None:
+            return described
+        answer = self.connection.execute(sql)
+        if answer is None:  # DuckDB's answer to no statement at all
+            raise QueryError("the query is empty; try: SELECT prompt, judge_best FROM trials ORDER BY judge_best DESC.")
+        if (with_casts := castable(answer, sql)) is not None:
+            answer = self.connection.execute(with_casts)
+        return distinct_names(answer.to_arrow_table())
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+
+def query(store: Store, sql: str, sweep: str | None = None) -> pa.Table:
+    """Returns the answer to a statement about every published sweep, or about one alone, whatever else the store holds.
+
+    The answer is of one whole state of every sweep: where another is published meanwhile, the statement runs again.
+    Raises QueryError when nothing is published yet, or DuckDB refuses the statement; StoreError where there is no such sweep.
+    """
+    return answer(store, lambda session: session.table(sql), sweep)
+
+
+def answer(store: Store, ask: Callable[[Session], T], sweep: str | None = None) -> T:
+    """Returns what `ask` gets out of one session; with a new session where a table was replaced meanwhile. Raises as `query` does."""
+    for tries_left in reversed(range(TRIES)):
+        try:
+            with Session(store, sweep) as session:
+                return ask(session)
+        except duckdb.Error as error:
+            if _is_outage(error):
+                raise StoreUnavailableError(f"store {store.uri!r} broke off the query ({_first_line(error)}); ask again later.") from None
+            if not tries_left or not isinstance(error, duckdb.IOException):
+                raise QueryError(_sentence(error)) from None
+            time.sleep(PAUSE)
+    raise AssertionError("the last try returns or raises")
+
+
+def readable_manifests(store: Store) -> list[Manifest]:
+    """Manifests of every published sweep. Raises QueryError when there is none."""
+    manifests = list(published(store))
+    if not manifests:
+        if begun := [sweep for sweep in store.folders() if store.exists(keys.sweep_file(sweep))]:
+            status = shlex.join(["dreamsweep", "status", begun[0], "--store", store.uri])
+            raise QueryError(
+                f"store {store.uri!r}: sweep {begun[0]!r} has begun and nothing of it is published yet; trials appear once their "
+                f"shard is done ({status} shows how far it is)."
+            )
+        run = f"dreamsweep run my-sweep.yaml --store {shlex.quote(store.uri)}"
+        raise QueryError(f"store {store.uri!r} has no published sweep to ask; run one first: {run}.")
+    return manifests
+
+
+def connect(store: Store, manifests: Sequence[Manifest]) -> duckdb.DuckDBPyConnection:
+    """Returns a DuckDB that can read the store. Raises StoreError where a manifest does not name the tables that every sweep has."""
+    for manifest in manifests:
+        if missing := [name for name in ("trials", "scores") if not manifest.tables.get(name)]:
+            raise StoreError(
+                f"store {store.uri!r}: the manifest of sweep {manifest.sweep!r} names no table {missing[0]!r}, which every sweep has; "
+                "run the sweep again to publish it anew."
+            )
+    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.create_function("embed", embed, ["VARCHAR", "VARCHAR"], "FLOAT[]")
+    if store.uri.startswith("s3://"):
+        _read_s3(connection, store)
+    return connection
+
+
+OUTAGE = re.compile(r"establish connection|[Cc]onnection error|timed? ?out|HTTP (code )?5\d\d|Input/output error|Stale file handle", re.I)
+"""Words by which DuckDB tells of a network or disk that failed, in an error that could also be a missing file's."""
+
+
+@cache
+def embed(text: str, judge: str) -> list[float]:
+    """Returns the unit embedding of a text by the judge of that name, to be compared with the pictures' by `list_cosine_similarity`.
+
+    Raises QueryError where there is no such judge.
+    """
+    from dreamsweep.perceptors import load_perceptor  # torch, which few questions need
+
+    is_perceptor = judge in get_args(PerceptorName)
+    if not is_perceptor and judge in judge_names():
+        raise QueryError(
+            f"embed: judge {judge!r} of another package embeds no texts; leave its rows out, as by WHERE perceptor <> {quoted(judge)}."
+        )
+    if not is_perceptor:
+        raise QueryError(f"embed: there is no judge {judge!r}; give it the column judge_name.")
+    vector: list[float] = load_perceptor(cast(PerceptorName, judge), "cpu").embed_texts([text])[0].tolist()
+    return vector
+
+
+def httpfs_extension() -> Path:
+    """DuckDB's S3 reader, as its package brings it. Raises QueryError when it is not there, or is for another DuckDB."""
+    package = importlib.util.find_spec("duckdb_extension_httpfs")
+    folders = package.submodule_search_locations if package else None
+    path = Path(next(iter(folders or ["."]))) / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
+    if not path.is_file():
+        raise QueryError(
+            "queries of an S3 store need DuckDB's httpfs, which is not installed for this version of it: "
+            f"pip install duckdb-extension-httpfs=={duckdb.__version__}"
+        )
+    return path
+
+
+def _read_s3(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
+    """Lets a DuckDB read the store's bucket, with the endpoint and credentials that boto3 found."""
+    from dreamsweep.store.s3 import S3Store
+
+    assert isinstance(store, S3Store)
+    connection.load_extension(str(httpfs_extension()))
+    access = store.access()
+    endpoint = urlsplit(access.endpoint)
+    settings = {
+        "KEY_ID": access.key_id,
+        "SECRET": access.secret,
+        "SESSION_TOKEN": access.token,
+        "REGION": access.region,
+        "ENDPOINT": endpoint.netloc.rpartition("@")[2] + endpoint.path.rstrip("/"),
+        "URL_STYLE": "path" if access.style == "path" else "vhost",
+        "USE_SSL": str(endpoint.scheme == "https").lower(),
+        "SCOPE": f"s3://{store.bucket}",
+    }
+    options = ", ".join(f"{name} {quoted(value)}" for name, value in settings.items() if value)
+    try:
+        if bundle := os.environ.get("AWS_CA_BUNDLE"):
+            connection.execute(f"SET ca_cert_file = {quoted(bundle)}")
+        if is_loopback(endpoint.hostname or ""):
+            connection.execute("SET http_proxy = ''")  # else DuckDB takes HTTP_PROXY, whatever NO_PROXY says
+        if GLOB.search(store.uri):  # read as part of a name then, in the user's own addresses as well
+            connection.execute("SET s3_url_compatibility_mode = true")
+        connection.execute(f"CREATE SECRET (TYPE s3, {options})")
+    except duckdb.Error:  # its own text would tell the secret
+        raise StoreError(f"store {store.uri!r}: DuckDB cannot use its S3 settings; check AWS_ENDPOINT_URL and the region.") from None
+
+
+def _is_outage(error: duckdb.Error) -> bool:
+    """Returns whether the store did not answer DuckDB, or failed by itself. A table that is missing, or may not be read, is no outage."""
+    if isinstance(error, duckdb.HTTPException):
+        status = int(getattr(error, "status_code", 0) or 0)
+        return status >= 500 or status == 429
+    return isinstance(error, duckdb.IOException) and bool(OUTAGE.search(str(error)))
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return without_login(" ".join(str(error).split("\n")[0].split()).rstrip(".!"))
+
+
+def _sentence(error: duckdb.Error) -> str:
+    """DuckDB's message on one line, without its drawing of the place, and what to do where that is plain."""
+    if own := re.search(r"while executing the UDF: \w+Error: (.+)", str(error)):  # of `embed`, a sentence already
+        return own[1]
+    message, _, drawing = str(error).partition("\n\n")
+    reason = " ".join(message.split()).rstrip(".!")
+    line = drawing.split("\n")[0].strip() if drawing.startswith("LINE") else ""
+    match error:
+        case duckdb.CatalogException() if "Table with name" in reason:
+            reason, cure = reason.split("! Did you mean")[0], f"the tables are {', '.join(TABLES)}"
+        case duckdb.BinderException() if "not found in FROM clause" in reason or "Could not find key" in reason:
+            cure = "DESCRIBE trials and DESCRIBE scores list the columns"
+        case duckdb.ParserException():
+            cure = f"correct the statement at {line!r}" if line else "correct the statement"
+        case duckdb.IOException() | duckdb.HTTPException() | duckdb.InvalidInputException():
+            cure = "if a table of the store is named, it is missing or damaged, and running its sweep again writes it anew"
+        case duckdb.OutOfMemoryException():
+            cure = "ask for fewer columns or rows, or SET memory_limit"
+        case _:
+            cure = "`DESCRIBE trials` lists the columns"
+    return f"DuckDB refused the query: {reason}; {cure}."

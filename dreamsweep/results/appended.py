@@ -1,0 +1,128 @@
+"""Rows that are added later: by judges, a file a run, and by people (ratings), an object a row. Generated rows do not change."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dreamsweep.errors import StoreUnavailableError
+from dreamsweep.store import Store, is_key, keys
+from dreamsweep.tables.parquet import PARQUET, ahead, parquet_bytes
+from dreamsweep.tables.registry import TABLES, Table
+from dreamsweep.tables.schemas import conform
+
+JSON = "application/json"
+LOOKS = 5
+"""Retries of a reader whose listing changes because rows are folded at the same time."""
+Row = Mapping[str, Any]
+
+
+def write_judged(store: Store, sweep: str, table: str, rows: Sequence[Row], name: str) -> str:
+    """Writes the rows of one judge's run as one file and returns its key; rows that were written under this name are replaced.
+
+    `sweep` and `scored_at` are filled in where they are missing. Raises ValueError for a table of another lifetime, an unknown column,
+    or a name that cannot be part of a key.
+    """
+    written = _table(table, "judged")
+    if not is_key(name) or "/" in name:
+        raise ValueError(f"name {name!r} cannot name a judge's rows: use letters, digits, dots and dashes")
+    key = keys.judged_rows(sweep, table, name)
+    store.write(key, parquet_bytes(arrow_rows(written, [_completed(written, sweep, row) for row in rows])), PARQUET)
+    return key
+
+
+def append(store: Store, sweep: str, table: str, row: Row) -> str:
+    """Writes one row as an object of its own and returns its id; no two writers conflict.
+
+    Its id, `sweep` and `rated_at` are filled in. Raises ValueError for a table of another lifetime, or an unknown column.
+    """
+    written = _table(table, "appended")
+    now = datetime.now(UTC)
+    row_id = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+    completed = {**_completed(written, sweep, row), _id_column(written): row_id}
+    arrow_rows(written, [completed])  # a value of another type is refused here, and not when the row is read
+    text = json.dumps({name: _plain(value) for name, value in completed.items()})
+    store.write(keys.appended_row(sweep, table, row_id), text.encode(), JSON)
+    return row_id
+
+
+def fold(store: Store, sweep: str, table: str) -> int:
+    """Folds the rows added by people into one Parquet file, then removes the single objects; returns the number of rows.
+
+    Rows are complete at every moment: one that stands in both places counts once. Two folds at once do no harm.
+    """
+    written = _table(table, "appended")
+    files, single = appended_rows(store, sweep, written)
+    if not single and len(files) < 2:
+        return sum(pq.read_metadata(pa.BufferReader(store.read(key))).num_rows for key in files)
+    id_column = _id_column(written)
+    folded = (conform(pq.read_table(pa.BufferReader(store.read(key))), written.schema).to_pylist() for key in files)
+    rows = {row[id_column]: row for row in [*(row for rows in folded for row in rows), *single]}
+    name = hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16]
+    target = keys.folded_rows(sweep, table, name)
+    store.write(target, parquet_bytes(arrow_rows(written, [rows[row_id] for row_id in sorted(rows)])), PARQUET)
+    for key in (*(keys.appended_row(sweep, table, row[id_column]) for row in single), *files):
+        if key != target:
+            store.delete(key)
+    return len(rows)
+
+
+def judged_files(store: Store, sweep: str, table: Table) -> list[str]:
+    """Lists the keys of the files that judges wrote of a table."""
+    return list(store.keys(keys.judged(sweep, table.name)))
+
+
+def appended_rows(store: Store, sweep: str, table: Table) -> tuple[list[str], list[dict[str, Any]]]:
+    """Returns the keys of a table's folded files, and the rows that are not folded yet."""
+    for _ in range(LOOKS):
+        listed = list(store.keys(keys.appended(sweep, table.name)))
+        objects = list(ahead(store.get, [key for key in listed if keys.is_row(key)]))
+        if None not in objects:  # else it was folded meanwhile
+            rows = [json.loads(data) for data in objects if data]
+            return [key for key in listed if not keys.is_row(key)], [_typed(table, row) for row in rows]
+    raise StoreUnavailableError(f"store {store.uri!r}: the {table.name} of sweep {sweep!r} change all the time; try again.")
+
+
+def arrow_rows(table: Table, rows: Sequence[Row]) -> pa.Table:
+    """Returns rows as Arrow, in the table's schema."""
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=table.schema)
+
+
+def _table(name: str, lifetime: str) -> Table:
+    table = TABLES.get(name)
+    if table is None or table.lifetime != lifetime:
+        fitting = ", ".join(other.name for other in TABLES.values() if other.lifetime == lifetime)
+        raise ValueError(f"table {name!r} is not {lifetime}; {lifetime} tables are: {fitting}")
+    return table
+
+
+def _id_column(table: Table) -> str:
+    """Returns the key column of an appended table: its first."""
+    name: str = table.schema.names[0]
+    return name
+
+
+def _completed(table: Table, sweep: str, row: Row) -> dict[str, Any]:
+    """Returns the row with every column of the table."""
+    if unknown := sorted(row.keys() - set(table.schema.names)):
+        raise ValueError(f"table {table.name!r} has no column {unknown[0]!r}; its columns are: {', '.join(table.schema.names)}")
+    now = {field.name: datetime.now(UTC) for field in table.schema if pa.types.is_timestamp(field.type)}
+    return {**dict.fromkeys(table.schema.names), **now, **row, "sweep": sweep}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    """Converts a JSON row to the table's columns; columns that this version does not know are left out."""
+    typed = {}
+    for column in table.schema:
+        value = row.get(column.name)
+        typed[column.name] = datetime.fromisoformat(value) if value is not None and pa.types.is_timestamp(column.type) else value
+    return typed

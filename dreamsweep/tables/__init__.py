@@ -1,0 +1,1 @@
+"""Tables of a sweep: their schemas, and Parquet to and from a store."""

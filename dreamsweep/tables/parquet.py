@@ -1,0 +1,95 @@
+"""Parquet to and from a store, a few rows at a time: what keeps a gather's memory flat."""
+
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dreamsweep.errors import StoreError
+from dreamsweep.store import Store
+from dreamsweep.tables.schemas import conform
+
+PARQUET = "application/vnd.apache.parquet"
+AHEAD = 8
+"""Objects that are fetched at the same time."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table's file, and which trials' rows of it are wanted (None: all)."""
+
+    key: str
+    trials: frozenset[str] | None
+    convert: Callable[[pa.Table], pa.Table] = lambda table: table
+    """Brings rows of an older format into this one."""
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """Returns a table as a Parquet file, compressed with zstd."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: Path, group: int) -> int:
+    """Returns the wanted rows of each part, in order, into one Parquet file with row groups of about `group` rows; returns how many.
+
+    Parts come by way of files beside the target, a few at a time. Raises StoreError when one is not there or no such table.
+    """
+    rows, held, waiting = 0, 0, list[pa.Table]()
+
+    def fetch(part: Part) -> tuple[Part, Path]:
+        with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
+            path = Path(file.name)
+        store.read_file(part.key, path)
+        return part, path
+
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for part, path in ahead(fetch, parts):
+            for table in _batches(store, part, path, schema, max(1, group // 8)):
+                waiting.append(table)
+                rows, held = rows + table.num_rows, held + table.num_rows
+                if held >= group:
+                    writer.write_table(pa.concat_tables(waiting), row_group_size=held)
+                    held, waiting = 0, []
+            path.unlink()
+        if held:
+            writer.write_table(pa.concat_tables(waiting), row_group_size=held)
+    return rows
+
+
+def ahead(call: Callable[[A], B], inputs: Iterable[A]) -> Iterator[B]:
+    """`map` in threads, with a few calls under way before their results are asked for."""
+    with ThreadPoolExecutor(AHEAD) as pool:
+        waiting: deque[Future[B]] = deque()
+        for value in inputs:
+            waiting.append(pool.submit(call, value))
+            if len(waiting) >= AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _batches(store: Store, part: Part, path: Path, schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
+    """Yields the wanted rows of a fetched part, `rows` at a time. Raises StoreError when it is no Parquet file of such rows."""
+    wanted = None if part.trials is None else pa.array(sorted(part.trials))
+    try:
+        with pq.ParquetFile(path) as parquet:
+            for batch in parquet.iter_batches(batch_size=rows):
+                table = conform(part.convert(pa.Table.from_batches([batch])), schema)
+                yield table if wanted is None else table.filter(pc.is_in(table["trial_id"], wanted))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        reason = " ".join(str(error).split()).replace(str(path), "it")
+        raise StoreError(
+            f"store {store.uri!r}: {part.key!r} cannot be read ({reason}); delete its folder and run the sweep again."
+        ) from None

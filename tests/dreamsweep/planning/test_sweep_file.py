@@ -1,0 +1,102 @@
+"""Each mistake in a sweep file gets one sentence: the field as the YAML spells it, what was found, what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from dreamsweep.errors import SweepFileError
+from dreamsweep.planning.sweep_file import load_sweep, parse_sweep
+
+GOOD: dict[str, object] = {"name": "t", "prompts": ["a heart"], "engines": ["dalle"]}
+BAD: dict[str, tuple[dict[str, object], str]] = {
+    "unknown engine": ({"engines": ["dallee"]}, "engines[0]: no engine 'dallee'; did you mean 'dalle'?"),
+    "misspelt key": ({"prompt": ["x"]}, "prompt: no such word; did you mean 'prompts'?"),
+    "misspelt setting": ({"engines": [{"engine": "dalle", "cutout": 3}]}, "engines[0].cutout: no such word; did you mean 'cutouts'?"),
+    "misspelt rate": (
+        {"engines": [{"engine": "dalle", "optimizer": {"name": "sgd", "learning_rat": 1}}]},
+        "engines[0].optimizer.learning_rat: no such word; did you mean 'learning_rate'?",
+    ),
+    "empty prompts": ({"prompts": []}, "prompts: empty; name at least one."),
+    "empty prompt": ({"prompts": ["a", " "]}, "prompts[1]: the text is empty"),
+    "negative iterations": ({"iterations": -5}, "iterations: -5 will not do: input should be greater than 0"),
+    "long prompt": ({"prompts": ["x" * 10_000]}, "prompts[0]: the text has 10,000 characters; at most 2,000"),
+    "unknown optimizer": (
+        {"engines": [{"engine": "dalle", "optimizer": "adamm"}]},
+        "engines[0].optimizer: no 'adamm'; did you mean 'adam'?",
+    ),
+    "no engines": ({"engines": []}, "engines: empty"),
+    "unnamed engine": ({"engines": [{"cutouts": 3}]}, "names no engine; add 'engine:'"),
+    "name with a slash": ({"name": "a/b"}, "name: 'a/b' cannot be part of a path"),
+    "negative seed": ({"seeds": -1}, "seeds: -1 is no seed; seeds go from 0 to 9223372036854775807"),
+    "unknown guide": ({"guide": "vit-b/32"}, "guide: no 'vit-b/32'; did you mean 'ViT-B/32'?"),
+    "template without its list": ({"prompts": [{"template": "a {b}", "c": ["x"]}]}, "'{b}' at character 3 names none of the lists ('c')"),
+    "four fields of cron": ({"schedule": "0 2 * *"}, "schedule: '0 2 * *' will not do: it takes five fields, such as '0 2 * * *'"),
+    "an hour that no day has": ({"schedule": "0 25 * * *"}, "schedule: '0 25 * * *' will not do: bad hour; every night at two is"),
+    "a day that no month has": ({"schedule": "0 2 31 2 *"}, "schedule: '0 2 31 2 *' will not do: bad day-of-month;"),
+    "unknown timezone": (
+        {"schedule": {"cron": "0 2 * * *", "timezone": "Europe/Berln"}},
+        "schedule.timezone: 'Europe/Berln' will not do: no such timezone; did you mean 'Europe/Berlin'",
+    ),
+    "misspelt schedule": (
+        {"schedule": {"cron": "0 2 * * *", "timezon": "UTC"}},
+        "schedule.timezon: no such word; did you mean 'timezone'?",
+    ),
+    "missing initial picture": ({"engines": [{"engine": "dalle", "init_image": "no.png"}]}, "init_image: '/no.png' cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_one_sentence_names_the_field_and_the_cure(case: str) -> None:
+    from dreamsweep.planning.expand import plan
+
+    changes, sentence = BAD[case]
+    with pytest.raises(SweepFileError) as caught:
+        plan(parse_sweep({**GOOD, **changes}, Path("/"), "sweep.yaml"))
+    text = str(caught.value)
+    assert sentence in text
+    assert "\n" not in text and "Grid" not in text and "pydantic" not in text
+
+
+def test_a_right_to_left_prompt_is_a_prompt_like_any_other() -> None:
+    sweep = parse_sweep({**GOOD, "prompts": ["قلب أحمر", "‏לב אדום"]}, Path("/"), "sweep.yaml")
+    assert sweep.prompts[0].text == "قلب أحمر"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "holds nothing"),
+        ("- a", "holds a list"),
+        ("name: [", r"sweep.yaml:1:8: not YAML: a quote or a bracket is opened and never closed; close it"),
+        ("prompts: ['a']\nengines: [dalle]", "name: missing"),
+    ],
+)
+def test_files_that_are_no_sweep(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    with pytest.raises(SweepFileError, match=sentence):
+        load_sweep(path)
+
+
+def test_a_missing_file_names_its_nearest_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "demo.yaml").write_text("name: demo\nengines: [dalle]\n")
+    (tmp_path / "mo.yaml").write_text("name: no sweep")
+    with pytest.raises(SweepFileError, match=r"is not there; did you mean '.*demo\.yaml'"):
+        load_sweep(tmp_path / "dmo.yaml")
+
+
+def test_paths_are_taken_from_the_sweep_file_s_folder(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a heart\n")
+    path = tmp_path / "sweep.yaml"
+    path.write_text("name: t\nprompts: p.txt\nengines: dalle\n")
+    assert load_sweep(path).prompts[0].file == str(tmp_path / "p.txt")  # type: ignore[union-attr]
+
+
+def test_a_schedule_may_be_plain_cron_and_is_no_part_of_what_is_made() -> None:
+    from dreamsweep.planning.expand import trials
+    from dreamsweep.spec import Schedule
+
+    plain, scheduled = (parse_sweep({**GOOD, **more}, Path("/"), "sweep.yaml") for more in ({}, {"schedule": "30 1 * * mon-fri"}))
+    assert plain.schedule is None
+    assert scheduled.schedule == Schedule(cron="30 1 * * mon-fri", timezone="UTC", active=True)
+    assert [trial.id for trial in trials(scheduled)] == [trial.id for trial in trials(plain)]

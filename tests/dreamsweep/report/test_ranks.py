@@ -1,0 +1,91 @@
+"""Ranks within the prompt, by each judge."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamsweep.report.query import query
+from dreamsweep.results.appended import write_judged
+from dreamsweep.store.local import LocalStore
+from tests.dreamsweep.sample_rows import publish_sample_rows
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalStore:
+    """A sweep of two prompts, whose scores differ in their optimizers: adam's are the highest, then adagrad's, then sgd's."""
+    published = LocalStore(tmp_path)
+    publish_sample_rows(published)
+    return published
+
+
+def test_a_trial_is_ranked_among_those_of_its_prompt(store: LocalStore) -> None:
+    rows = query(
+        store,
+        "SELECT prompt, optimizer, seed, rank, ranks.trials AS trials, percentile, z_score, score = judge_best AS same, chose_best, judge "
+        "FROM ranks JOIN trials USING (sweep, trial_id) WHERE engine = 'strokes' ORDER BY prompt, rank",
+    ).to_pylist()
+    by_prompt: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_prompt.setdefault(row["prompt"], []).append(row)
+    assert len(by_prompt) > 1
+    for group in by_prompt.values():
+        assert [row["rank"] for row in group] == sorted(row["rank"] for row in group)
+        assert (group[0]["rank"], group[0]["trials"], group[0]["optimizer"]) == (1, 8, "adam")
+        assert group[0]["percentile"] == pytest.approx(6 / 7)  # the other engine's has the same curve
+        assert all(row["same"] and row["chose_best"] and row["judge"] == "starter-judge" for row in group)
+
+
+def judged(store: LocalStore, ids: list[str], scores: list[float | None], picture: str = "best.png", name: str = "run") -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    entries = [
+        {"trial_id": trial, "picture": picture, "judge": "taste", "version": "1", "score": score, "scored_at": at}
+        for trial, score in zip(ids, scores, strict=True)
+    ]
+    write_judged(store, "demo", "judgements", entries, name)
+
+
+RANKED = "SELECT trial_id, picture, score, rank, trials, percentile, z_score FROM ranks WHERE judge = 'taste' ORDER BY score DESC"
+
+
+def ids_of_one_prompt(store: LocalStore, count: int) -> list[str]:
+    statement = "SELECT trial_id FROM trials WHERE prompt = 'a red heart' ORDER BY trial_id"
+    return [row["trial_id"] for row in query(store, statement).to_pylist()][:count]
+
+
+def test_rank_percentile_and_z_score(store: LocalStore) -> None:
+    ids = ids_of_one_prompt(store, 5)
+    judged(store, ids, [4.0, 2.0, 2.0, 0.0, None])
+    rows = query(store, RANKED).to_pylist()
+    assert [row["rank"] for row in rows] == [1, 2, 2, 4]
+    assert {row["trials"] for row in rows} == {4}
+    assert [row["percentile"] for row in rows] == pytest.approx([1, 1 / 3, 1 / 3, 0])
+    assert [row["z_score"] for row in rows] == pytest.approx([2**0.5, 0, 0, -(2**0.5)])
+
+
+def test_a_trial_alone_has_a_rank_and_nothing_to_compare(store: LocalStore) -> None:
+    (trial,) = ids_of_one_prompt(store, 1)
+    judged(store, [trial], [0.5])
+    (row,) = query(store, RANKED).to_pylist()
+    assert row == {
+        "trial_id": trial, "picture": "best.png", "score": 0.5, "rank": 1, "trials": 1, "percentile": None, "z_score": None,
+    }  # fmt: skip
+
+
+def test_the_best_picture_counts_before_the_last_and_snapshots_do_not(store: LocalStore) -> None:
+    first, second = ids_of_one_prompt(store, 2)
+    judged(store, [first, second], [0.1, 0.2], "final.png", "last")
+    judged(store, [first], [0.9], "best.png", "best")
+    judged(store, [second], [1.0], "000004.png", "snapshots")
+    rows = query(store, RANKED).to_pylist()
+    assert [(row["trial_id"], row["picture"], row["score"]) for row in rows] == [(first, "best.png", 0.9), (second, "final.png", 0.2)]
+
+
+def test_of_two_scores_of_one_picture_the_later_holds(store: LocalStore) -> None:
+    (trial,) = ids_of_one_prompt(store, 1)
+    judged(store, [trial], [0.5], name="first")
+    row = {"trial_id": trial, "picture": "best.png", "judge": "taste", "version": "1", "score": 0.75}
+    write_judged(store, "demo", "judgements", [row], "second")  # scored now
+    assert query(store, "SELECT score FROM judgements")["score"].to_pylist() == [0.75]
+    assert [row["score"] for row in query(store, RANKED).to_pylist()] == [0.75]

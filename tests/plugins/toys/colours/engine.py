@@ -1,0 +1,39 @@
+"""The engine: one colour a trial."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from colours.spec import FlatSpec
+from dreamsweep.compute.randomness import generator
+from dreamsweep.engines.descent import DescentEngine
+from dreamsweep.engines.protocol import Artefact, Film, State
+from dreamsweep.guidance.protocol import Guide
+from dreamsweep.spec import Trial, WeightsName
+
+
+class FlatEngine(DescentEngine):
+    """Descends a colour, `b 3`."""
+
+    moving = ("colours",)
+    spec: FlatSpec
+
+    def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
+        return {"colours": torch.stack([torch.rand(3, generator=generator(trial.seed, "colour")) for trial in trials])}
+
+    def pictures(self, state: State, trials: Sequence[Trial], iteration: int) -> Tensor:
+        return state["colours"][:, :, None, None].expand(-1, 3, self.spec.side, self.spec.side)
+
+    def after_step(self, state: State, iteration: int, alive: Tensor) -> None:
+        state["colours"].clamp_(0, 1)
+
+    def draw(self, state: State) -> Tensor:
+        return state["colours"].detach()[:, :, None, None].expand(-1, 3, self.spec.side, self.spec.side).clone()
+
+    def artefacts(self, state: State, index: int) -> Iterable[Artefact | Film]:
+        return (Artefact("colour.txt", "text/plain", str(state["colours"][index].tolist()).encode()),)
+
+
+def make_flat(spec: FlatSpec, weights: WeightsName, device: str) -> FlatEngine:
+    return FlatEngine(spec, device)
