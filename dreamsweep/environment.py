@@ -20,7 +20,7 @@ CHECKPOINT_SECONDS = 15.0
 
 
 def checkpoint_seconds() -> float:
-    """Between a shard's checkpoints. Raises UserError where the environment says nonsense."""
+    """Returns the seconds between a shard's checkpoints. Raises UserError where the environment says nonsense."""
     return seconds("DREAMSWEEP_CHECKPOINT_SECONDS", CHECKPOINT_SECONDS)
 
 

@@ -59,7 +59,7 @@ def all_steps(engine: Engine, spec: AnySpec, seeds: Sequence[int], guide: Guide 
 
 
 def check_facts(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """What the spec states of its engine is so."""
+    """Checks that what the spec states of its engine is so."""
     module, _, function = spec.builder.partition(":")
     assert callable(getattr(import_module(module), function, None)), f"builder {spec.builder!r} names no function"
     settings = type(spec).model_fields
@@ -74,7 +74,7 @@ def check_facts(spec: AnySpec, weights: WeightsName = "starter") -> None:
 
 
 def check_steps(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """Every iteration is reported, pictures are square and in range, and nothing has a gradient."""
+    """Checks that every iteration is reported, pictures are square and in range, and nothing has a gradient."""
     engine = make_engine(spec, weights, "cpu")
     steps = all_steps(engine, spec, [0, 1])
     iterations = [step.iteration for step, _ in steps]
@@ -88,7 +88,7 @@ def check_steps(spec: AnySpec, weights: WeightsName = "starter") -> None:
 
 
 def check_it_follows_its_guide(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """A steered engine brings its guide's loss down by a fifth at least."""
+    """Checks that a steered engine brings its guide's loss down by a fifth at least."""
     if spec.steering is None:
         return
     steps = all_steps(make_engine(spec, weights, "cpu"), spec, [0, 1])
@@ -97,7 +97,7 @@ def check_it_follows_its_guide(spec: AnySpec, weights: WeightsName = "starter") 
 
 
 def check_the_seed_decides_the_picture(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """The same seed draws the same pixels, and another seed others."""
+    """Checks that the same seed draws the same pixels, and another seed others."""
     engine = make_engine(spec, weights, "cpu")
     first, again, other = (all_steps(engine, spec, [seed])[-1][1] for seed in (3, 3, 4))
     assert torch.equal(first, again), "the same seed draws other pixels"
@@ -105,7 +105,7 @@ def check_the_seed_decides_the_picture(spec: AnySpec, weights: WeightsName = "st
 
 
 def check_a_batch_draws_what_its_trials_draw_alone(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """A trial's picture does not depend on its batch-mates."""
+    """Checks that a trial's picture does not depend on its batch-mates."""
     engine = make_engine(spec, weights, "cpu")
     alone = all_steps(engine, spec, [5])[-1][1][0]
     batch = all_steps(engine, spec, [0, 1, 2, 3, 4, 5, 6, 7])[-1][1][5]
@@ -114,7 +114,7 @@ def check_a_batch_draws_what_its_trials_draw_alone(spec: AnySpec, weights: Weigh
 
 
 def check_it_resumes_to_the_bit(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """From the state of any iteration a batch goes on as if it had not stopped, with each optimizer."""
+    """Checks that from the state of any iteration a batch goes on as if it had not stopped, with each optimizer."""
     for variant in [_with_optimizer(spec, name) for name in OPTIMIZERS] if spec.own_optimizer else [spec]:
         engine, trials = make_engine(variant, weights, "cpu"), trials_of(variant, [0, 1])
         state, last = {}, None
@@ -130,7 +130,7 @@ def check_it_resumes_to_the_bit(spec: AnySpec, weights: WeightsName = "starter")
 
 
 def check_a_longer_trial_continues_a_shorter_one(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """Where the spec says so (`can_continue`), no iteration depends on how many there are."""
+    """Checks that where the spec says so (`can_continue`), no iteration depends on how many there are."""
     if not spec.can_continue:
         return
     shorter, longer = spec, type(spec).model_validate({**spec.model_dump(), "num_iter": (spec.num_iter or 0) + 2})
@@ -141,7 +141,9 @@ def check_a_longer_trial_continues_a_shorter_one(spec: AnySpec, weights: Weights
 
 
 def check_a_diverged_trial_leaves_its_batch_mates_alone(spec: AnySpec, weights: WeightsName = "starter") -> None:
-    """A loss that is no number ends its own trial, which keeps its place and a whole picture; the others are as they would have been."""
+    """Checks that a loss that is no number ends its own trial, which keeps its place and a whole picture; the others are as they
+    would have been.
+    """
     engine = make_engine(spec, weights, "cpu")
     whole = all_steps(engine, spec, [0, 1, 2, 3])
     broken = all_steps(engine, spec, [0, 1, 2, 3], towards_red_but_third_breaks)
@@ -183,7 +185,9 @@ ENGINE_CHECKS: tuple[Callable[..., None], ...] = (
 
 
 def check_judge(judge: Judge, pictures: Tensor) -> None:
-    """One finite score a picture and embeddings as long as the batch, without gradient; the same again; pictures are left as they were."""
+    """Checks for one finite score a picture and embeddings as long as the batch, without gradient; the same again; pictures are left
+    as they were.
+    """
     before = pictures.clone()
     scores, embeddings = judge.score(pictures, 1)
     assert scores.shape == (len(pictures),), f"scores of {len(pictures)} pictures have the shape {tuple(scores.shape)}"

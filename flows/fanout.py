@@ -150,7 +150,7 @@ class _FanOut:
             ) from None
 
     def _taken_over(self) -> dict[str, UUID]:
-        """Flow runs that an earlier parent left alive, by shard."""
+        """Returns flow runs that an earlier parent left alive, by shard."""
         alive: dict[str, UUID] = {}
         wanted, offset = FlowRunFilter(tags=FlowRunFilterTags(all_=[self.tag])), 0
 

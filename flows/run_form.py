@@ -26,7 +26,7 @@ FormName = Annotated[str, StringConstraints(pattern=FORM_NAME)]
 
 
 def _tab(engine: str) -> type[Spec]:
-    """An engine's settings of the form, as its spec has them."""
+    """Returns an engine's settings of the form, as its spec has them."""
     spec = ENGINES[engine]
     settings = spec.form_settings or tuple(name for name in spec.__annotations__ if name in spec.model_fields and name != "engine")
     fields: dict[str, Any] = {name: (spec.model_fields[name].annotation, spec.model_fields[name]) for name in settings}
@@ -116,7 +116,7 @@ class StoredSweep(Spec):
     """A file that ships (demo, engines, nightly, optimizers, portraits, published), or the sweep that last ran under this name."""
 
     def sweep(self, store: str) -> Sweep:
-        """The sweep of that name. Raises SweepFileError where there is none."""
+        """Returns the sweep of that name. Raises SweepFileError where there is none."""
         file = PROMPTS / f"{self.stored}.yaml"
         if file.is_file():
             return load_sweep(file)
@@ -169,7 +169,7 @@ def find_sweep(request: AskedSweep, store: str, moment: datetime | None = None) 
 
 
 def name_of(request: AskedSweep) -> str:
-    """The name that it goes by, before anything is read."""
+    """Returns the name that it goes by, before anything is read."""
     match request:
         case str():
             named = re.search(r"^name:[ \t]*['\"]?([\w.{}-]+)", request, re.MULTILINE)

@@ -82,7 +82,7 @@ class SweepRequest(Spec):
 
 
 def compute_of(text: str) -> Compute | Cluster:
-    """What makes the shards, as a command line says it: `shard/NAME`, `dask`, `ray`, `dask:tcp://host:8786`, `ray:ray://host:10001`.
+    """Reads what makes the shards, as a command line says it: `shard/NAME`, `dask`, `ray`, `dask:tcp://host:8786`, `ray:ray://host:10001`.
 
     Raises ComputeError for what is neither, and for a deployment where no Prefect server is configured.
     """

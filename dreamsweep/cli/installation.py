@@ -35,7 +35,9 @@ def findings(store: str) -> Iterator[Finding]:
 
 
 def _python_and_packages() -> Iterator[Finding]:
-    """The interpreter and everything that the package's metadata asks for: a line for what is in order, one for each fault and extra."""
+    """Checks the interpreter and everything that the package's metadata asks for: a line for what is in order, one for each fault and
+    extra.
+    """
     from packaging.specifiers import SpecifierSet
 
     from dreamsweep.cli.packages import US, packages

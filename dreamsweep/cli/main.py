@@ -69,7 +69,7 @@ def version(
 
 
 def main() -> NoReturn:
-    """The console script."""
+    """Runs the command line: the console script."""
     prepare_output()
     sys.exit(exit_code(run_command(sys.argv[1:])))
 

@@ -29,7 +29,7 @@ NUMBERS = ("int", "uint", "float", "double", "decimal", "hugeint")
 
 
 def print_table(answer: "pa.Table", console: Console) -> None:
-    """A table where the console is wide enough, with folded texts if need be; else each row as a list of its columns.
+    """Prints a table where the console is wide enough, with folded texts if need be; else each row as a list of its columns.
 
     What is piped on is as wide as it is.
     """

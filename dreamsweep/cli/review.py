@@ -61,7 +61,9 @@ def _login() -> str | None:
 
 
 def _hosts(host: str) -> list[str]:
-    """The names by which browsers may ask for it: on the loopback address no foreign ones, which a page elsewhere could point there."""
+    """Returns the names by which browsers may ask for it: on the loopback address no foreign ones, which a page elsewhere could point
+    there.
+    """
     public = urlsplit(os.environ.get(ADDRESS, "")).hostname
     if host not in LOCAL and not public:
         return ["*"]

@@ -11,7 +11,7 @@ from dreamsweep.errors import DeviceError
 
 
 def resolve_device(requested: str) -> str:
-    """`auto` is the best device there is; any other must be there. Raises DeviceError."""
+    """Returns the best device there is for `auto`; any other must be there. Raises DeviceError."""
     available = available_devices()
     if requested == "auto":
         return available[-1]

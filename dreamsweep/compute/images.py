@@ -26,7 +26,7 @@ FILM_TYPES: dict[FilmFormat, str] = {"webp": "image/webp", "gif": "image/gif", "
 
 
 def paper(color: str) -> Float[Tensor, "3 1 1"]:
-    """`#rrggbb` as a background, in [0, 1]."""
+    """Returns `#rrggbb` as a background, in [0, 1]."""
     return torch.tensor([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]).reshape(3, 1, 1)
 
 
@@ -57,7 +57,7 @@ def film_bytes(frames: Sequence[UInt8[Tensor, "3 h w"]], kind: FilmFormat = "web
 
 
 def _mp4_bytes(images: Sequence[Image.Image]) -> bytes:
-    """H.264 as every browser plays it: sides are made even by repeating the last row or column."""
+    """Encodes H.264 as every browser plays it: sides are made even by repeating the last row or column."""
     import av
 
     out = io.BytesIO()
@@ -100,7 +100,7 @@ def spec_json_of(data: bytes) -> str | None:
 
 
 def pixels_sha256(picture: UInt8[Tensor, "3 h w"]) -> str:
-    """SHA-256 of a picture's size and pixels, whatever file they are in."""
+    """Returns the SHA-256 of a picture's size and pixels, whatever file they are in."""
     array: NDArray[np.uint8] = picture.contiguous().numpy()
     return hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
 

@@ -36,7 +36,7 @@ def iterate_with_precision(precision: Precision, items: Iterator[T]) -> Iterator
 
 
 def of_network(device: str | torch.device) -> AbstractContextManager[object]:
-    """Around a network's call: bfloat16 where that was chosen, for what is safe in it (`torch.autocast`)."""
+    """Casts within a network's call to bfloat16 where that was chosen, for what is safe in it (`torch.autocast`)."""
     if _chosen.get() == "default":
         return nullcontext()
     return torch.autocast(torch.device(device).type, torch.bfloat16)

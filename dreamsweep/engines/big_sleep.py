@@ -101,7 +101,7 @@ class BigSleepEngine(DescentEngine):
         return latents.detach().cpu(), logits.detach().cpu()
 
     def _likeliest_classes(self, trials: Sequence[Trial], guide: Chooser) -> Tensor:
-        """For each trial one of the three classes whose pictures its guide finds nearest to the prompt; the seed says which."""
+        """Returns for each trial one of the three classes whose pictures its guide finds nearest to the prompt; the seed says which."""
         losses = torch.cat([guide.weigh(pictures) for pictures in self._every_class()])
         best = losses.topk(min(3, len(losses)), dim=0, largest=False).indices  # 3 b
         ranks = [int(torch.randint(len(best), (), generator=generator(t.seed, "class"))) if t.seed else 0 for t in trials]

@@ -77,7 +77,7 @@ class DalleEngine(DescentEngine):
         return noise * START_NOISE + named.clamp(min=LEAST_LOGIT)
 
     def _likeliest_shapes(self, trials: Sequence[Trial], guide: Chooser, shapes: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "b 3 h w"]:
-        """For each trial one of the three shapes that its guide finds nearest to the prompt; the seed says which."""
+        """Returns for each trial one of the three shapes that its guide finds nearest to the prompt; the seed says which."""
         size = (self.spec.image_size, self.spec.image_size)
         pictures = F.interpolate(shapes, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
         best = guide.weigh(pictures).topk(3, dim=0, largest=False).indices  # 3 b
@@ -90,7 +90,7 @@ class DalleEngine(DescentEngine):
 
 
 def relaxed_codes(logits: Float[Tensor, "b c y x"], tau: float, seeds: Sequence[int], iteration: int) -> Float[Tensor, "b c y x"]:
-    """Gumbel-softmax over the codes (Jang et al., 2017), each trial with noise of its own."""
+    """Draws relaxed codes by Gumbel-softmax (Jang et al., 2017), each trial with noise of its own."""
     shape = logits.shape[1:]
     uniform = torch.stack([torch.rand(shape, generator=generator(seed, "gumbel", iteration)) for seed in seeds])
     noise = -(-uniform.clamp(min=1e-20).log()).clamp(min=1e-20).log()

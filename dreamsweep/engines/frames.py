@@ -44,7 +44,9 @@ def steps_of_frames(
 
 
 def slerp(start: Float[Tensor, "*n d"], end: Float[Tensor, "*n d"], share: float) -> Float[Tensor, "*n d"]:
-    """Along the great circle between the directions of two vectors, their lengths moved along a line; a line where they are parallel."""
+    """Interpolates along the great circle between the directions of two vectors, their lengths moved along a line; a line where they
+    are parallel.
+    """
     lengths = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
     units = [v / length.clamp(min=1e-12) for v, length in zip((start, end), lengths, strict=True)]
     angle = (units[0] * units[1]).sum(-1, keepdim=True).clamp(-1, 1).acos()

@@ -96,7 +96,7 @@ def take_step(
 
 
 def _rows(alive: Tensor, tensor: Tensor) -> Tensor:
-    """`b` in the shape `b 1 1 …` of a tensor."""
+    """Returns `b` in the shape `b 1 1 …` of a tensor."""
     return alive.reshape(-1, *[1] * (tensor.ndim - 1))
 
 

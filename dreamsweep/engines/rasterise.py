@@ -226,7 +226,9 @@ def _chunks(pieces: _Pieces, windows: _Windows) -> Iterator[slice]:
 
 
 def _nearest(pieces: _Pieces, windows: _Windows, part: slice, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """For each stroke of a part and each pixel within its reach: the nearest piece, the pixel, and how far along the piece (0 to 1)."""
+    """Returns for each stroke of a part and each pixel within its reach: the nearest piece, the pixel, and how far along the piece (0
+    to 1).
+    """
     left, top, columns, rows = pieces.box[:, part]
     piece, x, y = _spread(left, top, columns, rows)
     (ax, ay), (ux, uy) = pieces.start[:, part], pieces.run[:, part]

@@ -77,13 +77,17 @@ class StrokesEngine(DescentEngine):
         return 1 if self.spec.scheduled == "points" else 3
 
     def draw_strokes(self, strokes: Strokes, over: Float[Tensor, "*#b 3 #h #w"] | None = None) -> Float[Tensor, "b 3 h w"]:
-        """The pictures of strokes given in units, on paper or over pictures; differentiable where the strokes ask for a gradient."""
+        """Returns the pictures of strokes given in units, on paper or over pictures; differentiable where the strokes ask for a
+        gradient.
+        """
         side, scale = self.spec.canvas, self.spec.canvas / SIDE
         scaled = Strokes(strokes.points * scale, strokes.segments, strokes.widths * scale, strokes.colors)
         return rasterise(scaled, side, side, paper(self.spec.background).to(self.device) if over is None else over)
 
     def paint(self, strokes: Strokes, index: int) -> Iterator[Float[Tensor, "3 h w"]]:
-        """One trial's picture, stroke upon stroke: empty paper, and then as many strokes more each time as keep to `PAINT_FRAMES`."""
+        """Yields one trial's picture, stroke upon stroke: empty paper, and then as many strokes more each time as keep to
+        `PAINT_FRAMES`.
+        """
         frames = min(PAINT_FRAMES, self.spec.num_paths + 1)
         counts = [round(at * self.spec.num_paths / (frames - 1)) for at in range(frames)]
         picture = self.draw_strokes(_some(strokes, index, 0, 0))

@@ -32,7 +32,9 @@ class UnclipEngine:
         return steps_of_frames(self.spec, trials, guide, state, lambda frames: self._draw(trials, routes, frames))
 
     def _route(self, trial: Trial) -> Float[Tensor, "m d"] | None:
-        """The embeddings that a trial passes: two or more on a walk, one for variations of a picture; None for samples of a caption."""
+        """Returns the embeddings that a trial passes: two or more on a walk, one for variations of a picture; None for samples of a
+        caption.
+        """
         spec, prompt = self.spec, trial.prompt
         if spec.init_image is None:
             texts = (prompt.text, *prompt.to)

@@ -9,7 +9,7 @@ from dreamsweep.store import keys
 
 
 def files_of(artefact: Artefact | Film, formats: Sequence[FilmFormat]) -> Iterator[tuple[str, str, bytes]]:
-    """(name, content type, data) of each file that an artefact becomes: a film is one in each format."""
+    """Returns (name, content type, data) of each file that an artefact becomes: a film is one in each format."""
     if isinstance(artefact, Artefact):
         yield artefact.name, artefact.content_type, artefact.data
         return

@@ -41,7 +41,9 @@ def continuation(shard: Shard, store: Store, weights: Mapping[str, str]) -> Chec
 
 
 def _of_longer_trials(shorter: Checkpoint, shard: Shard) -> Checkpoint | None:
-    """The state of the shard's own trials at that iteration; None where a run from the first iteration would have judged or kept others."""
+    """Returns the state of the shard's own trials at that iteration; None where a run from the first iteration would have judged or
+    kept others.
+    """
     log, keep = shorter.log, shard.keep
     iterations, reached = shard.trials[0].num_iter, range(1, len(log.elapsed) + 1)
     every = snapshots_every(shard.trials[0].engine, keep.snapshot_every)

@@ -124,7 +124,7 @@ def _pictures(run: _Run, row: dict[str, Any], kinds: Sequence[PictureKind]) -> I
 
 
 def _scored(store: Store, sweep: str, judge: str, version: str) -> set[tuple[str, str]]:
-    """Trial and name of each picture that this version of a judge has scored."""
+    """Returns trial and name of each picture that this version of a judge has scored."""
     statement = f"SELECT trial_id, picture FROM judgements WHERE error IS NULL AND judge = {quoted(judge)} AND version = {quoted(version)}"
     return {(row["trial_id"], row["picture"]) for row in query(store, statement, sweep).to_pylist()}
 

@@ -66,7 +66,9 @@ def run_shard(shard: Shard, store: Store, device: str = "auto", stop: Callable[[
 
 
 def _to_draw(shard: Shard, lacks: Missing, kept: Mapping[str, Kept]) -> Shard:
-    """The part of a shard that an engine must draw. Trials drawn again keep the judge and films they have, and get the new snapshots."""
+    """Returns the part of a shard that an engine must draw. Trials drawn again keep the judge and films they have, and get the new
+    snapshots.
+    """
     ids = {*lacks.trials, *lacks.snapshots}
     before = [had for trial_id, had in kept.items() if trial_id in lacks.snapshots]
     films = dict.fromkeys((*shard.keep.films, *(kind for had in before for kind in had.films)))

@@ -138,7 +138,7 @@ class _Tried:
         return "starter-guide" if self.weights == "starter" else self.published_judge or "starter-guide"
 
     def draw(self, spec: EngineSpec, guide: PerceptorName | None = None, part: tuple[float, float] = (0.0, 1.0)) -> Tensor:
-        """Both prompts by an engine, `2 3 h w`; `part` is what of the bar the drawing takes."""
+        """Draws both prompts by an engine, `2 3 h w`; `part` is what of the bar the drawing takes."""
         guide = guide or self.guide
         trials = [self._trial(spec, guide, texts) for texts in ([PROMPTS] if spec.takes_to != "ignored" else zip(PROMPTS))]
         steps = make_engine(spec, self.weights, self.device).generate(

@@ -68,7 +68,7 @@ class ClipGuide:
         return embedded
 
     def _loss(self, embedded: Float[Tensor, "b k d"]) -> tuple[Float[Tensor, "b"], Float[Tensor, "b"]]:
-        """Loss and similarity of each trial."""
+        """Returns loss and similarity of each trial."""
         similarity = self.targets.similarity(embedded)
         distance = spherical_distance(similarity) if self.steering.by_angle else -similarity
         loss = LOSS_SCALE * (distance.mean(1) + NEGATIVE_STRENGTH * self.targets.nearness_to_negatives(embedded).mean(1))
@@ -123,7 +123,7 @@ class _WithGradient(torch.autograd.Function):
 
 
 def spherical_distance(cosine: Tensor) -> Tensor:
-    """Half the squared great-circle distance, from the cosine (Crowson, CLIP guided diffusion notebooks, 2021)."""
+    """Returns half the squared great-circle distance, from the cosine (Crowson, CLIP guided diffusion notebooks, 2021)."""
     chord = (2 - 2 * cosine).clamp(min=1e-8).sqrt() / 2
     return chord.clamp(max=1 - 1e-6).asin().pow(2) * 2
 

@@ -54,5 +54,5 @@ def _padded(phrases: list[list[tuple[str, float]]], embedded: dict[str, Tensor])
 
 
 def shrink(pictures: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 r r"]:
-    """Whole pictures as a perceptor sees them."""
+    """Resizes whole pictures to what a perceptor sees of them."""
     return F.interpolate(pictures, size=(side, side), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)

@@ -41,7 +41,9 @@ class Waypoints:
         return torch.einsum("bd,bmd->bm", embedded, self.embedded).masked_fill(~is_prompt.to(embedded.device), torch.nan)
 
     def score(self, embedded: Float[Tensor, "b d"], frame: int | None) -> Float[Tensor, "b"]:
-        """Similarity to the two prompts that a frame stands between, by how near it is to each; the last frame where `frame` is None."""
+        """Returns the similarity to the two prompts that a frame stands between, by how near it is to each; the last frame where
+        `frame` is None.
+        """
         each, scores = self.similarity(embedded), []
         for row, count in zip(each, self.counts, strict=True):
             before, share = place(frame or self.frames, self.frames, count, self.easing)

@@ -80,7 +80,7 @@ def label_list(name: str, is_starter: bool) -> LabelList:
 
 
 def _imagenet() -> tuple[str, ...]:
-    """Class names of ImageNet-1k as torchvision has them."""
+    """Returns class names of ImageNet-1k as torchvision has them."""
     from dreamsweep.compute.torchvision_ops import declare_missing_ops
 
     declare_missing_ops()

@@ -137,7 +137,7 @@ class AutoregressivePrior(nn.Module):
 
     @torch.no_grad()
     def sample(self, caption: Caption, randomness: Sequence[torch.Generator], guidance_scale: float = 1.0) -> Float[Tensor, "n d"]:
-        """Image embeddings drawn for captions, each with a generator of its own; above a scale of 1 with classifier-free guidance."""
+        """Draws image embeddings for captions, each with a generator of its own; above a scale of 1 with classifier-free guidance."""
         dice = torch.stack([torch.rand(self.shape.components + 1, generator=rng) for rng in randomness]).to(self.mean.device)
         last = self.shape.buckets - 1
         near = ((1 + dice[:, 0]) / 2 * self.shape.buckets).long().clamp(max=last)

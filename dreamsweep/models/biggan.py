@@ -141,7 +141,7 @@ def _block(block: GenBlock, x: Tensor, condition: Tensor, truncation: float) -> 
 
 
 def _normalise(norm: BigGANBatchNorm, x: Tensor, truncation: float, condition: Tensor | None = None) -> Tensor:
-    """Batch normalisation by stored statistics, as one scale and one offset a channel."""
+    """Normalises by stored statistics, as one scale and one offset a channel."""
     at = truncation / norm.step_size
     below = min(math.floor(at + 1e-6), len(norm.running_means) - 1)
     above, share = min(below + 1, len(norm.running_means) - 1), max(0.0, at - below)

@@ -29,7 +29,8 @@ class ImageEncoder:
 
 @pooled
 def load_image_encoder(folder: Path, device: str) -> ImageEncoder:
-    """The CLIP in an unCLIP's folder, the starter guide where the folder has its projection, or else karlo's, which is published apart.
+    """Loads the CLIP in an unCLIP's folder, the starter guide where the folder has its projection, or else karlo's, which is
+    published apart.
 
     Raises WeightsError when it is missing or damaged.
     """

@@ -54,7 +54,7 @@ class StableDiffusion:
         return int(self.pipeline.unet.config.sample_size * self.pipeline.vae_scale_factor)
 
     def latent_shape(self, side: int) -> tuple[int, int, int]:
-        """`c h w` of the latents of a picture of so many pixels on a side."""
+        """Returns `c h w` of the latents of a picture of so many pixels on a side."""
         channels, factor = self.pipeline.unet.config.in_channels, self.pipeline.vae_scale_factor
         return channels, side // factor, side // factor
 
@@ -137,7 +137,9 @@ class StableDiffusion:
         against: Sequence[Condition],
         guidance_scale: float,
     ) -> Float[Tensor, "b c y x"]:
-        """The noise that the network finds, with classifier-free guidance where the scale is above 1; differentiable in the latents."""
+        """Returns the noise that the network finds, with classifier-free guidance where the scale is above 1; differentiable in the
+        latents.
+        """
         guided = guidance_scale > 1
         texts, seen = ([*against, *conditions], torch.cat([latents, latents])) if guided else (conditions, latents)
         dtype, more = self.pipeline.unet.dtype, {}

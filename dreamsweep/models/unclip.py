@@ -202,7 +202,7 @@ class Unclip:
 
 
 def _guided(predictions: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance of predictions without and with the caption, one half each."""
+    """Applies classifier-free guidance to predictions without and with the caption, one half each."""
     without, with_caption = predictions.chunk(2)
     return without + scale * (with_caption - without)
 

@@ -32,7 +32,7 @@ def _loaded(name: PerceptorName, device: str) -> "Perceptor":
 
 
 def text_reader(name: PerceptorName) -> Callable[[str], list[str]]:
-    """`warnings_for` of a perceptor whose network is not loaded; imports no torch.
+    """Returns `warnings_for` of a perceptor whose network is not loaded; imports no torch.
 
     Raises WeightsError when a starter's file is missing or damaged.
     """

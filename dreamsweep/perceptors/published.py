@@ -49,7 +49,7 @@ def load_published(name: str, device: str) -> PublishedPerceptor:
 
 
 def read_clip(path: Path, device: str) -> "CLIP":
-    """A CLIP from OpenAI's TorchScript archive or from a state dict; float32 on the CPU, else mostly float16, as `clip.load` has it.
+    """Reads a CLIP from OpenAI's TorchScript archive or from a state dict; float32 on the CPU, else mostly float16, as `clip.load` has it.
 
     Raises WeightsError when the file holds none.
     """

@@ -96,7 +96,7 @@ class Vocabulary:
         return [row[START], *body, row[END]]
 
     def tokenize(self, texts: list[str]) -> NDArray[np.int64]:
-        """Embedding rows of the texts, `n context`, padded with zeros after the end."""
+        """Returns embedding rows of the texts, `n context`, padded with zeros after the end."""
         tokens = np.zeros((len(texts), self.context), dtype=np.int64)
         for i, text in enumerate(texts):
             rows = self.rows(text)
@@ -110,6 +110,6 @@ class Vocabulary:
 
 
 def read_vocabulary(name: str) -> Vocabulary:
-    """The vocabulary of a starter perceptor, whose network is not built. Raises WeightsError when its file is missing or damaged."""
+    """Reads the vocabulary of a starter perceptor, whose network is not built. Raises WeightsError when its file is missing or damaged."""
     kept, metadata = read_array(name, "vocabulary")
     return Vocabulary(kept.astype(np.int64), json.loads(metadata["shape"])["context"])

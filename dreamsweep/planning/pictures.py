@@ -79,7 +79,7 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of more than eight bits, scaled by the least of 1, 8 and 16 bits that holds it, or by its own range."""
+    """Scales grey of more than eight bits by the least of 1, 8 and 16 bits that holds it, or by its own range."""
     values: np.ndarray[Any, Any] = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=np.nan, neginf=np.nan)
     low, high = float(values.min()), float(values.max())
     if image.mode.startswith("I;16"):

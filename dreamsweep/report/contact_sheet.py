@@ -51,7 +51,9 @@ def rows_of(store: Store, sweep: str) -> list[Row]:
 
 
 def pages(sweep: str, rows: Sequence[Row]) -> list[Page]:
-    """The pages of a sweep's sheet: one with everything, or an overview of the best, and then the prompts in the order of their names."""
+    """Returns the pages of a sweep's sheet: one with everything, or an overview of the best, and then the prompts in the order of
+    their names.
+    """
     grid = _Grid.of(rows)
     variants = grid.best(grid.variants, MAX_VARIANTS)
     groups = _parts(variants, math.ceil(len(variants) / math.ceil(len(variants) / MAX_COLUMNS)))

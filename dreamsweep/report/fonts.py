@@ -94,7 +94,7 @@ def _dejavu() -> str:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    """Upright fonts that this machine has, of those that FreeType can open and scale."""
+    """Returns upright fonts that this machine has, of those that FreeType can open and scale."""
     from matplotlib.font_manager import findSystemFonts
     from matplotlib.ft2font import FT2Font
 

@@ -59,7 +59,7 @@ def quoted(text: str) -> str:
 
 
 def _make_appended(connection: duckdb.DuckDBPyConnection, store: Store, manifests: Sequence[Manifest], table: Table) -> None:
-    """A table in memory: people's rows are few. One that was being folded stands in both places, and counts once."""
+    """Makes a table in memory: people's rows are few. One that was being folded stands in both places, and counts once."""
     parts = [appended_rows(store, manifest.sweep, table) for manifest in manifests]
     files = [key for keys, _ in parts for key in keys]
     sources = [f"(FROM {_parquet(store, files)})"] if files else []

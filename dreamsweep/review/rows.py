@@ -256,7 +256,7 @@ def _points(session: Session, trial: str) -> list[dict[str, Any]]:
 
 
 def _number(value: float | None) -> float | None:
-    """JSON has no NaN."""
+    """Returns None for NaN, which JSON lacks."""
     return None if value is None or not math.isfinite(value) else value
 
 

@@ -193,7 +193,7 @@ class DescentSpec(SteeredSpec):
 
     @model_validator(mode="after")
     def _schedule_s_own_settings(self) -> "DescentSpec":
-        """What a schedule needs is there, what it has no use for is not: two trials that differ in nothing have one id."""
+        """Checks that what a schedule needs is there and what it has no use for is not: two trials that differ in nothing have one id."""
         goes = self.rate_schedule not in ("constant", "steps")
         object.__setattr__(self, "rate_end", (self.rate_end or RATE_END) if goes else None)
         object.__setattr__(self, "rate_until", (self.rate_until or RATE_UNTIL) if goes else None)

@@ -64,7 +64,7 @@ class PromptTemplate(Spec):
     @model_validator(mode="before")
     @classmethod
     def _plain_lists(cls, value: Any) -> Any:
-        """The lists may stand beside the template: `{template: "a {thing}", thing: [bust, mask]}`."""
+        """Allows the lists to stand beside the template: `{template: "a {thing}", thing: [bust, mask]}`."""
         if not isinstance(value, dict) or "lists" in value:
             return value
         known = {k: v for k, v in value.items() if k in cls.model_fields}

@@ -103,7 +103,7 @@ class Sweep(Spec):
     @field_validator("guide")
     @classmethod
     def _one_guide(cls, guide: GuideChoice) -> GuideChoice:
-        """A list of one guide is that guide, and its trials have the same ids."""
+        """Takes a list of one guide for that guide, whose trials have the same ids."""
         return guide[0].name if isinstance(guide, tuple) and len(guide) == 1 and guide[0].weight == 1 else guide
 
     @field_validator("seeds", mode="before")
@@ -114,7 +114,7 @@ class Sweep(Spec):
     @field_validator("seeds")
     @classmethod
     def _in_sweeps_of_their_own(cls, seeds: tuple[int, ...] | SeedRange, info: Any) -> tuple[int, ...] | SeedRange:
-        """Under one name a day's trials would push those of the day before out of the manifest."""
+        """Refuses daily seeds under one name, where a day's trials would push those of the day before out of the manifest."""
         name = info.data.get("name", DATE)
         if isinstance(seeds, SeedRange) and seeds.daily and DATE not in name:
             raise ValueError(f"daily seeds want a sweep of their own every day; name it '{name}-{DATE}'")

@@ -69,7 +69,7 @@ def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: 
 
 
 def ahead(call: Callable[[A], B], inputs: Iterable[A]) -> Iterator[B]:
-    """`map` in threads, with a few calls under way before their results are asked for."""
+    """Maps in threads, with a few calls under way before their results are asked for."""
     with ThreadPoolExecutor(AHEAD) as pool:
         waiting: deque[Future[B]] = deque()
         for value in inputs:

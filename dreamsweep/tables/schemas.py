@@ -180,7 +180,9 @@ RATINGS = pa.schema(
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The same rows in the columns of `schema`: columns and settings that an older version did not write are null, others are left out."""
+    """Returns the same rows in the columns of `schema`: columns and settings that an older version did not write are null, others are
+    left out.
+    """
     if table.schema.equals(schema):
         return table
     columns = [table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type) for f in schema]

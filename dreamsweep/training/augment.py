@@ -43,7 +43,7 @@ def _uniform(n: int, low: float, high: float, rng: Generator) -> Tensor:
 
 
 def _chosen(n: int, share: float, rng: Generator) -> Tensor:
-    """`n 1 1 1`, 1.0 for about `share` of the batch."""
+    """Returns `n 1 1 1`, 1.0 for about `share` of the batch."""
     return (torch.rand(n, 1, 1, 1, generator=rng) < share).float()
 
 
@@ -80,7 +80,7 @@ def _colours(rgba: Tensor, rng: Generator) -> Tensor:
 
 
 def _colour_matrix(n: int, rng: Generator) -> Tensor:
-    """Saturation, contrast about black and a small turn of the hue, as one matrix a picture."""
+    """Returns saturation, contrast about black and a small turn of the hue, as one matrix a picture."""
     grey = torch.full((3, 3), 1 / 3)
     saturation = _uniform(n, 0.55, 1.4, rng)[:, None, None]
     angle = torch.randn(n, generator=rng) * 0.12

@@ -178,7 +178,7 @@ def hundred_names(names: tuple[str, ...] = GUIDED_NAMES) -> list[str]:
 
 
 def draw_sheet(pictures: torch.Tensor, captions: list[str], nearest: list[str], path: Path, columns: int = 5) -> None:
-    """The pictures twice as large, each with its name, its rank and what the judge took it for."""
+    """Draws the pictures twice as large, each with its name, its rank and what the judge took it for."""
     side, below, font = 192, 40, ImageFont.load_default(size=14)
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * (side + 16), rows * (side + below + 16)), "white")

@@ -43,14 +43,14 @@ def export_all(art: Art, folder: Path, target: Path) -> Iterator[str]:
 
 
 def export_clip(art: Art, checkpoint: Path, target: Path) -> None:
-    """The running average of a perceptor's weights."""
+    """Exports the running average of a perceptor's weights."""
     record = torch.load(checkpoint, weights_only=True)
     vocabulary = Vocabulary.of(Captions(art).every_text(), train_clip.SHAPE.context)
     save_starter(target, train_clip.SHAPE, vocabulary, record["average"])
 
 
 def export_dvae(art: Art, checkpoint: Path, target: Path) -> None:
-    """The dVAE's weights, how often each of its codes stands where in the training pictures, and average shapes to start from.
+    """Exports the dVAE's weights, how often each of its codes stands where in the training pictures, and average shapes to start from.
 
     The guide must have been exported before: its embeddings say which pictures are alike.
     """
@@ -63,19 +63,19 @@ def export_dvae(art: Art, checkpoint: Path, target: Path) -> None:
 
 
 def export_biggan(art: Art, checkpoint: Path, target: Path) -> None:
-    """The BigGAN's weights, and what its classes are called."""
+    """Exports the BigGAN's weights, and what its classes are called."""
     save_biggan(target, *train_biggan.trained(art, checkpoint))
 
 
 def export_diffusion(art: Art, folder: Path, target: Path) -> None:
-    """The stock Stable Diffusion pipeline, a folder a part. The guide must have been exported before: its text tower is in it."""
+    """Exports the stock Stable Diffusion pipeline, a folder a part. The guide must have been exported before: its text tower is in it."""
     shutil.rmtree(target, ignore_errors=True)
     train_diffusion.diffusion_pipeline(art, load_starter("starter-guide", "cpu"), folder).save_pretrained(target)
     list_folder(target)
 
 
 def export_unclip(art: Art, folder: Path, target: Path) -> None:
-    """The stock unCLIP pipeline, likewise."""
+    """Exports the stock unCLIP pipeline, likewise."""
     shutil.rmtree(target, ignore_errors=True)
     train_unclip.save_unclip(art, load_starter("starter-guide", "cpu"), folder, target)
     list_folder(target)
@@ -83,7 +83,7 @@ def export_unclip(art: Art, folder: Path, target: Path) -> None:
 
 @torch.no_grad()
 def code_log_frequency(art: Art, encoder: torch.nn.Module, every: int = 12) -> Tensor:
-    """`c y x`: log frequency of each code at each place, blurred over neighbouring places, with one made-up sighting each."""
+    """Returns `c y x`: log frequency of each code at each place, blurred over neighbouring places, with one made-up sighting each."""
     pictures = train_dvae.ArtOnWhite(art, art.of_styles("train")[::every]).pictures(None)
     counts = torch.zeros(train_dvae.SHAPE.codes, train_dvae.SIDE // 8, train_dvae.SIDE // 8)
     for part in pictures.split(64):
@@ -100,7 +100,7 @@ SHAPES, SHAPE_SIDE, SMALLEST_CLUSTER = 192, 32, 8
 
 @torch.no_grad()
 def average_shapes(art: Art, guide: StarterPerceptor, rounds: int = 25) -> Tensor:
-    """Average pictures of things that the guide finds alike, uint8 `n 3 32 32`: hearts, discs, faces, vehicles seen from the side…
+    """Returns average pictures of things that the guide finds alike, uint8 `n 3 32 32`: hearts, discs, faces, vehicles seen from the side…
 
     k-means over the guide's embeddings and a coarse view of each training picture; an average of fewer than eight is left out,
     for it would be nearly a picture of somebody's.

@@ -15,7 +15,8 @@ from dreamsweep.perceptors.vocabulary import END, START, UNKNOWN, bpe
 
 
 def text_encoder_of(guide: StarterPerceptor, texts: Iterable[str], projection: Tensor | None = None) -> tuple[Any, Any]:
-    """(CLIPTextModel, CLIPTokenizer) that give, for any text spelt like these, what the guide's text tower has before its projection.
+    """Returns (CLIPTextModel, CLIPTokenizer) that give, for any text spelt like these, what the guide's text tower has before its
+    projection.
 
     With a `projection` `d e` of the guide's embeddings, a CLIPTextModelWithProjection, which gives these as well.
     """

@@ -146,7 +146,9 @@ def train_biggan(art: Art, run: BigganRun, folder: Path, device: str = "cpu") ->
 
 
 def stage_at(progress: float) -> tuple[int, float]:
-    """The stage's block at a share of the run, and the share of the learning rate: in each stage it rises, and falls like a cosine."""
+    """Returns the stage's block at a share of the run, and the share of the learning rate: in each stage it rises, and falls like a
+    cosine.
+    """
     begun = 0.0
     for number, (block, length) in enumerate(STAGES):
         if progress < begun + length or number == len(STAGES) - 1:

@@ -70,7 +70,7 @@ class Pictures:
             self.of_name.setdefault(int(name), []).append(i)
 
     def take(self, index: list[int]) -> Tensor:
-        """Premultiplied RGBA in [0, 1], `n 4 h w`."""
+        """Returns premultiplied RGBA in [0, 1], `n 4 h w`."""
         return self.rgba[torch.tensor(index)].float() / 255
 
     def on_white(self) -> Tensor:
@@ -204,7 +204,7 @@ def _draw_batch(art: Art, data: Pictures, captions: Captions, rng: torch.Generat
 
 
 def _allowed(names: Tensor, drawn: list[Any], total: int) -> Tensor:
-    """`t n`: whether name n is a fair wrong answer for caption t (a keyword caption fits other names as well)."""
+    """Returns `t n`: whether name n is a fair wrong answer for caption t (a keyword caption fits other names as well)."""
     allowed = torch.ones(len(drawn), total, dtype=torch.bool)
     for i, caption in enumerate(drawn):
         if caption.also:
@@ -292,7 +292,7 @@ class HeldOut:
 
 
 def retrieval_among(similarity: Tensor, count: int, draws: int = 20) -> tuple[float, float]:
-    """Text → picture top-1 and top-5 shares among `count` names, over `draws` seeded draws of them (one if all)."""
+    """Returns text → picture top-1 and top-5 shares among `count` names, over `draws` seeded draws of them (one if all)."""
     rng = torch.Generator().manual_seed(0)
     total = len(similarity)
     ones, fives = [], []

@@ -85,7 +85,7 @@ def train_dvae(art: Art, run: DvaeRun, folder: Path) -> Path:
 
 
 def _loss(step: int, run: DvaeRun, pictures: Tensor, centres: Tensor, encoder: nn.Module, decoder: nn.Module) -> Tensor:
-    """Decoder by regression, then encoder by classification, then both through hard codes."""
+    """Trains the decoder by regression, then encoder by classification, then both through hard codes."""
     if step < run.decoder_steps + run.encoder_steps:
         codes = nearest_codes(pictures, centres)
         if step < run.decoder_steps:
@@ -114,7 +114,9 @@ class ArtOnWhite:
         self.rgba = torch.from_numpy(art.rgba[chosen])
 
     def pictures(self, rng: torch.Generator | None, count: int | None = None) -> Tensor:
-        """`count` random pictures, sometimes mirrored, moved and resized, in [0, 1], `n 3 h w`; all of them, plain, without `rng`."""
+        """Returns `count` random pictures, sometimes mirrored, moved and resized, in [0, 1], `n 3 h w`; all of them, plain, without
+        `rng`.
+        """
         if rng is None:
             return _on_white(self.rgba)
         index = torch.randint(len(self.rgba), (count or len(self.rgba),), generator=rng)
@@ -148,7 +150,7 @@ def _on_white(rgba: Tensor) -> Tensor:
 
 
 def patches_of(pictures: Tensor) -> Tensor:
-    """`n 3 h w` → `n h/8 w/8 192`."""
+    """Cuts `n 3 h w` → `n h/8 w/8 192`."""
     n, c, h, w = pictures.shape
     tiles = pictures.reshape(n, c, h // PATCH, PATCH, w // PATCH, PATCH)
     return tiles.permute(0, 2, 4, 1, 3, 5).reshape(n, h // PATCH, w // PATCH, -1)

@@ -183,7 +183,7 @@ def scheduler(variance: str, span: float) -> Any:
 
 
 def noised(clean: Tensor, run: Run, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(noised, time `n`, weight of the loss `n`): v-prediction's weight, at most 5 (Salimans & Ho, 2022; Hang et al., 2023)."""
+    """Returns (noised, time `n`, weight of the loss `n`): v-prediction's weight, at most 5 (Salimans & Ho, 2022; Hang et al., 2023)."""
     rng = run.at(step)
     alphas = scheduler("fixed_small_log", 1.0).alphas_cumprod.to(clean.device)
     time = torch.randint(len(alphas), (len(clean),), generator=rng).to(clean.device)
@@ -308,7 +308,7 @@ def train_autoregressive_prior(art: Art, guide: StarterPerceptor, run: Run, fold
 
 
 def save_unclip(art: Art, guide: StarterPerceptor, folder: Path, target: Path) -> None:
-    """The stock pipeline from the checkpoints in `folder`, in half precision, and beside it how pictures are embedded."""
+    """Saves the stock pipeline from the checkpoints in `folder`, in half precision, and beside it how pictures are embedded."""
     import diffusers
 
     looked = look(art, guide, folder)

@@ -81,7 +81,7 @@ def train_vae(art: Art, run: VaeRun, folder: Path, device: str = "cpu") -> Path:
 
 
 def vae_loss(vae: Any, pictures: Tensor, run: VaeRun, rng: torch.Generator) -> Tensor:
-    """Absolute and squared error of the pixels, and the latents' divergence."""
+    """Returns absolute and squared error of the pixels, and the latents' divergence."""
     latent = vae.encode(pictures * 2 - 1).latent_dist
     noise = torch.randn(latent.mean.shape, generator=rng).to(latent.mean)
     drawn = vae.decode(latent.mean + latent.std * noise).sample.float() / 2 + 0.5
