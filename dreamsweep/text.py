@@ -88,3 +88,8 @@ def parsed_seconds(text: str, field: str) -> float:
 def format_bytes(size: float) -> str:
     """Formats a size as `12 kB`, `3.4 MB` or `1.2 GB`."""
     return humanize.naturalsize(size).replace(".0 ", " ")
+
+
+def format_megabytes(megabytes: float | None) -> str:
+    """Formats a size that may not be known."""
+    return "unknown" if megabytes is None else format_bytes(megabytes * 1e6)

@@ -10,6 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Completed
 from pydantic import ConfigDict, Field, GetJsonSchemaHandler, field_validator
 from pydantic_core import CoreSchema
 
@@ -33,7 +34,7 @@ from dreamsweep.store import keys, open_store
 from dreamsweep.tasks.generate import generate_shard
 from dreamsweep.tasks.progress import show, show_sweep
 from dreamsweep.tasks.steps import as_task
-from dreamsweep.tasks.summarise import show_summary
+from dreamsweep.tasks.summarise import show_plan, show_summary
 
 FOR_PEOPLE = "Pictures for prompts: Run, then Custom run, opens a form; the contact sheet and a table are among the flow run's artifacts."
 MAX_PARAMETER = 400_000
@@ -57,6 +58,8 @@ class SweepRequest(Spec):
     choice: Annotated[Choice, Field(title="If the name is taken")] = "refuse"
     """What becomes of other trials that are published under this name: refuse stops here, add keeps them beside the new ones, replace
     takes them out."""
+    only_plan: Annotated[bool, Field(title="Only plan it")] = False
+    """Make nothing: say how many pictures it comes to, how long it takes, what must be downloaded, and which words will not be read."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -102,6 +105,8 @@ def compute_of(text: str) -> Compute | Cluster:
 def sweep(request: SweepRequest) -> Manifest:
     """Makes what the store lacks of the sweep, publishes what there is, and draws its summary.
 
+    With `only_plan` nothing is made, and an artifact says what the sweep comes to.
+
     Raises UserError for what the user can fix, and IncompleteSweepError when some shards failed.
     """
     if ended := _end_before():
@@ -114,6 +119,8 @@ def sweep(request: SweepRequest) -> Manifest:
         get_run_logger().warning(note)
     # an outage at the start of a night is no mistake, for which `Store.check` takes it
     outlast(lambda: open_store(request.store).exists(keys.manifest(planned.name)), TASK_RETRIES)
+    if request.only_plan:
+        return Completed(message=f"Only planned: {show_plan(planned, request.store)}.")  # type: ignore[return-value]
     try:
         manifest = _run(planned, request)
     except IncompleteSweepError:

@@ -1,4 +1,4 @@
-"""Summary of a published sweep as one artifact for Prefect's pages: its contact sheet, its curves, and the best of each prompt and engine.
+"""Artifacts for Prefect's pages: what a sweep comes to, and of a published one its sheet, curves, and the best of each prompt.
 
 Pictures lie in it as `data:` URIs, as a browser has no credentials for the store; links that open without any would be a secret.
 """
@@ -14,11 +14,14 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from dreamsweep.generation.foresight import forecast, unread_texts
+from dreamsweep.planning.prompt_notes import prompt_notes
 from dreamsweep.report.best import BestTrial, best_trials
 from dreamsweep.report.query import query
 from dreamsweep.report.summary import Summary, ensure_summary
 from dreamsweep.results.manifest import read_manifest
 from dreamsweep.review.address import review_page
+from dreamsweep.spec import Sweep
 from dreamsweep.store import Store, keys, open_store, without_login
 from dreamsweep.tasks.policy import RETRIES, retry_delays, worth_retrying
 from dreamsweep.tasks.progress import artifact_key
@@ -44,6 +47,17 @@ def show_summary(sweep: str, store: str) -> float | None:
     text, best = summary_page(opened, sweep, ensure_summary(opened, manifest))
     create_markdown_artifact(text, key=f"{artifact_key(sweep)}-summary", description=f"What sweep {sweep} has drawn")
     return best
+
+
+@task(cache_policy=NO_CACHE, retries=RETRIES, retry_delay_seconds=retry_delays, retry_condition_fn=worth_retrying)
+def show_plan(sweep: Sweep, store: str) -> str:
+    """Shows in Prefect what the sweep comes to, what is in the store already, and what will not be read; returns the numbers of trials."""
+    rows = forecast(sweep, open_store(store))
+    notes = [*prompt_notes(sweep), *unread_texts(sweep)]
+    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {escaped(value)} |" for name, value in rows)])
+    text = "\n\n".join([f"# {sweep.name}, planned", table, *(f"- {escaped(note)}" for note in notes)])
+    create_markdown_artifact(text + "\n", key=f"{artifact_key(sweep.name)}-plan", description=f"What sweep {sweep.name} comes to")
+    return f"trials {dict(rows)['trials']}, to be made {dict(rows)['to be made']}"
 
 
 def summary_page(store: Store, sweep: str, summary: Summary) -> tuple[str, float | None]:

@@ -19,7 +19,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SECONDS = 120
+SECONDS = 300
 """For any one step of the pages, on a busy machine."""
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from dreamsweep.cli.options import Device
 from dreamsweep.cli.terminal import say
 from dreamsweep.errors import WeightsError
-from dreamsweep.text import counted, format_bytes
+from dreamsweep.text import counted, format_megabytes
 
 if TYPE_CHECKING:
     from dreamsweep.weights.registry import Published
@@ -37,7 +37,9 @@ def list_() -> None:
     for column in ("name", "size", "licence", "cached", "hash"):
         table.add_column(column, justify="right" if column == "size" else "left", overflow="fold")
     for name, model in registry().items():
-        table.add_row(*map(escape, (name, size_of(model.megabytes), model.licence or "unknown", _cached(model), _hash(name, model))))
+        table.add_row(
+            *map(escape, (name, format_megabytes(model.megabytes), model.licence or "unknown", _cached(model), _hash(name, model)))
+        )
     Console().print(table)
     say(f"The cache folder is {cache_folder()}")
 
@@ -104,11 +106,6 @@ def _verify_files(name: str, is_named: bool) -> tuple[int, int]:
             say(f"invalid  {error}")
             invalid += 1
     return checked, invalid
-
-
-def size_of(megabytes: float | None) -> str:
-    """Formats a size that may not be known."""
-    return "unknown" if megabytes is None else format_bytes(megabytes * 1e6)
 
 
 def _cached(model: "Published") -> str:

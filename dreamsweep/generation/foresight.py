@@ -1,11 +1,16 @@
-"""Text that a sweep's networks will not read, and weights that must be downloaded, found before its night."""
+"""What a sweep comes to, said before its night: counts, time, size, downloads, and text that its networks will not read."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple, cast, get_args
 
-from dreamsweep.planning.expand import engines
+from dreamsweep.planning.estimate import estimate_seconds
+from dreamsweep.planning.expand import engines, plan
 from dreamsweep.planning.prompts import prompts
-from dreamsweep.spec import PerceptorName, Sweep, guides_of
+from dreamsweep.results.remaining import remaining
+from dreamsweep.spec import AnySpec, PerceptorName, Sweep, guides_of
+from dreamsweep.store import Store
+from dreamsweep.text import counted, format_bytes, format_megabytes, format_seconds
 
 MOST_PROMPTS = 10_000
 """Prompts that are looked at, from the first."""
@@ -18,6 +23,56 @@ class Download(NamedTuple):
     name: str
     megabytes: float | None
     """Size of all its files; None where it is not known."""
+
+
+def forecast(sweep: Sweep, store: Store | None = None) -> list[tuple[str, str]]:
+    """Returns what a sweep comes to, as names and values for people: trials, pictures, time, size, downloads.
+
+    With a store also what it holds of the sweep already, and what would be made. Imports no torch. Raises SweepFileError of the prompts,
+    StoreError, and WeightsError as `downloads`.
+    """
+    counts = plan(sweep)
+    seconds = estimate_seconds(sweep, counts)
+    time = "not known beforehand: published weights" if seconds is None else f"about {format_seconds(seconds)} on two CPU cores"
+    rows = [
+        ("trials", _listed(counts.trials_by_engine)),
+        ("shards", f"{counts.shards:,}"),
+        ("iterations", _listed(counts.iterations_by_engine)),
+        ("pictures", f"{counts.pictures:,}"),
+        ("time", time),
+        ("size", f"about {format_bytes(counts.bytes)}"),
+    ]
+    if missing := downloads(sweep):
+        rows.append(("downloads", ", ".join(f"{name} {format_megabytes(megabytes)}" for name, megabytes in missing)))
+    if sweep.keep_states and (without := _without_states(engines(sweep))):
+        rows.append(("states", f"not kept of {', '.join(without)}: with more iterations they start over"))
+    return rows if store is None else [*rows, *_left_in(store, sweep)]
+
+
+def _left_in(store: Store, sweep: Sweep) -> Iterator[tuple[str, str]]:
+    """Yields what a store holds of a sweep, and what it lacks."""
+    left = remaining(store, sweep)
+    yield "done already", _listed(left.done)
+    yield "to be made", _listed(left.missing)
+    for iteration, trials in sorted(left.continued.items()):
+        yield "continued", f"{counted(trials, 'trial')} from iteration {iteration:,}, where the kept state fits"
+    if left.others:
+        others = f"{counted(left.others, 'other trial')} {'is' if left.others == 1 else 'are'} published"
+        yield "same name", f"{others}: `run` refuses, unless with --add or --replace"
+
+
+def _without_states(specs: Iterable[AnySpec]) -> list[str]:
+    """Returns the engines whose trials cannot continue; `some strokes` where only some of an engine's settings prevent it."""
+    can_continue: dict[str, set[bool]] = {}
+    for spec in specs:
+        can_continue.setdefault(spec.engine, set()).add(spec.can_continue)
+    return [f"some {name}" if True in answers else name for name, answers in can_continue.items() if False in answers]
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    """Returns `12 (dalle 6, strokes 6)`; the sum alone where there is nothing."""
+    parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return f"{sum(counts.values()):,}" + (f" ({parts})" if parts else "")
 
 
 def unread_texts(sweep: Sweep) -> list[str]:

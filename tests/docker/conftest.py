@@ -91,7 +91,7 @@ class Stack:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
         logs = "\n".join(path.read_text() for path in self.folder.glob(".local/state/dreamsweep/error-*.log"))
         assert done.returncode == code, f"{arguments}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}\n{logs}"
@@ -106,7 +106,7 @@ def ending() -> "Iterator[list[subprocess.Popen[bytes]]]":
     """What may take its time to end, while tests of other things go on."""
     processes: list[subprocess.Popen[bytes]] = []
     yield processes
-    assert [process.wait(180) for process in processes] == [0] * len(processes)
+    assert [process.wait(600) for process in processes] == [0] * len(processes)
 
 
 @pytest.fixture(scope="package")
@@ -217,7 +217,7 @@ def _served_by_prefect(folder: Path, database: str, engine: str, s3: StrictServe
         PREFECT_UI_API_URL=settings["PREFECT_API_URL"],
         PREFECT_UI_STATIC_DIRECTORY=str(folder / "ui"),
     )
-    wait_for(lambda: _answers(f"{stack.api}/health"), 180, lambda: stack.log("server"))
+    wait_for(lambda: _answers(f"{stack.api}/health"), 600, lambda: stack.log("server"))
     return stack
 
 
@@ -322,7 +322,7 @@ def _served(folder: Path) -> Iterator[str]:
     command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         address = f"http://127.0.0.1:{port}/"
-        wait_for(lambda: _answers(address), 30)
+        wait_for(lambda: _answers(address), 300)
         yield address
         server.terminate()
 

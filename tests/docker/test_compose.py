@@ -107,7 +107,7 @@ def test_the_stack_comes_up_locked_and_makes_a_sweep(up: tuple[str, str]) -> Non
         def state() -> Any:
             return client.read_flow_run(run).state
 
-        wait_for(lambda: state().is_final(), 300)
+        wait_for(lambda: state().is_final(), 900)
         assert state().is_completed(), state()
         (summary,) = (artifact for artifact in client.read_artifacts() if artifact.key == "composed-summary")
     assert f"{review}/sweeps/composed" in str(summary.data)

@@ -73,11 +73,11 @@ def test_a_container_that_is_told_to_end_goes_on_elsewhere_from_its_checkpoint(i
     def checkpointed() -> list[str]:
         return [key.split("/")[2] for key in store.keys("night/staging/") if key.endswith("progress.json")]
 
-    wait_for(checkpointed, 300, lambda: in_stack.log("ended"))
+    wait_for(checkpointed, 900, lambda: in_stack.log("ended"))
     shard = checkpointed()[0]
     (container,) = in_stack.containers(f"night-{shard}", since)
     in_stack.docker("kill", "--signal", "TERM", container["Id"])
-    assert command.wait(600) == 0, in_stack.log("ended")
+    assert command.wait(900) == 0, in_stack.log("ended")
     first, second = in_stack.containers(f"night-{shard}", since)
     assert (first["State"]["ExitCode"], second["State"]["ExitCode"]) == (143, 0)
     said = in_stack.docker("logs", second["Id"], errors=subprocess.STDOUT)

@@ -122,10 +122,10 @@ def test_parent_worker_and_container_killed_it_ends_as_if_nothing_had_been(
         return [shard for shard in telling if any(shard in name for name in alive)]
 
     first = start(night, torn.uri)
-    wait_for(running, 300, lambda: run_report(night, first))
+    wait_for(running, 900, lambda: run_report(night, first))
     shard = f"night-{running()[0]}"
     kill(night.containers(shard, since)[0])
-    wait_for(lambda: len(night.containers(shard, since)) == 2, 120, lambda: run_report(night, first))  # somebody else goes on with it
+    wait_for(lambda: len(night.containers(shard, since)) == 2, 600, lambda: run_report(night, first))  # somebody else goes on with it
     os.killpg(gpu_worker.pid, signal.SIGKILL)
     kill(container_of(night, first))
     start_worker(night, "gpu", "docker")

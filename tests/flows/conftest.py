@@ -57,7 +57,7 @@ def prefect_server(migrated_database: Path, tmp_path_factory: pytest.TempPathFac
         environment.setattr("prefect.testing.utilities.mkdtemp", lambda: str(folder))  # where the harness looks for its database
         for name, value in QUIET.items():
             environment.setenv(name, value)
-        with prefect_test_harness(server_startup_timeout=120):
+        with prefect_test_harness(server_startup_timeout=600):
             yield
 
 
@@ -157,7 +157,7 @@ class _Running:
 
 
 def _wait_for(url: str, log: Path) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while time.monotonic() < end:
         try:
             if httpx.get(url, trust_env=False).is_success:

@@ -44,7 +44,7 @@ def test_a_configured_api_is_used_and_none_started(
 def test_a_configured_api_that_does_not_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     process = start()
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=900)
     assert process.returncode == 2
     assert err.startswith("dreamsweep: Prefect's API at http://127.0.0.1:9/api does not answer (ConnectError);")
     assert "the environment variable PREFECT_API_URL names it: start it with `PREFECT_SERVER_API_PORT=9 prefect server start`" in err

@@ -113,7 +113,7 @@ def test_another_process_finds_nothing_to_change(client: SyncPrefectClient) -> N
     list(register(processes(), []))
     again = [sys.executable, "-m", "dreamsweep", "deploy", "--pool-type", "process", "--store", STORE, "--compute-window", "8", "--dry-run"]
     settings = {"PREFECT_API_URL": str(client.api_url), "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}  # other orders of sets
-    said = subprocess.run(again, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=True).stdout
+    said = subprocess.run(again, env={**os.environ, **settings}, capture_output=True, text=True, timeout=900, check=True).stdout
     assert "Nothing to change." in said, said
 
 
@@ -297,7 +297,7 @@ def test_prefect_deploy_all_registers_the_same(client: SyncPrefectClient) -> Non
         client.delete_deployment(client.read_deployment_by_name(name).id)
     environment = {**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), "DREAMSWEEP_STORE": STORE, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     theirs = _registered(client)
     by_text, by_name = (deployments[NIGHTLY]["schedules"][0]["parameters"]["request"].pop("sweep") for deployments in (ours, theirs))

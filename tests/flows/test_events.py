@@ -128,11 +128,11 @@ def automate(template: str, block_id: str, folder: Path) -> None:
 
 
 def run(*command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, *command], env={**os.environ, **environment}, capture_output=True, text=True, timeout=300)
+    return subprocess.run([sys.executable, *command], env={**os.environ, **environment}, capture_output=True, text=True, timeout=900)
 
 
 def until(met: Callable[[], Any]) -> Any:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while not (result := met()):
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.5)

@@ -63,7 +63,7 @@ def test_a_form_filled_in_becomes_pictures(
     form.fill(page, {"Num Paths": "4", "Cutouts": "2"})
     started = form.submit(page)
     form.show_run(page, full_server, started)
-    form.wait_until_completed(page, 400)
+    form.wait_until_completed(page, 900)
 
     manifest = read_manifest(open_store(deployed_store), "garden")
     assert manifest is not None and (manifest.trials, manifest.done) == (2, 2)

@@ -134,7 +134,7 @@ def expected_time(flow_run: FlowRun) -> datetime:
     return flow_run.expected_start_time
 
 
-def until(come: Callable[[], bool], seconds: float = 180) -> None:
+def until(come: Callable[[], bool], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not come():
         assert time.monotonic() < end, "it did not come"

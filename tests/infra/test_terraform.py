@@ -67,7 +67,7 @@ def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
     settings |= {"CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1", "AWS_EC2_METADATA_DISABLED": "true"}
     command = [str(COMMAND), f"-chdir={folder}", *arguments, "-no-color"]
-    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=settings, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_it_serves_until_it_is_stopped(runs: str, tmp_path: Path) -> None:
         assert "<title>dreamsweep</title>" in httpx.get(address, trust_env=False).text
         assert httpx.get(address, headers={"Host": "rebound.example"}, trust_env=False).status_code == 400
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
+        assert server.wait(300) == 0
         assert server.stdout.read() == "Stopped.\n" and server.stderr.read() == ""
 
 

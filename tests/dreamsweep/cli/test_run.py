@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_weights")]
 __all__ = ["start"]
 
 
-def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]", seconds: float = 150) -> None:
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]", seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, process.communicate()
@@ -30,7 +30,7 @@ def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]", 
 
 def test_it_is_quiet_and_says_where_things_are(start: Start, tmp_path: Path) -> None:
     process = start()
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)
     assert (process.returncode, err) == (0, "")
     assert out.splitlines()[0] == "t: starting…"
     assert "t: 6 trials done" in out
@@ -41,7 +41,7 @@ def test_it_is_quiet_and_says_where_things_are(start: Start, tmp_path: Path) -> 
 
 def test_killed_at_three_moments_it_leaves_what_an_undisturbed_run_leaves(start: Start, tmp_path: Path) -> None:
     calm, torn = open_store(str(tmp_path / "calm")), open_store(str(tmp_path / "torn"))
-    assert start("--store", "calm").wait(300) == 0
+    assert start("--store", "calm").wait(900) == 0
     moments: list[Callable[[], object]] = [
         lambda: list(torn.keys("t/pictures/")),  # in the midst of the first shard
         lambda: len([key for key in torn.keys("t/staging/") if key.endswith("manifest.json")]) >= 2,  # between shards
@@ -53,7 +53,7 @@ def test_killed_at_three_moments_it_leaves_what_an_undisturbed_run_leaves(start:
         process.send_signal(signal.SIGKILL)
         process.communicate()
     process = start("--store", "torn")
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=900)
     assert (process.returncode, err) == (0, "")
     assert torn.read("t/manifest.json") == calm.read("t/manifest.json")
     pictures = [key for key in calm.keys("t/pictures/") if key.endswith(".png")]
@@ -68,7 +68,7 @@ def test_stopped_it_keeps_a_checkpoint_and_says_how_to_go_on(sent: signal.Signal
     store = open_store(str(tmp_path / "stopped"))
     wait_for(lambda: list(store.keys("t/pictures/")), process)
     os.killpg(process.pid, sent) if sent == signal.SIGINT else process.send_signal(sent)
-    _, err = process.communicate(timeout=180)
+    _, err = process.communicate(timeout=900)
     assert process.returncode == 130
     assert err == "Stopped. To go on where it stopped: dreamsweep run long.yaml --store stopped\n"
     assert [key for key in store.keys("t/staging/") if key.endswith("checkpoint.safetensors")]
@@ -82,7 +82,7 @@ def test_a_truncated_weight_file_is_one_sentence(start: Start, tiny_weights: Pat
     dvae.write_bytes(dvae.read_bytes()[:-100])
     monkeypatch.setenv("DREAMSWEEP_STARTER_WEIGHTS", str(damaged))
     process = start()
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=900)
     assert process.returncode == 2
     assert err.startswith("dreamsweep: weights 'starter-dvae': ")
     assert "damaged" in err

@@ -45,15 +45,15 @@ def lives(process: int) -> bool:
 
 
 def await_end(process: int) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while lives(process) and time.monotonic() < end:
         time.sleep(0.05)
     assert not lives(process)
 
 
 def test_the_command_s_end_is_its_own(tie: Start) -> None:
-    assert tie("exit 7").wait(30) == 7
-    assert tie("kill -9 $$").wait(30) == 137
+    assert tie("exit 7").wait(300) == 7
+    assert tie("kill -9 $$").wait(300) == 137
 
 
 def test_a_closed_input_ends_a_command_and_what_left_it(tie: Start) -> None:
@@ -63,7 +63,7 @@ def test_a_closed_input_ends_a_command_and_what_left_it(tie: Start) -> None:
     assert all(map(lives, left))
     assert process.stdin
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
     for child in left:
         await_end(child)
 
@@ -76,7 +76,7 @@ def test_what_the_command_started_ends_before_it(tie: Start, tmp_path: Path) -> 
     left = pids(process, 1)
     assert process.stdin
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
     assert log.read_text() == "saved\n"
     for child in left:
         await_end(child)
@@ -86,7 +86,7 @@ def test_sigterm_kills_at_once(tie: Start) -> None:
     process = tie("trap '' TERM; echo $$; sleep 100; sleep 100")
     (command,) = pids(process, 1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 137
+    assert process.wait(300) == 137
     await_end(command)
 
 
@@ -94,7 +94,7 @@ def test_the_command_does_not_outlive_what_it_is_tied_to(tie: Start) -> None:
     process = tie("echo $$; exec sleep 100")
     (command,) = pids(process, 1)
     process.kill()
-    process.wait(30)
+    process.wait(300)
     await_end(command)
 
 

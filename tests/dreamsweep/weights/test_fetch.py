@@ -258,7 +258,7 @@ def test_several_processes_fetch_it_once(hub: Hub, publish: Publish, cache: Path
     hub.pause = 0.5
     command = [sys.executable, "-c", "from dreamsweep import weights; print(weights.digest('toy'))"]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ) for _ in range(3)]
-    outputs = [process.communicate(timeout=60) for process in running]
+    outputs = [process.communicate(timeout=600) for process in running]
     assert {out for out, _ in outputs} == {folder_sha256(cache / "toy") + "\n"}, outputs
     assert hub.log == ["GET /toy/a.bin", "GET /toy/b.bin"]
 
