@@ -16,6 +16,7 @@ from dreamsweep.cli.judge import judge
 from dreamsweep.cli.new import new
 from dreamsweep.cli.plan import plan
 from dreamsweep.cli.query import query
+from dreamsweep.cli.report import report
 from dreamsweep.cli.review import review
 from dreamsweep.cli.run import run
 from dreamsweep.cli.schedule import schedule
@@ -51,6 +52,7 @@ app.command(epilog="Example: dreamsweep up hearts.yaml --store s3://bucket/prefi
 app.command(epilog="Example: dreamsweep schedule hearts.yaml --cron '30 1 * * *' --install")(schedule)
 app.command(epilog='Example: dreamsweep query "SELECT prompt, max(judge_best) FROM trials GROUP BY prompt"')(query)
 app.command(epilog="Example: dreamsweep judge hearts --with labels:cifar100 --with starter-guide")(judge)
+app.command(epilog="Example: dreamsweep report hearts --to reports")(report)
 app.command(epilog="Example: dreamsweep show hearts --to pictures")(show)
 app.command(epilog="Example: dreamsweep review hearts")(review)
 app.command(epilog="Example: dreamsweep gc --older-than 30d --keep 'nightly-*' --apply")(gc)

@@ -1,15 +1,12 @@
 """`dreamsweep show`: a sweep as pictures."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from dreamsweep.cli.options import StoreUri
-from dreamsweep.cli.terminal import place, say
-
-if TYPE_CHECKING:
-    from dreamsweep.store import Store
+from dreamsweep.cli.terminal import copy_to, place, say
 
 
 def show(
@@ -25,16 +22,4 @@ def show(
     for key in write_summary(opened, sweep):
         say(place(opened, key))
         if to is not None:
-            target = to / f"{sweep}-{key.rsplit('/', 1)[1]}"
-            _copy(opened, key, target)
-            say(str(target))
-
-
-def _copy(store: "Store", key: str, target: Path) -> None:
-    from dreamsweep.errors import StoreError
-
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(store.read(key))
-    except OSError as error:
-        raise StoreError(f"--to {str(target.parent)!r}: {target.name} cannot be written there ({error.strerror}).") from None
+            say(str(copy_to(opened, key, to / f"{sweep}-{key.rsplit('/', 1)[1]}")))

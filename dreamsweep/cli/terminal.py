@@ -144,6 +144,18 @@ def place(store: "Store", key: str) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def copy_to(store: "Store", key: str, target: Path) -> Path:
+    """Copies an object of a store to a file, whose folder is made; returns the file. Raises StoreError where it cannot be written."""
+    from dreamsweep.errors import StoreError
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(store.read(key))
+    except OSError as error:
+        raise StoreError(f"--to {str(target.parent)!r}: {target.name} cannot be written there ({error.strerror}).") from None
+    return target
+
+
 def same_command() -> str:
     """Returns the command line as it was typed, to be run again."""
     import shlex

@@ -36,7 +36,7 @@ def curves(store: Store, sweep: str) -> bytes:
                 drawn |= _draw_lines(panel, store, sweep, engine["engine"], column, colours)
             else:
                 drawn |= _draw_spread(panel, store, sweep, engine["engine"], column)
-            _dress(panel, f"{engine['engine']}: {title}")
+            dress(panel, f"{engine['engine']}: {title}")
     figure.suptitle(sweep, x=0.008, ha="left", fontsize=15, color=INK)
     names, families = legible_by_families(list(drawn))
     font = FontProperties(family=families, size=9)
@@ -79,7 +79,8 @@ def _draw_spread(panel: "Axes", store: Store, sweep: str, engine: str, column: s
     return {"middle 80 % of trials": band, "median trial": median, "best of that iteration": best}
 
 
-def _dress(panel: "Axes", title: str) -> None:
+def dress(panel: "Axes", title: str) -> None:
+    """Gives a panel the look that all plots share: its title, iterations below, a pale grid."""
     from matplotlib.ticker import MaxNLocator
 
     panel.set_title(title, loc="left", fontsize=10.5, color=INK)

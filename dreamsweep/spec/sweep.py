@@ -12,6 +12,7 @@ from dreamsweep.spec.grids import EngineGrid
 from dreamsweep.spec.keeping import Judging, Keep
 from dreamsweep.spec.prompts import PromptEntry
 from dreamsweep.spec.registry import JudgeName
+from dreamsweep.spec.report import Report
 from dreamsweep.spec.schedule import Schedule
 
 FIRST_DAY, SEEDS_A_DAY = date(2020, 1, 1), 1_000
@@ -63,6 +64,8 @@ class Sweep(Spec):
     the hardware knows it, and the pictures differ."""
     shard_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Trials generated together, in one batch."""
+    report: Report | None = None
+    """Sections of `dreamsweep report`, and phrasings that it compares."""
     schedule: Schedule | None = None
     """When `dreamsweep deploy` has it made; without it, whenever somebody asks."""
 

@@ -203,6 +203,11 @@ def curves(sweep: str) -> str:
     return f"{sweep}/summary/curves.png"
 
 
+def report(sweep: str, name: str = "report.html") -> str:
+    """Returns the key of the sweep's report, or of a picture of it."""
+    return f"{sweep}/summary/{name}"
+
+
 def summary_trials(sweep: str) -> str:
     """Returns the key of the copy of the trials as they were at the end of the last run."""
     return f"{sweep}/summary/trials.parquet"

@@ -65,7 +65,7 @@ def _trial(store: Store, shard: Shard, trial: Trial, diverged: bool, snapshots: 
         shard_id=shard.shard_id,
         iterations_done=done,
         loss_first=1.0,
-        loss_last=math.nan if diverged else 0.2,
+        loss_last=math.nan if diverged else float(1 - guide[-1]),
         guide_first=float(guide[0]),
         guide_best=float(guide.max()),
         guide_last=float(guide[-1]),

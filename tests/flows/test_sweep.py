@@ -75,8 +75,8 @@ def test_notes_on_prompts_are_in_the_flow_run_s_log(store: Store, caplog: pytest
 
 
 def test_a_sweep_that_is_only_planned_makes_nothing_and_says_what_it_comes_to(store: Store) -> None:
-    asked = request(store, name="only-planned", prompts=["a [red] heart"], engines=[{"engine": "dalle", "image_size": 32, "cutouts": 2}])
-    state = sweep(asked.model_copy(update={"only_plan": True}), return_state=True)
+    planned = request(store, name="only-planned", prompts=["a [red] heart"], engines=[{"engine": "dalle", "image_size": 32, "cutouts": 2}])
+    state = sweep(planned.model_copy(update={"only_plan": True}), return_state=True)
     assert state.message == "Only planned: trials 1 (dalle 1), to be made 1 (dalle 1)."
     assert list(store.keys("")) == []
     with get_client(sync_client=True) as client:
