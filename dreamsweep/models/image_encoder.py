@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep import weights
+from dreamsweep.compute.model_folders import READ_ERRORS, quiet
 from dreamsweep.compute.pool import pooled
-from dreamsweep.models.pipelines import READ_ERRORS, quiet, unreadable
+from dreamsweep.models.pipelines import unreadable
 from dreamsweep.perceptors.starter import normalise_pixels
 from dreamsweep.weights import load_tensors
 from dreamsweep.weights.hashes import PROJECTION, image_encoder_of

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.compute.model_folders import quiet
 from dreamsweep.compute.pool import pooled
 from dreamsweep.compute.precision import of_network
-from dreamsweep.models.pipelines import open_pipeline, quiet
+from dreamsweep.models.pipelines import open_pipeline
 from dreamsweep.spec import Prompt, SchedulerName, WeightsName
 from dreamsweep.weights.hashes import find_folder
 

@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.compute.model_folders import READ_ERRORS, quiet
 from dreamsweep.compute.pool import pooled
 from dreamsweep.compute.precision import of_network
 from dreamsweep.errors import WeightsError
 from dreamsweep.models.autoregressive_prior import FILE, AutoregressivePrior, load_prior
 from dreamsweep.models.caption import Caption
 from dreamsweep.models.image_encoder import ImageEncoder, load_image_encoder
-from dreamsweep.models.pipelines import READ_ERRORS, freeze, quiet, unreadable
+from dreamsweep.models.pipelines import freeze, unreadable
 from dreamsweep.spec import UnclipSpec, WeightsName
 from dreamsweep.weights.hashes import find_folder
 

@@ -1,8 +1,9 @@
 """Perceptors: frozen image-text models. One that steers is a guide, one that only marks is a judge."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
+from dreamsweep.perceptors.formats import format_of
 from dreamsweep.spec import PerceptorName
 
 if TYPE_CHECKING:
@@ -26,9 +27,20 @@ def _loaded(name: PerceptorName, device: str) -> "Perceptor":
         from dreamsweep.perceptors.starter import load_starter
 
         return load_starter(name, device)
-    from dreamsweep.perceptors.published import load_published
-
-    return load_published(name, device)
+    match format_of(name):
+        case "openai":
+            from dreamsweep.perceptors.published import load_published as load
+        case "robust":
+            from dreamsweep.perceptors.published import load_robust as load
+        case "clip":
+            from dreamsweep.perceptors.two_towers import load_clip_folder as load
+        case "siglip2":
+            from dreamsweep.perceptors.two_towers import load_siglip_folder as load
+        case "hpsv2":
+            from dreamsweep.perceptors.two_towers import load_hpsv2 as load
+        case other:
+            assert_never(other)
+    return load(name, device)
 
 
 def text_reader(name: PerceptorName) -> Callable[[str], list[str]]:
@@ -36,8 +48,8 @@ def text_reader(name: PerceptorName) -> Callable[[str], list[str]]:
 
     Raises WeightsError when a starter's file is missing or damaged.
     """
-    from dreamsweep.perceptors import vocabulary
+    from dreamsweep.perceptors import reading, vocabulary
 
     if name in STARTERS:
         return vocabulary.text_reader(name, vocabulary.read_vocabulary(name))
-    return lambda text: vocabulary.unread_parts(name, text, vocabulary.CONTEXT)
+    return reading.published_reader(name)

@@ -12,9 +12,10 @@ from dreamsweep import weights
 from dreamsweep.compute.devices import compile_if_asked
 from dreamsweep.errors import WeightsError
 from dreamsweep.perceptors.clip_package import import_clip
+from dreamsweep.perceptors.reading import published_reader
 from dreamsweep.perceptors.starter import embed_pictures
-from dreamsweep.perceptors.vocabulary import CONTEXT, unread_parts
-from dreamsweep.weights.safe import load_clip_tensors
+from dreamsweep.perceptors.vocabulary import CONTEXT
+from dreamsweep.weights.safe import load_clip_tensors, load_tensors
 
 if TYPE_CHECKING:
     from clip.model import CLIP
@@ -39,13 +40,30 @@ class PublishedPerceptor:
         return embed_pictures(self.model, pictures.to(self.model.dtype))
 
     def warnings_for(self, text: str) -> list[str]:
-        return unread_parts(self.name, text, CONTEXT)
+        return published_reader(self.name)(text)
 
 
 def load_published(name: str, device: str) -> PublishedPerceptor:
     """Returns a published model, downloaded on first use. Raises WeightsError when it cannot be fetched or is not what was published."""
     (path,) = weights.paths(name).values()
     return PublishedPerceptor(name, read_clip(path, device), weights.digest(name), device)
+
+
+ROBUST_TOWER, ITS_CLIP = "fare_eps_2.pt", "ViT-L-14.pt"
+
+
+def load_robust(name: str, device: str) -> PublishedPerceptor:
+    """Returns OpenAI's ViT-L/14 with the picture tower of FARE² (Schlarmann et al., 2024), which small changes of pixels fool less.
+
+    Raises WeightsError as `load_published`.
+    """
+    paths = weights.paths(name)
+    model, tower = read_clip(paths[ITS_CLIP], device), load_tensors(paths[ROBUST_TOWER])
+    try:
+        model.visual.load_state_dict(tower)
+    except RuntimeError as error:
+        raise _no_clip(paths[ROBUST_TOWER], error) from None
+    return PublishedPerceptor(name, model, weights.digest(name), device)
 
 
 def read_clip(path: Path, device: str) -> "CLIP":
@@ -60,6 +78,10 @@ def read_clip(path: Path, device: str) -> "CLIP":
     try:
         model = build_model(tensors).to(device)
     except (KeyError, RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n")[0].rstrip(":.")
-        raise WeightsError(f"weights {path}: it holds no CLIP ({reason}); delete it and fetch what was published.") from None
+        raise _no_clip(path, error) from None
     return model.float() if device == "cpu" else model
+
+
+def _no_clip(path: Path, error: Exception) -> WeightsError:
+    reason = str(error).split("\n")[0].rstrip(":.")
+    return WeightsError(f"weights {path}: it holds no CLIP ({reason}); delete it and fetch what was published.")

@@ -15,8 +15,9 @@ MAX_SEED = 2**63 - 1
 """Largest seed: that of the tables' column, a 64-bit integer with a sign."""
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 PerceptorName = Literal[
-    "starter-guide", "starter-judge", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px"
-]
+    "starter-guide", "starter-judge", "RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px",
+    "openclip-vit-l-14", "openclip-vit-h-14", "siglip2-base", "siglip2-large", "fare2-vit-l-14", "pickscore", "hpsv2.1",
+]  # fmt: skip
 WeightsName = Literal["starter", "published"]
 SchedulerName = Literal["ddim", "ddpm", "pndm", "euler", "euler-ancestral", "heun", "dpm++", "unipc"]
 FilmFormat = Literal["webp", "gif", "mp4"]

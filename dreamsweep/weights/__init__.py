@@ -52,11 +52,12 @@ def sha256_of(name: str) -> dict[str, str]:
     return hashes.sha256_of(name)
 
 
-def load_tensors(path: Path) -> "dict[str, Tensor]":
+def load_tensors(path: Path, within: str | None = None) -> "dict[str, Tensor]":
     """Reads a state dict from a `.safetensors` file, or from a `.bin`, `.pt` or `.pth` without running anything in it.
 
-    Raises WeightsError when the file is damaged, or holds anything but tensors.
+    `within` names the state dict in a checkpoint that holds other things as well. Raises WeightsError when the file is damaged, or holds
+    anything but tensors.
     """
     from dreamsweep.weights import safe
 
-    return safe.load_tensors(path)
+    return safe.load_tensors(path, within)

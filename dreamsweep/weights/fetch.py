@@ -75,8 +75,8 @@ def paths(name: str) -> dict[str, Path]:
     if missing and (setting := offline_setting()):
         first = missing[0]
         raise WeightsError(
-            f"weights {name!r}: {first} is missing and {setting} is set; put {_url(name, model, first)} at {files[first]} by hand, "
-            f"or use {model.instead}, which ships with dreamsweep."
+            f"weights {name!r}: {first} is missing and {setting} is set; put {_url(name, model, first)} at {files[first]} by hand"
+            f"{_instead(model)}."
         )
     if missing:
         bypass_proxies_on_loopback()
@@ -138,8 +138,8 @@ def _fetch(name: str, model: Published, file: str, path: Path) -> None:
         url = _url(name, model, file)
         raise _download_error(
             error,
-            f"weights {name!r}: {file} cannot be fetched from {url} ({error}); {_access(error, model.hub)}put it at {path} by hand, "
-            f"or use {model.instead}, which ships with dreamsweep.",
+            f"weights {name!r}: {file} cannot be fetched from {url} ({error}); {_access(error, model.hub)}put it at {path} by hand"
+            f"{_instead(model)}.",
         ) from None
     except OSError as error:
         raise WeightsError(
@@ -154,6 +154,13 @@ def _fetch(name: str, model: Published, file: str, path: Path) -> None:
     partial.replace(path)
     remember(path, actual)
     check(name, model, file, path)
+
+
+def _instead(model: Published) -> str:
+    """Returns the end of a sentence: what to use where a model cannot be had."""
+    return (
+        f", or use {model.instead}, which ships with dreamsweep" if model.instead else "; nothing that ships with dreamsweep does the same"
+    )
 
 
 def _download_error(error: ConnectionError, sentence: str) -> DownloadError | WeightsError:

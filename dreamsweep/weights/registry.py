@@ -38,7 +38,7 @@ class Published(Spec):
     licence: str | None = None
     megabytes: float | None = None
     source: str = ""
-    instead: str = "weights: starter"
+    instead: str | None = "weights: starter"
     hub: Annotated[str, StringConstraints(pattern=rf"^{_PART}/{_PART}$")] | None = None
     revision: str | None = None
     files: dict[FileName, PublishedFile]

@@ -29,7 +29,7 @@ DALLE_CLASSES = (
 """Classes that the published encoder and decoder consist of, apart from tensors and containers."""
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path, within: str | None = None) -> dict[str, Tensor]:
     """Reads a state dict from safetensors, or from a pickle of tensors (see `dreamsweep.weights.load_tensors`)."""
     if path.suffix == ".safetensors":
         try:
@@ -37,6 +37,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"weights {path}: it cannot be read as safetensors ({error}); delete it and fetch it again.") from None
     state = _load(path, [])
+    if within is not None and isinstance(state, dict):
+        state = state.get(within, state)
     if isinstance(state, dict) and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()):
         return dict(state)
     raise WeightsError(f"weights {path}: it holds {_kind(state)}, not a state dict of tensors; delete it and fetch what was published.")

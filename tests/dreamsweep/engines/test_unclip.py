@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dreamsweep import weights as published
+from dreamsweep.compute.model_folders import quiet
 from dreamsweep.compute.precision import computing_in
 from dreamsweep.compute.randomness import generator
 from dreamsweep.engines import make_engine, weights_used
@@ -17,7 +18,6 @@ from dreamsweep.engines.protocol import Step
 from dreamsweep.engines.unclip import UnclipEngine
 from dreamsweep.errors import WeightsError
 from dreamsweep.guidance.protocol import Guidance
-from dreamsweep.models.pipelines import quiet
 from dreamsweep.models.unclip import Unclip, load_unclip
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import ImageFile, Prompt, Trial, UnclipSpec

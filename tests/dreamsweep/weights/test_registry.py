@@ -48,7 +48,7 @@ def test_biggan_is_as_its_package_has_it() -> None:
 @pytest.mark.usefixtures("cache")
 def test_from_hubs_nothing_that_could_be_a_pickle_is_taken() -> None:
     hubs = [model for model in registry().values() if model.hub]
-    assert len(hubs) == 5
+    assert len(hubs) == 10
     assert all(PurePosixPath(file.origin or name).suffix in HUB_SUFFIXES for model in hubs for name, file in model.files.items())
     assert {InterpolationSpec().model} <= registry().keys()
 

@@ -11,10 +11,11 @@ from tests.dreamsweep.weights.vectors.biggan_files import BIGGANS
 from tests.dreamsweep.weights.vectors.clip_archives import CLIPS
 from tests.dreamsweep.weights.vectors.dalle_pickles import DALLE
 from tests.dreamsweep.weights.vectors.stable_diffusion_folders import STABLE_DIFFUSIONS
+from tests.dreamsweep.weights.vectors.two_tower_folders import TWO_TOWERS
 from tests.dreamsweep.weights.vectors.unclip_folders import UNCLIPS
 from tests.dreamsweep.weights.vectors.vector import Outputs, Vector
 
-VECTORS: dict[str, Vector] = {**CLIPS, **DALLE, **BIGGANS, **STABLE_DIFFUSIONS, **UNCLIPS}
+VECTORS: dict[str, Vector] = {**CLIPS, **DALLE, **BIGGANS, **STABLE_DIFFUSIONS, **UNCLIPS, **TWO_TOWERS}
 """By the registry's names; a test holds the two together."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dreamsweep.models.pipelines import quiet
+from dreamsweep.compute.model_folders import quiet
 
 Outputs = dict[str, Tensor]
 """What a network makes of fixed inputs, by what it is."""

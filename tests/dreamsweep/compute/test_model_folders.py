@@ -2,7 +2,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
-from dreamsweep.models.pipelines import quiet
+from dreamsweep.compute.model_folders import quiet
 
 
 def test_warnings_are_off_until_the_last_thread_leaves_and_on_again_afterwards() -> None:
