@@ -31,7 +31,10 @@ def judge(
     judges: Annotated[
         list[str] | None,
         typer.Option(
-            "--with", metavar="JUDGE", help="A perceptor, labels:LIST or labels:LIST@PERCEPTOR; again for more.", show_default=False
+            "--with",
+            metavar="JUDGE",
+            help="A perceptor, labels:LIST[@PERCEPTOR], segments or aesthetic; again for more.",
+            show_default=False,
         ),
     ] = None,
     pictures: Annotated[

@@ -21,7 +21,7 @@ from dreamsweep.compute.devices import resolve_device
 from dreamsweep.compute.images import decode_png, spec_json_of
 from dreamsweep.errors import DreamsweepError, StoreError
 from dreamsweep.judges.protocol import Explains, Judgement
-from dreamsweep.judges.registry import PERCEPTORS, judge_weights, make_judge
+from dreamsweep.judges.registry import PERCEPTORS, WITH_WEIGHTS, judge_weights, make_judge
 from dreamsweep.report.query import query
 from dreamsweep.report.views import quoted
 from dreamsweep.results.appended import write_judged
@@ -151,7 +151,7 @@ def _judgements(run: _Run, pictures: Sequence[_Picture]) -> list[dict[str, Any]]
 def _batch_of(judge: str, opened: _Opened) -> tuple[Any, ...]:
     """Returns what pictures of one batch have in common: their size, and their iteration where a score may depend on it."""
     engine = opened.trial.engine
-    depends = engine.draws_frames or (judge not in PERCEPTORS and ":" not in judge)
+    depends = engine.draws_frames or (judge not in PERCEPTORS and judge not in WITH_WEIGHTS and ":" not in judge)
     walks = tuple(opened.trial.prompt.to) if engine.draws_frames else ()
     return engine.engine, engine.num_iter, opened.pixels.shape, len(walks), opened.picture.iteration if depends else None
 

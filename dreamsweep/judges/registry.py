@@ -1,13 +1,15 @@
-"""Judges by name: every perceptor, as a judge of similarity; `labels:LIST` and `labels:LIST@PERCEPTOR`; and those of other packages."""
+"""Judges by name: every perceptor, as a judge of similarity; `labels:LIST[@PERCEPTOR]`; `aesthetic`, `segments`; other packages'."""
 
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast, get_args
 
 from dreamsweep.errors import PluginError
+from dreamsweep.judges.aesthetic import AestheticJudge
 from dreamsweep.judges.label_lists import SHIPPED, LabelList, label_list
 from dreamsweep.judges.labels import LabelsJudge
 from dreamsweep.judges.protocol import Judge
+from dreamsweep.judges.segments import SegmentsJudge
 from dreamsweep.judges.similarity import SimilarityJudge
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import JudgeName, PerceptorName, Trial
@@ -16,6 +18,8 @@ from dreamsweep.text import did_you_mean
 
 PERCEPTORS = frozenset(get_args(PerceptorName))
 LABELS, STARTER = "labels:", "starter-judge"
+WITH_WEIGHTS = {"aesthetic": AestheticJudge, "segments": SegmentsJudge}
+"""Judges that are more than a perceptor, or none, by name."""
 
 
 def make_judge(name: JudgeName, trials: Sequence[Trial], device: str) -> Judge:
@@ -28,6 +32,8 @@ def make_judge(name: JudgeName, trials: Sequence[Trial], device: str) -> Judge:
     if name.startswith(LABELS):
         labels, perceptor = _labels_of(name)
         return LabelsJudge(load_perceptor(perceptor, device), labels, trials)
+    if name in WITH_WEIGHTS:
+        return WITH_WEIGHTS[name].load(trials, device)
     judge = _judge_class(name)(trials, device)
     if not isinstance(judge, Judge):
         raise plugins(JUDGES_GROUP, PERCEPTORS)[0][name].error("it has no method score(pictures, iteration)")
@@ -43,7 +49,7 @@ def judge_weights(name: JudgeName) -> dict[str, str]:
     if name.startswith(LABELS):
         labels, perceptor = _labels_of(name)
         return sha256_of(perceptor) | {f"labels:{labels.name}": labels.sha256}
-    weights_used = getattr(_judge_class(name), "weights_used", None)
+    weights_used = getattr(WITH_WEIGHTS.get(name) or _judge_class(name), "weights_used", None)
     return dict(weights_used()) if weights_used else {}
 
 
@@ -64,6 +70,6 @@ def _judge_class(name: str) -> Any:
     if name in errors:
         raise errors[name]
     if name not in usable:
-        known = (*sorted(PERCEPTORS), *usable, *(f"{LABELS}{shipped}" for shipped in SHIPPED))
+        known = (*sorted(PERCEPTORS), *WITH_WEIGHTS, *usable, *(f"{LABELS}{shipped}" for shipped in SHIPPED))
         raise PluginError(f"judge {name!r}: there is none of that name{did_you_mean(name, known)}; the judges are {', '.join(known)}.")
     return usable[name].load()

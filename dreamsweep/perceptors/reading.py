@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from dreamsweep.perceptors.alphabets import alphabet_warnings
 from dreamsweep.perceptors.formats import format_of
 from dreamsweep.perceptors.vocabulary import CONTEXT, unread_parts
 from dreamsweep.text import quoted
@@ -12,11 +13,11 @@ TOKENIZER = "tokenizer.json"
 def published_reader(name: str) -> Callable[[str], list[str]]:
     """Returns a function that says which part of a text a published perceptor does not read.
 
-    The lengths of texts for SigLIP 2 are known once its vocabulary is in the cache.
+    SigLIP 2 learned many alphabets, and all others Latin letters. The lengths of its texts are known once its vocabulary is in the cache.
     """
     if format_of(name) == "siglip2":
         return lambda text: _unread_by_siglip(name, text)
-    return lambda text: unread_parts(name, text, CONTEXT)
+    return lambda text: [*alphabet_warnings(name, text), *unread_parts(name, text, CONTEXT)]
 
 
 def _unread_by_siglip(name: str, text: str) -> list[str]:

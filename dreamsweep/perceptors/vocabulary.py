@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dreamsweep.perceptors.alphabets import alphabet_warnings, in_another_alphabet
 from dreamsweep.text import quoted, quoted_list
 from dreamsweep.weights.starter import read_array
 
@@ -61,8 +62,8 @@ def text_reader(name: str, vocabulary: "Vocabulary") -> Callable[[str], list[str
     """Returns a function that says which words of a text, and which part of it, a perceptor with this vocabulary does not read."""
 
     def unread(text: str) -> list[str]:
-        parts = unread_parts(name, text, vocabulary.context)
-        if unknown := vocabulary.unknown_words(text):
+        parts = [*alphabet_warnings(name, text), *unread_parts(name, text, vocabulary.context)]
+        if unknown := [word for word in vocabulary.unknown_words(text) if not in_another_alphabet(word)]:
             return [f"{name} never learned {quoted_list(unknown, 'other word')} and passes over {'them' if unknown[1:] else 'it'}", *parts]
         return parts
 

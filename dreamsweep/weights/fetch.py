@@ -111,10 +111,17 @@ def check(name: str, model: Published, file: str, path: Path, reread: bool = Fal
         actual = file_sha256(path, reread)
     except OSError as error:
         raise WeightsError(f"weights {name!r}: {path} cannot be read ({error.strerror}); make it readable, or delete it.") from None
-    wanted = expected(name, model, file) or pin(name, files={file: actual}).files[file]
+    wanted = expected(name, model, file)
+    if wanted is None and _may_be(model, file, actual):
+        wanted = pin(name, files={file: actual}).files[file]
     if actual != wanted:
         difference = _difference(model, file, actual, wanted)
         raise WeightsError(f"weights {name!r}: {path} {difference}; delete it to fetch it again{_unpin(model, file)}.")
+
+
+def _may_be(model: Published, file: str, actual: str) -> bool:
+    """Returns whether a SHA-256 begins as the published one does, where only its first digits were published."""
+    return actual.startswith(model.files[file].sha256_start or "")
 
 
 def _is_complete(name: str, model: Published, file: str, path: Path) -> bool:
@@ -145,7 +152,7 @@ def _fetch(name: str, model: Published, file: str, path: Path) -> None:
         raise WeightsError(
             f"weights {name!r}: {path} cannot be written ({error.strerror}); make room there, or set DREAMSWEEP_WEIGHTS to another folder."
         ) from None
-    if wanted is not None and actual != wanted:
+    if (wanted is not None and actual != wanted) or not _may_be(model, file, actual):
         partial.unlink()
         raise WeightsError(
             f"weights {name!r}: {file} from {url} {_difference(model, file, actual, wanted)}, and was deleted; "
@@ -243,6 +250,9 @@ def _locked(name: str, model: Published) -> Iterator[None]:
 
 
 def _difference(model: Published, file: str, actual: str, wanted: str | None) -> str:
+    start = model.files[file].sha256_start
+    if start is not None and not actual.startswith(start):
+        return f"has SHA-256 {actual[:12]}…, but {start}… was published"
     origin = "was published" if model.files[file].sha256 else "was pinned when it was first used"
     return f"has SHA-256 {actual[:12]}…, but {str(wanted)[:12]}… {origin}"
 

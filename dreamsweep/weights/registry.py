@@ -27,6 +27,8 @@ class PublishedFile(Spec):
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
     sha256: Sha256 | None = None
+    sha256_start: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,63}$")] | None = None
+    """First digits of the SHA-256, where only these were published."""
     origin: FileName | None = Field(default=None, alias="from")
     """Name of the file on the hub, where that differs."""
 

@@ -158,6 +158,28 @@ def test_a_hub_that_cannot_be_reached(publish: Publish, cache: Path, monkeypatch
         weights.paths("toy")
 
 
+def test_what_no_starter_does_names_no_other_setting(publish: Publish, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish("toy", {"a.bin": BODY}, instead=None)
+    monkeypatch.setenv("DREAMSWEEP_OFFLINE", "1")
+    with pytest.raises(WeightsError, match=r"a.bin by hand; nothing that ships with dreamsweep does the same\.$"):
+        weights.paths("toy")
+
+
+def test_the_first_digits_of_a_hash_are_compared_and_the_rest_is_pinned(publish: Publish, hub: Hub, cache: Path) -> None:
+    digest = hashlib.sha256(BODY).hexdigest()
+    hub.files["/toy/b.bin"] = BODY
+    address = {"url": "https://nowhere.invalid/toy/b.bin", "sha256": None}
+    publish("toy", {}, listed={"b.bin": {**address, "sha256_start": "0" * 8}})
+    with pytest.raises(WeightsError, match=rf"b.bin from .* has SHA-256 {digest[:12]}…, but 00000000… was published, and was deleted"):
+        weights.paths("toy")
+    assert not list((cache / "toy").iterdir()) and read_pin("toy").files == {}
+    (cache / "toy" / "b.bin").write_bytes(BODY)  # by hand
+    with pytest.raises(WeightsError, match="but 00000000… was published; delete it"):
+        weights.paths("toy")
+    publish("toy", {}, listed={"b.bin": {**address, "sha256_start": digest[:8]}})
+    assert weights.paths("toy") and read_pin("toy").files == {"b.bin": digest}
+
+
 def test_a_folder_that_cannot_be_written(publish: Publish, cache: Path) -> None:
     publish("toy", {"a.bin": BODY})
     cache.mkdir()
