@@ -2,6 +2,7 @@
 
 import shlex
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,6 +41,10 @@ def judge(
     pictures: Annotated[
         list[Pictures] | None, typer.Option(help="Which of a trial's pictures; again for more.  [default: best]", show_default=False)
     ] = None,
+    overlays: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw what segments sees over each picture, into this folder.", show_default=False),
+    ] = None,
     device: Annotated[Device, typer.Option(help="What to compute on; auto takes the best there is.")] = Device.auto,
     store: StoreUri = "runs",
 ) -> None:
@@ -50,6 +55,8 @@ def judge(
 
     if not judges:
         raise UserError(f"--with: no judge is named; name one, as in dreamsweep judge {shlex.quote(sweep)} --with labels:cifar100.")
+    if overlays is not None and "segments" not in judges:
+        raise UserError("--overlays: of all judges, segments alone draws them; add --with segments.")
     opened = open_store(store)
     published_manifest(opened, sweep)  # before PyTorch is imported
     from dreamsweep.generation.judging import judge_sweep
@@ -66,6 +73,11 @@ def judge(
         say(f"{name}: {counted(judged.done - judged.failed, 'picture')} of {judged.pictures:,} scored{earlier}")
         if judged.failed:
             tell(f"{name}: {counted(judged.failed, 'picture')} could not be scored, such as: {_first_error(opened, sweep, name)}")
+    if overlays is not None:
+        from dreamsweep.generation.overlays import write_overlays
+
+        drawn = write_overlays(opened, sweep, overlays, [kind.value for kind in pictures or [Pictures.best]], device.value)
+        say(f"{counted(drawn, 'overlay picture')} in {overlays}")
     option = store_option(store)
     statement = "SELECT prompt, engine, seed, judge, rank, score FROM ranks JOIN trials USING (sweep, trial_id) ORDER BY ALL"
     say(f'  ask  dreamsweep query "{statement}"{option}')

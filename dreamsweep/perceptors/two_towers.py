@@ -48,7 +48,7 @@ class TwoTowerPerceptor:
         self.model = model.eval().requires_grad_(False).to(device)
         compile_if_asked(self.model.vision_model)
         self.resolution: int = model.config.vision_config.image_size
-        self.scale = float(model.logit_scale.exp())
+        self.scale = float(model.logit_scale.float().exp())
         self.bias = float(model.logit_bias) if hasattr(model, "logit_bias") else None
         """Of the sigmoid that a SigLIP was trained with; None where a softmax was (see `probability`)."""
 

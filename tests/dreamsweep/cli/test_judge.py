@@ -43,6 +43,7 @@ def test_a_picture_that_could_not_be_scored_is_told_of(capsys: Output) -> None:
     [
         (["made-up"], "--with: no judge is named; name one, as in dreamsweep judge made-up --with labels:cifar100."),
         (["made-up", "--with", "labels:cifar10"], "did you mean 'cifar100'?"),
+        (["made-up", "--with", "starter-guide", "--overlays", "here"], "--overlays: of all judges, segments alone draws them; add --with"),
         (["mad-up", "--with", "starter-guide"], "did you mean 'made-up'?"),
     ],
 )
