@@ -18,7 +18,7 @@ from dreamsweep.text import did_you_mean
 
 PERCEPTORS = frozenset(get_args(PerceptorName))
 LABELS, STARTER = "labels:", "starter-judge"
-WITH_WEIGHTS = {"aesthetic": AestheticJudge, "segments": SegmentsJudge}
+WITH_WEIGHTS: dict[str, type[AestheticJudge | SegmentsJudge]] = {"aesthetic": AestheticJudge, "segments": SegmentsJudge}
 """Judges that are more than a perceptor, or none, by name."""
 
 

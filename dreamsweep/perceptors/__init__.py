@@ -27,20 +27,21 @@ def _loaded(name: PerceptorName, device: str) -> "Perceptor":
         from dreamsweep.perceptors.starter import load_starter
 
         return load_starter(name, device)
+    from dreamsweep.perceptors import published, two_towers
+
     match format_of(name):
         case "openai":
-            from dreamsweep.perceptors.published import load_published as load
+            return published.load_published(name, device)
         case "robust":
-            from dreamsweep.perceptors.published import load_robust as load
+            return published.load_robust(name, device)
         case "clip":
-            from dreamsweep.perceptors.two_towers import load_clip_folder as load
+            return two_towers.load_clip_folder(name, device)
         case "siglip2":
-            from dreamsweep.perceptors.two_towers import load_siglip_folder as load
+            return two_towers.load_siglip_folder(name, device)
         case "hpsv2":
-            from dreamsweep.perceptors.two_towers import load_hpsv2 as load
+            return two_towers.load_hpsv2(name, device)
         case other:
             assert_never(other)
-    return load(name, device)
 
 
 def text_reader(name: PerceptorName) -> Callable[[str], list[str]]:

@@ -103,7 +103,7 @@ def read_open_clip(path: Path, device: str) -> Any:
         from transformers import CLIPConfig, CLIPModel
 
         try:
-            model = CLIPModel(CLIPConfig(**settings_of(state)))
+            model: Any = CLIPModel(CLIPConfig(**settings_of(state)))
             model.load_state_dict(renamed(state))
         except (KeyError, RuntimeError, ValueError, AttributeError) as error:
             raise _no_model(path, error) from None

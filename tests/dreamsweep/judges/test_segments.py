@@ -80,7 +80,7 @@ def test_a_score_is_the_share_of_what_the_prompt_names() -> None:
 
 def test_a_picture_of_nothing_that_it_knows() -> None:
     judge = judge_of("a dog")
-    judge.segmenter.network.forward = lambda pictures: {"out": torch.zeros(len(pictures), len(VOC), 4, 4)}  # type: ignore[method-assign]
+    judge.segmenter.network.forward = lambda pictures: {"out": torch.zeros(len(pictures), len(VOC), 4, 4)}
     (judgement,) = judge.judgements(torch.rand(1, 3, 4, 4), 1)
     assert (judgement.score, judgement.reason, judgement.details) == (0.0, "nothing but background", {"__background__": 1.0})
 

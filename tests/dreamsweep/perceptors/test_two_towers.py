@@ -51,13 +51,14 @@ def test_every_format_is_of_a_perceptor_in_the_registry() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_only_pixels_get_gradients(name: PerceptorName, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     perceptor = loaded(name, cache, monkeypatch)
-    assert isinstance(perceptor, Perceptor) and perceptor.name == name and perceptor.sha256 == judge_weights(name)[name]
+    assert isinstance(perceptor, Perceptor)
+    assert perceptor.name == name and perceptor.sha256 == judge_weights(name)[name]
     pictures = torch.rand(2, 3, perceptor.resolution, perceptor.resolution, requires_grad=True)
     embedded, texts = perceptor.embed_pictures(pictures), perceptor.embed_texts(["a red heart", "a rocket"])
     assert torch.allclose(embedded.norm(dim=1), torch.ones(2), atol=1e-5) and torch.allclose(texts.norm(dim=1), torch.ones(2), atol=1e-5)
     (embedded @ texts.T).sum().backward()
     assert pictures.grad is not None and pictures.grad.flatten(1).abs().sum(1).min() > 0
-    assert not any(parameter.requires_grad for parameter in perceptor.model.parameters())
+    assert not any(parameter.requires_grad for parameter in perceptor.model.parameters())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", NAMES)

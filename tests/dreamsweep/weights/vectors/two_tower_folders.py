@@ -51,7 +51,7 @@ def write_clip(name: PerceptorName, folder: Path, full: bool) -> Outputs:
         "model_type": "clip_vision_model", "num_attention_heads": heads, "num_hidden_layers": sizes.layers, "patch_size": sizes.patch,
         "projection_dim": sizes.embed, "torch_dtype": "float32",
     }  # fmt: skip
-    settings = {"model_type": "clip", "projection_dim": sizes.embed, "text_config": text, "vision_config": picture}
+    settings: Settings = {"model_type": "clip", "projection_dim": sizes.embed, "text_config": text, "vision_config": picture}
     with random_values():
         from transformers import CLIPConfig, CLIPModel
 
@@ -69,7 +69,7 @@ def write_siglip(name: PerceptorName, folder: Path, full: bool) -> Outputs:
     tower = {key: value for key, value in sizes.items() if key != "image_size"}
     text = {"model_type": "siglip_text_model", "vocab_size": words, **tower}
     text |= {"projection_size": tower["hidden_size"]} if tower else {}
-    settings = {"model_type": "siglip", "text_config": text, "vision_config": {"model_type": "siglip_vision_model", **sizes}}
+    settings: Settings = {"model_type": "siglip", "text_config": text, "vision_config": {"model_type": "siglip_vision_model", **sizes}}
     with random_values():
         from transformers import SiglipConfig, SiglipModel
 
