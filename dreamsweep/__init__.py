@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dreamsweep.api.finding import find
     from dreamsweep.api.results import OpenStore, SweepResults, open
     from dreamsweep.api.running import load, parse, run
     from dreamsweep.errors import DreamsweepError, TransientError, UserError
@@ -29,6 +30,7 @@ __all__ = [
     "TransientError",
     "UserError",
     "__version__",
+    "find",
     "load",
     "open",
     "parse",
@@ -42,6 +44,7 @@ _MODULES = {
     "SweepResults": "api.results",
     "TransientError": "errors",
     "UserError": "errors",
+    "find": "api.finding",
     "load": "api.running",
     "open": "api.results",
     "parse": "api.running",

@@ -120,8 +120,13 @@ def read_picture(file: ImageFile, side: int) -> Float[Tensor, "3 h w"]:
         picture = decode_picture(data)
     except ValueError as error:
         raise SweepFileError(f"init_image: {file.path!r} {error}.") from None
-    square = ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).float() / 255
+    return square_pixels(picture, side)
+
+
+def square_pixels(picture: Image.Image, side: int | None = None) -> Float[Tensor, "3 h w"]:
+    """Returns the largest square in the middle of an RGB picture, in [0, 1]; of `side` pixels, or as large as it is."""
+    square = ImageOps.fit(picture, (side or min(picture.size),) * 2, Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(square).copy()).permute(2, 0, 1).float() / 255  # h w 3 -> 3 h w
 
 
 def _image(picture: UInt8[Tensor, "3 h w"]) -> Image.Image:

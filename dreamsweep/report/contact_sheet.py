@@ -5,7 +5,7 @@ A sheet with many pictures has pages. The first is then an overview of the best;
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import fmean
@@ -173,10 +173,15 @@ def _parts(names: Sequence[Any], most: int) -> list[Sequence[Any]]:
 def _pictures(store: Store, sweep: str, page: Page) -> dict[str, Image.Image]:
     """Returns the pictures of a page's trials, by their ids."""
     cells = (cell for section in page.sections for row in section.cells for cell in row)
-    ids = list(dict.fromkeys(cell.trial_id for cell in cells if cell is not None and cell.pictured))
+    ids = dict.fromkeys(cell.trial_id for cell in cells if cell is not None and cell.pictured)
+    return read_tiles(store, {trial: keys.picture(sweep, trial, keys.BEST) for trial in ids}, page.tile)
+
+
+def read_tiles(store: Store, keys_by_id: Mapping[str, str], tile: int) -> dict[str, Image.Image]:
+    """Returns pictures by id as squares of `tile` pixels, each read under its key; those that cannot be read are left out."""
     with ThreadPoolExecutor(READERS) as readers:
-        pictures = readers.map(lambda trial: _picture(store, keys.picture(sweep, trial, keys.BEST), page.tile), ids)
-        return {trial: picture for trial, picture in zip(ids, pictures, strict=True) if picture is not None}
+        pictures = readers.map(lambda key: _picture(store, key, tile), keys_by_id.values())
+        return {name: picture for name, picture in zip(keys_by_id, pictures, strict=True) if picture is not None}
 
 
 def _picture(store: Store, key: str, tile: int) -> Image.Image | None:

@@ -74,16 +74,52 @@ def draw_page(page: Page, pictures: Mapping[str, Image.Image]) -> Image.Image:
     layouts = [_Layout.of(section, page.tile, names) for section in sections]
     width = 2 * MARGIN + max(layout.width for layout in layouts)
     height = TITLE + sum(layout.height for layout in layouts) + SECTION_GAP * (len(layouts) - 1) + MARGIN
-    image = Image.new("RGB", (width, height), PAPER)
-    pen = ImageDraw.Draw(image)
-    (title,), font = legible([page.title], 30)
-    font.draw(pen, (MARGIN, 26), _cut(title, font, width - 2 * MARGIN), INK)
-    _font(14).draw(pen, (MARGIN, 66), _cut(page.note, _font(14), width - 2 * MARGIN), PALE)
+    image, pen = _titled(page.title, page.note, width, height)
     top = TITLE
     for section, layout in zip(sections, layouts, strict=True):
         _draw_section(image, pen, top, section, layout, pictures)
         top += layout.height + SECTION_GAP
     return image
+
+
+def draw_grid(
+    title: str,
+    note: str,
+    names: Sequence[str],
+    cells: Sequence[Cell],
+    tile: int,
+    pictures: Mapping[str, Image.Image],
+    columns: int | None = None,
+) -> Image.Image:
+    """Draws pictures in rows, in their order; without `columns`, so many beside each other that the page is half as wide again as high.
+
+    Each has its name above it, where any has one, and its caption below.
+    """
+    lines, typeface = legible(names, 16)
+    name_lines = max(len(_wrapped_words(name, typeface, tile)) if name else 0 for name in lines)
+    step, row_height = tile + GAP, LINE_HEIGHT * name_lines + tile + CAPTION + GAP
+    if columns is None:
+        most = max(1, min(len(cells), (WIDTH - 2 * MARGIN + GAP) // step))
+        shapes = {count: count * step / (math.ceil(len(cells) / count) * row_height) for count in range(1, most + 1)}
+        columns = min(shapes, key=lambda count: abs(math.log(shapes[count] / 1.5)))
+    width = 2 * MARGIN + max(columns * step - GAP, 2 * step)
+    image, pen = _titled(title, note, width, TITLE + math.ceil(len(cells) / columns) * row_height + MARGIN)
+    for number, (name, cell) in enumerate(zip(lines, cells, strict=True)):
+        x, y = MARGIN + number % columns * step, TITLE + number // columns * row_height
+        for line, text in enumerate(_wrapped_words(name, typeface, tile) if name else ()):
+            typeface.draw(pen, (x, y + LINE_HEIGHT * line), text, INK)
+        _draw_cell(image, pen, (x, y + LINE_HEIGHT * name_lines + 4), tile, cell, pictures)
+    return image
+
+
+def _titled(title: str, note: str, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """Returns an empty page with its title and its note."""
+    image = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(image)
+    (line,), font = legible([title], 30)
+    font.draw(pen, (MARGIN, 26), _cut(line, font, width - 2 * MARGIN), INK)
+    _font(14).draw(pen, (MARGIN, 66), _cut(note, _font(14), width - 2 * MARGIN), PALE)
+    return image, pen
 
 
 @dataclass(frozen=True)

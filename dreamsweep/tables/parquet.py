@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +19,9 @@ from dreamsweep.tables.schemas import conform
 PARQUET = "application/vnd.apache.parquet"
 AHEAD = 8
 """Objects that are fetched at the same time."""
+
+VECTOR = "vector"
+"""Column of embeddings. zstd makes it 8 % smaller and a search take half as long again, so it is written as it is."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -35,9 +38,9 @@ class Part:
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """Returns a table as a Parquet file, compressed with zstd."""
+    """Returns a table as a Parquet file, compressed with zstd, embeddings excepted."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, **_encoding(table.schema))
     return bytes(sink.getvalue())
 
 
@@ -54,7 +57,7 @@ def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: 
         store.read_file(part.key, path)
         return part, path
 
-    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(target, schema, **_encoding(schema)) as writer:
         for part, path in ahead(fetch, parts):
             for table in _batches(store, part, path, schema, max(1, group // 8)):
                 waiting.append(table)
@@ -78,6 +81,14 @@ def ahead(call: Callable[[A], B], inputs: Iterable[A]) -> Iterator[B]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """Returns how columns are written, as pyarrow's writers take it."""
+    if VECTOR not in schema.names:
+        return {"compression": "zstd"}
+    others = [name for name in schema.names if name != VECTOR]
+    return {"compression": dict.fromkeys(others, "zstd"), "use_dictionary": others}
 
 
 def _batches(store: Store, part: Part, path: Path, schema: pa.Schema, rows: int) -> Iterator[pa.Table]:

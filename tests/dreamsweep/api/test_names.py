@@ -16,6 +16,7 @@ NAMES = [
     "TransientError",
     "UserError",
     "__version__",
+    "find",
     "load",
     "open",
     "parse",

@@ -378,7 +378,7 @@ def test_schema_is_json(capsys: Output) -> None:
     assert json.loads(capsys.readouterr().out)["title"] == "Sweep"
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "query", "show", "doctor", "schema"])
+@pytest.mark.parametrize("command", ["run", "plan", "query", "find", "show", "doctor", "schema"])
 def test_every_help_shows_an_example(command: str, capsys: Output) -> None:
     assert cli.run_command([command, "--help"]) == 0
     assert f"Example: dreamsweep {command}" in capsys.readouterr().out
