@@ -2,6 +2,7 @@
 
 import shlex
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from dreamsweep.store import Store
 
 
+RANKED = "SELECT prompt, engine, seed, judge, rank, score FROM ranks JOIN trials USING (sweep, trial_id) ORDER BY ALL"
+OF_SETS = "SELECT judge, metric, prompt, engine, value, pictures FROM set_scores ORDER BY ALL"
+"""Questions that a run of judges answers: of pictures, and of sets."""
+
+
 class Pictures(StrEnum):
     """Pictures of a trial."""
 
@@ -34,7 +40,7 @@ def judge(
         typer.Option(
             "--with",
             metavar="JUDGE",
-            help="A perceptor, labels:LIST[@PERCEPTOR], segments or aesthetic; again for more.",
+            help="A perceptor, labels:LIST[@PERCEPTOR], segments, aesthetic, diversity or quality:FOLDER; again for more.",
             show_default=False,
         ),
     ] = None,
@@ -60,18 +66,30 @@ def judge(
     opened = open_store(store)
     published_manifest(opened, sweep)  # before PyTorch is imported
     from dreamsweep.generation.judging import judge_sweep
+    from dreamsweep.generation.set_judging import judge_sets
+    from dreamsweep.judges.set_judges import is_set_judge, set_judge
 
+    of_sets = [name for name in judges if is_set_judge(name)]
+    of_pictures = [name for name in judges if name not in of_sets]
+    for name in of_sets:
+        set_judge(name)  # before the first picture: a wrong name ends it here
+    steps = chain(
+        judge_sweep(opened, sweep, of_pictures, [kind.value for kind in pictures or [Pictures.best]], device.value),
+        judge_sets(opened, sweep, of_sets, device.value),
+    )
     latest: dict[str, Judged] = {}
     before: dict[str, int] = {}
     with _Progress() as progress:
-        for judged in judge_sweep(opened, sweep, judges, [kind.value for kind in pictures or [Pictures.best]], device.value):
+        for judged in steps:
             before.setdefault(judged.judge, judged.done)
             latest[judged.judge] = judged
             progress.show(judged)
     for name, judged in latest.items():
         earlier = f", {before[name]:,} of them before" if before[name] else ""
         say(f"{name}: {counted(judged.done - judged.failed, 'picture')} of {judged.pictures:,} scored{earlier}")
-        if judged.failed:
+        if judged.failed and name in of_sets:
+            tell(f"{name}: {counted(judged.failed, 'picture')} could not be read; the same command tries again.")
+        elif judged.failed:
             tell(f"{name}: {counted(judged.failed, 'picture')} could not be scored, such as: {_first_error(opened, sweep, name)}")
     if overlays is not None:
         from dreamsweep.generation.overlays import write_overlays
@@ -79,8 +97,8 @@ def judge(
         drawn = write_overlays(opened, sweep, overlays, [kind.value for kind in pictures or [Pictures.best]], device.value)
         say(f"{counted(drawn, 'overlay picture')} in {overlays}")
     option = store_option(store)
-    statement = "SELECT prompt, engine, seed, judge, rank, score FROM ranks JOIN trials USING (sweep, trial_id) ORDER BY ALL"
-    say(f'  ask  dreamsweep query "{statement}"{option}')
+    for statement in [*([RANKED] if of_pictures else []), *([OF_SETS] if of_sets else [])]:
+        say(f'  ask  dreamsweep query "{statement}"{option}')
     if any(judged.failed for judged in latest.values()):
         raise typer.Exit(1)
 

@@ -11,6 +11,7 @@
 <sweep>/planned/<shard>.json                               a shard for another machine to make
 <sweep>/planned/<sha256>.image                             a picture that trials start from
 <sweep>/judged/<table>/<name>.parquet                      rows of one judge's run over the pictures
+<sweep>/judged/grids/<name>.png                            pictures of a set whose diversity a judge measured
 <sweep>/appended/<table>/<id>.json                         one row that a person left; <id>.parquet: many, folded together
 <sweep>/summary/<name>.png                                 contact sheet and curves
 <sweep>/summary/trials.parquet                             copy of the trials, at a path that stays the same
@@ -166,6 +167,16 @@ def judged(sweep: str, table: str) -> str:
 def judged_rows(sweep: str, table: str, name: str) -> str:
     """Returns the key of the rows of one judge's run."""
     return f"{sweep}/judged/{table}/{name}.parquet"
+
+
+def set_grid(sweep: str, name: str) -> str:
+    """Returns the key of a grid of the pictures of a set."""
+    return f"{sweep}/{set_grid_address(name)}"
+
+
+def set_grid_address(name: str) -> str:
+    """Returns the address of such a grid relative to its sweep's folder, as tables hold it."""
+    return f"judged/grids/{name}.png"
 
 
 def appended(sweep: str, table: str) -> str:

@@ -48,7 +48,7 @@ def _column(name: str, kind: pa.DataType, description: str) -> pa.Field:
 
 
 _PHRASES = pa.list_(pa.struct([pa.field("text", pa.string()), pa.field("weight", pa.float64())]))
-_F32, _F64, _I32, _TEXT = pa.float32(), pa.float64(), pa.int32(), pa.string()
+_F32, _F64, _I32, _I64, _TEXT = pa.float32(), pa.float64(), pa.int32(), pa.int64(), pa.string()
 
 TRIALS = pa.schema(
     [
@@ -147,6 +147,24 @@ JUDGEMENTS = pa.schema(
         _column("details", pa.map_(_TEXT, _F64), "further figures by name, such as the share of each of the likeliest labels"),
         _column("error", _TEXT, "why the picture could not be scored; it is tried again when the judge runs again"),
         _column("scored_at", pa.timestamp("us", "UTC"), "when it was scored"),
+    ]
+)
+SET_SCORES = pa.schema(
+    [
+        _column("sweep", _TEXT, "the sweep's name"),
+        _column("prompt", _TEXT, "the prompt whose pictures they are, as contact sheets name it; null: all prompts"),
+        _column("engine", _TEXT, "the engine whose pictures they are; null: all engines"),
+        _column("judge", _TEXT, "the judge's name, such as `diversity` or `quality:photos`"),
+        _column("perceptor", _TEXT, "the network on whose features it is computed"),
+        _column("version", _TEXT, "SHA-256 of that network's weights, and of the real pictures"),
+        _column("metric", _TEXT, "what is measured, such as `vendi_score`"),
+        _column("value", _F64, "the value; comparable within one metric, perceptor and version; null where there are too few pictures"),
+        _column("pictures", _I64, "number of generated pictures"),
+        _column("real_pictures", _I64, "number of real pictures; null where none are compared"),
+        _column("unread", _I64, "pictures of the sweep that could not be read and are left out; the judge tries them again"),
+        _column("grid_uri", _TEXT, "the pictures in a square grid, PNG; null for sets of several prompts"),
+        _column("error", _TEXT, "why there is no value"),
+        _column("scored_at", pa.timestamp("us", "UTC"), "when it was computed"),
     ]
 )
 RANKS = pa.schema(

@@ -38,12 +38,32 @@ def test_a_picture_that_could_not_be_scored_is_told_of(capsys: Output) -> None:
     assert output.err.startswith("starter-guide: 1 picture could not be scored, such as: best.png cannot be read (")
 
 
+def test_judges_of_sets_beside_others(capsys: Output) -> None:
+    assert cli.run_command(["judge", "made-up", "--with", "diversity", "--with", "starter-guide", "--device", "cpu"]) == 0
+    *lines, ranked, of_sets = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == ["diversity: 2 pictures of 2 scored", "starter-guide: 2 pictures of 2 scored"]
+    assert "FROM ranks" in ranked
+    assert cli.run_command(["query", of_sets.split('"')[1]]) == 0
+    assert "vendi_score" in capsys.readouterr().out
+
+
+def test_a_picture_that_no_set_has_is_told_of(capsys: Output) -> None:
+    store = open_store("runs")
+    (first, *_) = (key for key in store.keys(keys.pictures("made-up")) if key.endswith("best.png"))
+    store.write(first, b"no picture")
+    assert cli.run_command(["judge", "made-up", "--with", "diversity", "--device", "cpu"]) == 1
+    output = capsys.readouterr()
+    assert output.out.startswith("diversity: 1 picture of 2 scored\n") and "FROM set_scores" in output.out
+    assert output.err == "diversity: 1 picture could not be read; the same command tries again.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["made-up"], "--with: no judge is named; name one, as in dreamsweep judge made-up --with labels:cifar100."),
         (["made-up", "--with", "labels:cifar10"], "did you mean 'cifar100'?"),
         (["made-up", "--with", "starter-guide", "--overlays", "here"], "--overlays: of all judges, segments alone draws them; add --with"),
+        (["made-up", "--with", "quality:none"], "judge 'quality:none': there is no folder 'none'"),
         (["mad-up", "--with", "starter-guide"], "did you mean 'made-up'?"),
     ],
 )
