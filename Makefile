@@ -14,7 +14,7 @@ UV := UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}" UV_HTTP_TIMEOUT=30
 # Commands that the tests start, and the tests' own rewritten modules, are compiled once, not in every process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-core test-published lint format types bench lock env clean
+.PHONY: run test test-core test-published lint format types studies bench lock env clean
 
 run: $(ENV)/ready
 	@$(BIN)/dreamsweep run $(FILE)
@@ -45,6 +45,11 @@ format: $(ENV)/ready
 
 types: $(ENV)/ready
 	$(BIN)/mypy
+
+# The five studies with starter weights, each with its report: about half an hour on two idle cores. What is there already is kept.
+studies: $(ENV)/ready
+	@for study in optimizers phrasings strokes between unclip; do \
+	    $(BIN)/dreamsweep run prompts/studies/$$study.yaml && $(BIN)/dreamsweep report study-$$study || exit 1; done
 
 bench: $(ENV)/ready
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -332,7 +332,31 @@ def _between(study: Study, report: Report) -> Section:
 
 
 def _sets(study: Study, report: Report) -> Section:
-    return Section("Sets", [], "")
+    sql = (
+        "SELECT judge, metric, engine, prompt, value, pictures, grid_uri FROM set_scores "
+        "ORDER BY judge, prompt IS NOT NULL, engine IS NOT NULL, engine, prompt, metric"
+    )
+    by_judge: dict[str, dict[tuple[str, str, str], dict[str, float | None]]] = {}
+    grids: dict[str, str] = {}
+    for row in study.ask(sql):
+        engine, prompt = row["engine"] or "all engines", row["prompt"] or "all prompts"
+        values = by_judge.setdefault(row["judge"], {}).setdefault((engine, prompt, str(row["pictures"])), {})
+        values[row["metric"]] = row["value"]
+        if row["grid_uri"]:
+            grids[row["grid_uri"]] = f"{prompt} · {engine}"
+    parts: list[Part] = []
+    for judge, sets in by_judge.items():
+        metrics = sorted({metric for values in sets.values() for metric in values})
+        rows = [
+            [*of_set, *("–" if (value := values.get(metric)) is None else f"{value:.3g}" for metric in metrics)]
+            for of_set, values in sets.items()
+        ]
+        parts.append(Table(f"{judge}: statistics of sets of pictures.", ["engine", "prompt", "pictures", *metrics], rows))
+    for number, (address, caption) in enumerate(list(grids.items())[:MOST_STRIPS], 1):
+        key = keys.set_grid(study.sweep, address.rpartition("/")[2].removesuffix(".png"))
+        if grid := study.store.get(key):
+            parts.append(Plot(f"set-{number}", plots.fitted(grid), caption))
+    return Section("Sets of pictures", parts, f"No sets yet: dreamsweep judge {study.sweep} --with diversity")
 
 
 def _settings(study: Study, report: Report) -> Section:

@@ -109,6 +109,33 @@ def test_a_judge_that_chose_nothing_stands_beside_the_one_that_chose(store: Stor
     assert "How far the judges agree" in html
 
 
+def test_sets_are_shown_with_their_grids(store: Store) -> None:
+    publish_sample(store, **SETTINGS)
+    Image.new("RGB", (8, 8)).save(out := io.BytesIO(), "PNG")
+    store.write(keys.set_grid("made-up", "g"), out.getvalue())
+    known = {"judge": "diversity", "perceptor": "RN50", "version": "0", "pictures": 8, "unread": 0}
+    rows = [
+        {
+            **dict.fromkeys(("real_pictures", "error")),
+            **known,
+            "prompt": prompt,
+            "engine": "dalle",
+            "metric": metric,
+            "value": value,
+            "grid_uri": uri,
+        }
+        for prompt, uri in (("a cat", keys.set_grid_address("g")), (None, None))
+        for metric, value in (("mean_distance", 0.125), ("vendi_score", None if prompt else 2.5))
+    ]
+    write_judged(store, "made-up", "set_scores", rows, "a")
+    html = page(store)
+    assert "Sets of pictures" in titles(html)
+    (table,) = re.findall(r"diversity: statistics of sets of pictures.*?</table>", html, re.S)
+    assert re.findall(r'<th scope="col">(.*?)</th>', table) == ["engine", "prompt", "pictures", "mean_distance", "vendi_score"]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", table) == ["dalle", "all prompts", "8", "0.125", "2.5", "dalle", "a cat", "8", "0.125", "–"]
+    assert html.count("<figcaption>a cat · dalle</figcaption>") == 1
+
+
 def test_phrasings_are_compared_in_pairs(store: Store) -> None:
     publish_sample(store, **SETTINGS)
     ask_for(store, phrasings=["a photo of {}", "{}"])
