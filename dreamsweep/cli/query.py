@@ -9,8 +9,8 @@ from rich.console import Console
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.errors import UserError
 
-SQL = "One statement; the tables are trials, scores, embeddings, judgements and ratings. `best`: the best trial of each prompt and engine. \
-Without it, a prompt."
+SQL = "One statement; the tables are trials, scores, embeddings, judgements, set_scores and ratings. \
+`best`: the best trial of each prompt and engine. Without it, a prompt."
 
 
 def query(

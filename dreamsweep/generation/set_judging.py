@@ -121,11 +121,11 @@ def _judge(run: _Run, rows: Sequence[Mapping[str, Any]]) -> Iterator[Judged]:
 
 
 def _diversity(run: _Run, pictures: _Pictures) -> Iterator[dict[str, Any]]:
-    """Yields rows of each prompt and engine, each with its grid; of each engine; and of all pictures."""
+    """Yields rows of each prompt and engine, with a grid of several pictures; of each engine; and of all pictures."""
     for prompt, engine in _sets(pictures):
         chosen = pictures.of(prompt, engine)
         scores = diversity_scores(pictures.features[chosen])
-        grid = _grid(run, pictures, chosen, prompt, engine, scores) if prompt is not None else None
+        grid = _grid(run, pictures, chosen, prompt, engine, scores) if prompt is not None and len(chosen) > 1 else None
         yield from _rows(run, prompt, engine, scores, len(chosen), None, grid)
 
 
@@ -182,12 +182,12 @@ def _rows(
 
 def _grid(run: _Run, pictures: _Pictures, chosen: Sequence[int], prompt: str, engine: str | None, scores: Sequence[Score]) -> str:
     """Draws the pictures of a set in a square and returns its address relative to the sweep's folder."""
-    trials = [pictures.rows[at]["trial_id"] for at in chosen]
-    shown = chosen[:MOST_TILES]
-    cells = [Cell(trials[n], (f"seed {pictures.rows[at]['seed']}",) * 2, "no picture", True) for n, at in enumerate(shown)]
+    rows = sorted((pictures.rows[at] for at in chosen), key=lambda row: (row["seed"], row["trial_id"]))
+    trials = [row["trial_id"] for row in rows]
+    cells = [Cell(row["trial_id"], (f"seed {row['seed']}",) * 2, "no picture", True) for row in rows[:MOST_TILES]]
     tiles = read_tiles(run.store, {cell.trial_id: keys.picture(run.sweep, cell.trial_id, keys.BEST) for cell in cells}, TILE)
     values = [f"{score.metric.replace('_', ' ')} {score.value:.3f}" for score in scores if score.value is not None]
-    of = counted(len(chosen), "picture") if len(shown) == len(chosen) else f"the first {len(shown)} of {len(chosen):,} pictures"
+    of = counted(len(chosen), "picture") if len(cells) == len(chosen) else f"the first {len(cells)} of {len(chosen):,} pictures"
     note = " · ".join([str(engine), of, *values, f"by {run.judge.perceptor}"])
     image = draw_grid(prompt, note, [""] * len(cells), cells, TILE, tiles, columns=math.ceil(math.sqrt(len(cells))))
     out = io.BytesIO()

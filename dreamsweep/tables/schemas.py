@@ -162,7 +162,7 @@ SET_SCORES = pa.schema(
         _column("pictures", _I64, "number of generated pictures"),
         _column("real_pictures", _I64, "number of real pictures; null where none are compared"),
         _column("unread", _I64, "pictures of the sweep that could not be read and are left out; the judge tries them again"),
-        _column("grid_uri", _TEXT, "the pictures in a square grid, PNG; null for sets of several prompts"),
+        _column("grid_uri", _TEXT, "the pictures in a square grid, PNG; null for a single picture and for several prompts"),
         _column("error", _TEXT, "why there is no value"),
         _column("scored_at", pa.timestamp("us", "UTC"), "when it was computed"),
     ]

@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,8 +56,7 @@ def test_without_the_extra_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def random_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A file of random values in the published shapes."""
-    from torch_fidelity import feature_extractor_inceptionv3 as published
-
+    published: Any = import_module("torch_fidelity.feature_extractor_inceptionv3")
     monkeypatch.setattr(published.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
     torch.save({}, tmp_path / "none.pth")
     network = published.FeatureExtractorInceptionV3(
