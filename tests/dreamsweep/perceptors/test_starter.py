@@ -1,6 +1,7 @@
 """A starter perceptor: unit embeddings, gradients to the pixels alone, and an honest word about what it cannot read."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -29,9 +30,11 @@ def test_embeddings_are_unit_vectors_and_only_pixels_get_gradients(perceptor: Pe
 
 
 @pytest.mark.slow
+@pytest.mark.compiler
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler, and there is no g++")
 @pytest.mark.filterwarnings("ignore")  # the compiler's own: it looks at what nobody else does
-def test_compiled_it_sees_the_same(tiny_weights: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_it_sees_the_same(tiny_weights: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # a process that is killed leaves half a library in the shared one
     perceptor = load_perceptor("starter-guide", "cpu")
     monkeypatch.setenv("DREAMSWEEP_COMPILE", "1")
     POOL.clear()
