@@ -5,8 +5,10 @@ from pathlib import Path
 import torch
 from pytorch_pretrained_biggan import BigGANConfig
 
+from dreamsweep.judges.auditor import AUDITOR, Head, save_auditor
 from dreamsweep.models.biggan import plain, save_biggan
 from dreamsweep.models.dvae import DvaeShape, build_decoder, build_encoder, save_dvae
+from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape
 from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
 from dreamsweep.weights.starter import list_folder
@@ -16,6 +18,7 @@ CLIP = ClipShape(
     embed=16, resolution=32, vision_layers=(1, 1, 1, 1), vision_width=8, context=12, text_width=32, text_heads=2, text_layers=1
 )
 DVAE = DvaeShape(n_hid=8, n_init=8, codes=16)
+LITE = LiteShape(stem=4, stages=((1, 4, 1, 3, 2), (2, 8, 1, 3, 2)), features=8)
 BLOCKS = [(True, 16, 8), (True, 8, 4), (True, 4, 2), (True, 2, 2), (True, 2, 1)]
 BIGGAN = BigGANConfig(
     output_dim=128, z_dim=8, class_embed_dim=8, channel_width=4, num_classes=6, layers=BLOCKS, attention_layer_position=3, n_stats=3
@@ -23,7 +26,7 @@ BIGGAN = BigGANConfig(
 
 
 def write_tiny_weights(folder: Path) -> None:
-    """A guide, a judge, a dVAE, a BigGAN and a diffusion that load and run like the real ones, and know nothing."""
+    """A guide, a judge, an auditor, a dVAE, a BigGAN and a diffusion that load and run like the real ones, and know nothing."""
     vocabulary = Vocabulary.of(["a red heart", "a green apple", "a rocket"], CLIP.context)
     with torch.random.fork_rng():
         for seed, name in enumerate(("starter-guide", "starter-judge")):
@@ -33,6 +36,11 @@ def write_tiny_weights(folder: Path) -> None:
         frequency, shapes = torch.zeros(DVAE.codes, 16, 16), torch.randint(255, (16, 3, 128, 128), dtype=torch.uint8)
         save_dvae(folder / "starter-dvae.safetensors", DVAE, build_encoder(DVAE), build_decoder(DVAE), frequency, shapes)
         save_biggan(folder / "starter-biggan.safetensors", plain(BIGGAN, seed=4), [f"thing {number}" for number in range(6)])
+        torch.manual_seed(5)
+        head = Head(torch.randn(6, 8), torch.zeros(6), torch.randn(4, 6), torch.zeros(4))
+        save_auditor(
+            folder / f"{AUDITOR}.safetensors", LITE, EfficientNetLite(LITE).state_dict(), head, ["red heart", "green apple", "rocket"]
+        )
         write_tiny_diffusion(folder / "starter-diffusion")
         write_tiny_unclip(folder / "starter-unclip")
         for name in ("starter-diffusion", "starter-unclip"):

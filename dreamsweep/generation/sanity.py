@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dreamsweep.compute.randomness import generator
 from dreamsweep.guidance.targets import shrink
+from dreamsweep.judges.auditor import Auditor, things_in
 from dreamsweep.models.biggan import Biggan, draw, load_biggan
 from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.weights.starter import thing_names
@@ -81,6 +82,13 @@ def recognises_things(perceptor: Perceptor, pictures: Float[Tensor, "8 3 h w"]) 
     texts = perceptor.embed_texts([f"a {name}" for name in THINGS])
     embedded = perceptor.embed_pictures(shrink(pictures, perceptor.resolution))
     return Recognition(int((ranks(texts, embedded) == 1).sum()), len(pictures))
+
+
+def names_things(auditor: Auditor, pictures: Float[Tensor, "8 3 h w"]) -> Recognition:
+    """Returns how many of the shown pictures an auditor gives their own name, or one that the name holds, of all that it knows."""
+    likeliest = auditor.shares(pictures)[0][:, :-1].argmax(1).tolist()
+    named = [at in things_in(name, auditor.names) for at, name in zip(likeliest, THINGS, strict=True)]
+    return Recognition(sum(named), len(named))
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from dreamsweep.generation.sanity import (
     decibels,
     fault_of,
     index_of,
+    names_things,
     ranks,
     recognised,
     recognises_things,
@@ -28,6 +29,7 @@ from dreamsweep.generation.sanity import (
 )
 from dreamsweep.guidance.guides import make_guide
 from dreamsweep.guidance.targets import shrink
+from dreamsweep.judges.auditor import load_auditor
 from dreamsweep.models.biggan import load_biggan
 from dreamsweep.models.dvae import decode, encode_logits, load_dvae
 from dreamsweep.models.image_encoder import load_image_encoder
@@ -50,14 +52,14 @@ from dreamsweep.weights import fetch
 from dreamsweep.weights.starter import STARTER_FOLDERS, STARTER_NAMES
 
 Verdict = Literal["sane", "not sane", "unsure"]
-Kind = Literal["perceptor", "dvae", "biggan", "stable-diffusion", "unclip", "image-encoder"]
+Kind = Literal["perceptor", "auditor", "dvae", "biggan", "stable-diffusion", "unclip", "image-encoder"]
 OnShare = Callable[[float], None]
 """Function that receives how much of a set of weights is done, from 0 to 1."""
 PROMPTS = ("a red heart", "a rocket")
 """Prompts to draw: two things that every set of weights with a text encoder should know."""
 STARTER_KINDS: dict[str, Kind] = {
-    "starter-guide": "perceptor", "starter-judge": "perceptor", "starter-dvae": "dvae", "starter-biggan": "biggan",
-    "starter-diffusion": "stable-diffusion", "starter-unclip": "unclip",
+    "starter-guide": "perceptor", "starter-judge": "perceptor", "starter-auditor": "auditor", "starter-dvae": "dvae",
+    "starter-biggan": "biggan", "starter-diffusion": "stable-diffusion", "starter-unclip": "unclip",
 }  # fmt: skip
 IMAGENET = {"zebra": 340, "giant panda": 388, "pizza": 963, "daisy": 985}
 """Classes of the published BigGANs that a perceptor is shown, by their places in ImageNet's list."""
@@ -178,6 +180,12 @@ def _try_perceptor(tried: _Tried) -> Outcome:
     return tried.outcome(seen.enough, f"it names {seen} pictures of the starter BigGAN", pictures)
 
 
+def _try_auditor(tried: _Tried) -> Outcome:
+    seen = names_things(load_auditor(tried.device), shown_pictures(tried.device))
+    most = 2 * seen.right > seen.count  # of a thousand names, and from pictures less sharp than those that it learned
+    return tried.outcome(most, f"it names {seen} pictures of the starter BigGAN", {})
+
+
 def _try_dvae(tried: _Tried) -> Outcome:
     dvae, shown = load_dvae(tried.weights, tried.device), shown_pictures(tried.device)
     with torch.no_grad():
@@ -229,6 +237,7 @@ def _try_image_encoder(tried: _Tried) -> Outcome:
 
 TRIALS: dict[Kind, Callable[[_Tried], Outcome]] = {
     "perceptor": _try_perceptor,
+    "auditor": _try_auditor,
     "dvae": _try_dvae,
     "biggan": _try_biggan,
     "stable-diffusion": _try_stable_diffusion,

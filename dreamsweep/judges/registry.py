@@ -1,4 +1,5 @@
-"""Judges by name: every perceptor, as a judge of similarity; `labels:LIST[@PERCEPTOR]`; `aesthetic`, `segments`; other packages'."""
+"""Judges by name: every perceptor, as a judge of similarity; `labels:LIST[@PERCEPTOR]`; `starter-auditor`; `aesthetic`,
+`segments`; other packages'."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,6 +7,7 @@ from typing import Any, cast, get_args
 
 from dreamsweep.errors import PluginError
 from dreamsweep.judges.aesthetic import AestheticJudge
+from dreamsweep.judges.auditor import AUDITOR, AuditorJudge
 from dreamsweep.judges.label_lists import SHIPPED, LabelList, label_list
 from dreamsweep.judges.labels import LabelsJudge
 from dreamsweep.judges.protocol import Judge
@@ -18,7 +20,11 @@ from dreamsweep.text import did_you_mean
 
 PERCEPTORS = frozenset(get_args(PerceptorName))
 LABELS, STARTER = "labels:", "starter-judge"
-WITH_WEIGHTS: dict[str, type[AestheticJudge | SegmentsJudge]] = {"aesthetic": AestheticJudge, "segments": SegmentsJudge}
+WITH_WEIGHTS: dict[str, type[AuditorJudge | AestheticJudge | SegmentsJudge]] = {
+    AUDITOR: AuditorJudge,
+    "aesthetic": AestheticJudge,
+    "segments": SegmentsJudge,
+}
 """Judges that are more than a perceptor, or none, by name."""
 
 

@@ -13,8 +13,8 @@ from dreamsweep.training.export import SEEDS, export_all
 from dreamsweep.weights.starter import weights_folder
 
 NEVER = 2.0
-ALL = ("guide", "judge", "dvae", "biggan", "vae", "export", "diffusion", "unclip", "export", "evaluate")
-"""In this order: the diffusion and unCLIP read texts as the exported guide does."""
+ALL = ("guide", "judge", "dvae", "biggan", "vae", "export", "auditor", "diffusion", "unclip", "export", "evaluate")
+"""In this order: the auditor learns from what the exported guide steers, and the diffusion and unCLIP read texts as it does."""
 
 
 def main() -> int:
@@ -52,6 +52,10 @@ def _run(command: str, art: Art, options: argparse.Namespace) -> None:
 
             run = ClipRun(seed=SEEDS[command], attack_from=NEVER) if command == "judge" else ClipRun(seed=SEEDS[command])
             train_clip(art, run, options.folder)
+        case "auditor":
+            from dreamsweep.training.train_auditor import AuditorRun, train_auditor
+
+            train_auditor(art, AuditorRun(), options.folder)
         case "dvae":
             from dreamsweep.training.train_dvae import DvaeRun, train_dvae
 

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dreamsweep.judges.auditor import AUDITOR, Head, save_auditor
 from dreamsweep.models.biggan import save_biggan
 from dreamsweep.models.dvae import build_decoder, build_encoder, encode_logits, save_dvae
+from dreamsweep.models.efficientnet_lite import LITE2
 from dreamsweep.perceptors.starter import StarterPerceptor, load_starter, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
-from dreamsweep.training import train_biggan, train_clip, train_diffusion, train_dvae, train_unclip
+from dreamsweep.training import train_auditor, train_biggan, train_clip, train_diffusion, train_dvae, train_unclip
 from dreamsweep.training.art import OBJECT_GROUPS, Art
 from dreamsweep.training.captions import Captions
 from dreamsweep.weights.starter import list_folder
@@ -28,6 +30,9 @@ def export_all(art: Art, folder: Path, target: Path) -> Iterator[str]:
         if (folder / f"clip-{seed}.pt").exists():
             export_clip(art, folder / f"clip-{seed}.pt", target / f"starter-{role}.safetensors")
             yield f"starter-{role}"
+    if (folder / "auditor.pt").exists():
+        export_auditor(folder, target / f"{AUDITOR}.safetensors")
+        yield AUDITOR
     if (folder / "dvae.pt").exists():
         export_dvae(art, folder / "dvae.pt", target / "starter-dvae.safetensors")
         yield "starter-dvae"
@@ -47,6 +52,12 @@ def export_clip(art: Art, checkpoint: Path, target: Path) -> None:
     record = torch.load(checkpoint, weights_only=True)
     vocabulary = Vocabulary.of(Captions(art).every_text(), train_clip.SHAPE.context)
     save_starter(target, train_clip.SHAPE, vocabulary, record["average"])
+
+
+def export_auditor(folder: Path, target: Path) -> None:
+    """Writes the network that learned photographs and the head that learned drawings, in one file."""
+    record = torch.load(folder / "auditor.pt", weights_only=True)
+    save_auditor(target, LITE2, train_auditor.load_tower(folder).state_dict(), Head(**record["head"]), record["names"])
 
 
 def export_dvae(art: Art, checkpoint: Path, target: Path) -> None:

@@ -37,14 +37,23 @@ def test_starters_and_cached_weights_are_drawn_with(publish: Publish, tried: lis
     assert cli.run_command(["weights", "pull", "toy"]) == 0
     capsys.readouterr()
     assert cli.run_command(["weights", "verify", "--draw", "--folder", str(tmp_path / "drawn"), "--device", "cpu"]) == 0
-    assert tried == ["starter-guide", "starter-judge", "starter-dvae", "starter-biggan", "starter-diffusion", "starter-unclip", "toy"]
+    assert tried == [
+        "starter-guide",
+        "starter-judge",
+        "starter-auditor",
+        "starter-dvae",
+        "starter-biggan",
+        "starter-diffusion",
+        "starter-unclip",
+        "toy",
+    ]
     *_, drawn, absent, total = capsys.readouterr().out.splitlines()
     path = tmp_path / "drawn" / "toy--strokes.png"
     assert drawn == f"sane      toy: it draws; see {path}"
     assert decode_png(path.read_bytes()).shape == (3, 8, 16)
     names = ", ".join(name for name in registry() if name != "toy")
     assert absent == f"Not in the cache, so not drawn: {names}; `dreamsweep weights pull NAME` downloads one."
-    assert total == "7 sets of weights drawn, 0 not sane."
+    assert total == "8 sets of weights drawn, 0 not sane."
 
 
 def test_what_is_not_sane_ends_with_exit_code_1(publish: Publish, tried: list[str], tmp_path: Path, capsys: Output) -> None:

@@ -13,6 +13,7 @@ from dreamsweep.errors import PluginError, StoreError
 from dreamsweep.generation import judging
 from dreamsweep.generation.judging import Judged, PictureKind, judge_sweep
 from dreamsweep.guidance.targets import shrink
+from dreamsweep.judges.auditor import load_auditor, things_in
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.report.query import query
 from dreamsweep.store import Store, keys, open_store
@@ -57,6 +58,18 @@ def test_several_judges_and_pictures(store: Store) -> None:
     ranked = query(store, "SELECT DISTINCT judge, chose_best, trials FROM ranks ORDER BY ALL").to_pylist()
     assert [row["judge"] for row in ranked] == ["labels:things", "starter-guide", "starter-judge"]
     assert [row["chose_best"] for row in ranked] == [False, False, True]
+
+
+def test_the_auditor_scores_what_is_kept_and_ranks_go_by_it(store: Store) -> None:
+    assert run(store, "starter-auditor")[-1] == Judged("starter-auditor", 6, 6, 0)
+    auditor = load_auditor("cpu")
+    for row in rows(store):
+        pixels = decode_png(store.read(keys.picture("made-up", row["trial_id"], "best.png")))[None].float().div(255)
+        shares = auditor.shares(pixels)[0][0]
+        assert row["score"] == pytest.approx(float(shares[[*things_in(row["prompt"], auditor.names)]].sum()), abs=1e-5)
+        assert row["version"] == auditor.sha256 and row["reason"].count("%") == 5
+    ranked = query(store, "SELECT DISTINCT chose_best FROM ranks WHERE judge = 'starter-auditor'").to_pylist()
+    assert ranked == [{"chose_best": False}]
 
 
 def test_the_same_judge_again_does_nothing(store: Store) -> None:

@@ -56,6 +56,7 @@ def test_starter_weights_are_sane() -> None:
     outcomes = {outcome.name: outcome for outcome in try_weights(list(STARTER_KINDS), "cpu")}
     assert {name: outcome.verdict for name, outcome in outcomes.items()} == dict.fromkeys(STARTER_KINDS, "sane")
     assert outcomes["starter-guide"].reason == "it names 8 of 8 pictures of the starter BigGAN"
+    assert outcomes["starter-auditor"].reason == "it names 5 of 8 pictures of the starter BigGAN"
     assert outcomes["starter-unclip"].reason == "starter-judge recognises 2 of 2 pictures among a hundred names"
     engines = {name: set(outcome.pictures) for name, outcome in outcomes.items()}
     assert engines["starter-diffusion"] == {"interpolation", "guided-diffusion"}
@@ -74,7 +75,7 @@ def test_both_prompts_are_drawn_and_progress_is_reported() -> None:
 
 
 @pytest.mark.usefixtures("_undrawn")
-@pytest.mark.parametrize("name", ["starter-guide", "starter-judge", "starter-dvae", "starter-biggan"])
+@pytest.mark.parametrize("name", ["starter-guide", "starter-judge", "starter-auditor", "starter-dvae", "starter-biggan"])
 def test_random_starters_are_not_sane(name: str, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random_starter(name, tiny_weights, tmp_path / "weights", monkeypatch)
     (outcome,) = try_weights([name], "cpu")

@@ -11,6 +11,7 @@ import pytest
 from dreamsweep import weights
 from dreamsweep.compute.pool import POOL
 from dreamsweep.errors import WeightsError
+from dreamsweep.judges.auditor import load_auditor
 from dreamsweep.models.biggan import load_biggan
 from dreamsweep.models.dvae import load_dvae
 from dreamsweep.models.stable_diffusion import load_stable_diffusion
@@ -37,6 +38,7 @@ def test_starter_weights() -> None:
     unclip = load_unclip("starter", "", "cpu")
     recorded = {
         **{perceptor.name: perceptor.sha256 for perceptor in (guide, judge)},
+        "starter-auditor": load_auditor("cpu").sha256,
         "starter-dvae": load_dvae("starter", "cpu").sha256,
         "starter-biggan": load_biggan("starter", 128, "cpu").sha256,
         diffusion.name: diffusion.sha256,

@@ -19,7 +19,7 @@ from dreamsweep.weights.starter import (
     write_weights,
 )
 
-BUDGET = 64 * 1024**2
+BUDGET = 76 * 1024**2
 
 
 @pytest.mark.parametrize("name", STARTER_NAMES)

@@ -1,0 +1,122 @@
+"""How well scores of networks tell pictures that a viewer could name from those that the viewer could not (docs/naming.md).
+
+    python benchmarks/naming.py
+
+Reads the answers of the blind naming test and its pictures (`tests/data`). Prints, engine by engine, the share of pictures that were
+named and the area under the ROC curve of the starter guide, the starter judge and the starter auditor: the share of pairs of a named and
+an unnamed picture in which the named one has the higher score. The last rows: all pictures, a 95 % interval (bootstrap over prompts), and
+pairs of pictures of one prompt alone, which is what sorting within a prompt gets right.
+"""
+
+import csv
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
+SIDE, COLUMNS = 128, 16
+"""Pixels on a side of a picture, and pictures in a row, of `naming.webp`."""
+DRAWS = 1000
+NETWORKS = ("starter-guide", "starter-judge", "starter-auditor")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A picture of the naming test."""
+
+    number: int
+    """Place in `naming.webp`, from 0."""
+    prompt: str
+    engine: str
+    was_named: bool
+
+
+def read_pictures() -> list[Named]:
+    """Returns the pictures of the naming test with what became of each."""
+    with (DATA / "naming.csv").open(encoding="utf-8", newline="") as file:
+        return [Named(int(row["picture"]), row["prompt"], row["engine"], row["named"] == "yes") for row in csv.DictReader(file)]
+
+
+def area(scores: Sequence[float], named: Sequence[bool]) -> float:
+    """Returns the area under the ROC curve; not a number where all pictures or none were named."""
+    high = np.array([score for score, yes in zip(scores, named, strict=True) if yes])
+    low = np.array([score for score, yes in zip(scores, named, strict=True) if not yes])
+    if not len(high) or not len(low):
+        return float("nan")
+    return float(((high[:, None] > low).mean() + (high[:, None] >= low).mean()) / 2)
+
+
+def score_all(pictures: Sequence[Named]) -> dict[str, list[float]]:
+    """Returns each network's score of each picture: cosine to the prompt by guide and judge, share of the prompt's thing by the auditor."""
+    import torch
+
+    from dreamsweep.guidance.targets import shrink
+    from dreamsweep.judges.auditor import load_auditor, things_in
+    from dreamsweep.perceptors import load_perceptor
+
+    atlas = np.asarray(Image.open(DATA / "naming.webp").convert("RGB"))
+    places = [(picture.number // COLUMNS * SIDE, picture.number % COLUMNS * SIDE) for picture in pictures]
+    tiles = np.stack([atlas[top : top + SIDE, left : left + SIDE] for top, left in places])
+    pixels = torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 255
+    scores = {}
+    for name in ("starter-guide", "starter-judge"):
+        perceptor = load_perceptor(name, "cpu")
+        texts = perceptor.embed_texts([picture.prompt for picture in pictures])
+        with torch.no_grad():
+            embedded = torch.cat([perceptor.embed_pictures(shrink(part, perceptor.resolution)) for part in pixels.split(40)])
+        scores[name] = (embedded * texts).sum(1).tolist()
+    auditor = load_auditor("cpu")
+    shares = torch.cat([auditor.shares(part)[0] for part in pixels.split(40)])
+    scores["starter-auditor"] = [
+        float(row[[*things_in(picture.prompt, auditor.names)]].sum()) for row, picture in zip(shares, pictures, strict=True)
+    ]
+    return scores
+
+
+def interval(pictures: Sequence[Named], statistic: Callable[[Sequence[int]], float]) -> tuple[float, float]:
+    """Returns the 2.5th and 97.5th percentile of a statistic of pictures' places, over prompts drawn with replacement."""
+    rng, prompts = random.Random(0), sorted({picture.prompt for picture in pictures})
+    of_prompt = {prompt: [at for at, picture in enumerate(pictures) if picture.prompt == prompt] for prompt in prompts}
+    drawn = [statistic([at for prompt in rng.choices(prompts, k=len(prompts)) for at in of_prompt[prompt]]) for _ in range(DRAWS)]
+    low, high = np.nanpercentile(drawn, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def within_prompts(pictures: Sequence[Named], scores: Sequence[float]) -> float:
+    """Returns the share of pairs of one prompt, a named and an unnamed picture, in which the named one has the higher score."""
+    right = pairs = 0.0
+    for high, named in zip(scores, pictures, strict=True):
+        for low, unnamed in zip(scores, pictures, strict=True):
+            if named.was_named and not unnamed.was_named and named.prompt == unnamed.prompt:
+                right, pairs = right + (high > low) + (high == low) / 2, pairs + 1
+    return right / pairs if pairs else float("nan")
+
+
+def main() -> None:
+    """Prints the table."""
+    pictures = read_pictures()
+    scores = score_all(pictures)
+    print("| engine | pictures | named by the viewer | " + " | ".join(NETWORKS) + " |")
+    print("|---|---|---|" + "---|" * len(NETWORKS))
+    for engine in (*sorted({picture.engine for picture in pictures}), "all"):
+        chosen = [at for at, picture in enumerate(pictures) if engine in (picture.engine, "all")]
+        named = [pictures[at].was_named for at in chosen]
+        areas = " | ".join(f"{area([scores[name][at] for at in chosen], named):.2f}" for name in NETWORKS)
+        print(f"| {engine} | {len(chosen)} | {sum(named)} ({np.mean(named):.0%}) | {areas} |")
+    intervals = []
+    for name in NETWORKS:
+
+        def of_places(places: Sequence[int], name: str = name) -> float:
+            return area([scores[name][at] for at in places], [pictures[at].was_named for at in places])
+
+        intervals.append("{:.2f} to {:.2f}".format(*interval(pictures, of_places)))
+    print("| all, 95 % interval | | | " + " | ".join(intervals) + " |")
+    print("| pairs within a prompt | | | " + " | ".join(f"{within_prompts(pictures, scores[name]):.0%}" for name in NETWORKS) + " |")
+
+
+if __name__ == "__main__":
+    main()

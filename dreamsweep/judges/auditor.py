@@ -1,0 +1,165 @@
+"""The starter auditor: what a picture shows, by a network of another kind than the starter guide and judge, which chooses nothing.
+
+Frozen features of an EfficientNet that learned photographs, and a linear head that learned drawings of about a thousand things and
+pictures that show nothing (`dreamsweep.training.train_auditor`). docs/naming.md compares it with what a viewer sees.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamsweep.compute.pool import POOL
+from dreamsweep.guidance.targets import shrink
+from dreamsweep.guidance.waypoints import place
+from dreamsweep.judges.labels import labels_in
+from dreamsweep.judges.protocol import Judgement
+from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape
+from dreamsweep.spec import Trial
+from dreamsweep.weights.starter import read_weights, write_weights
+
+AUDITOR = "starter-auditor"
+SIDE = 128
+"""Pixels on a side of a view."""
+SMALLER = 0.8
+"""Side of the picture in the views that show it smaller, on white."""
+TOP = 5
+"""Things that a judgement names, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """The linear layers behind the features: to a vector, and from it to one logit for each thing and, last, for nothing."""
+
+    project: Float[Tensor, "e d"]
+    project_bias: Float[Tensor, "e"]
+    classify: Float[Tensor, "n e"]
+    classify_bias: Float[Tensor, "n"]
+
+    def __call__(self, features: Float[Tensor, "b d"]) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b e"]]:
+        """Returns the logits and the vectors."""
+        vectors = F.linear(features, self.project, self.project_bias)
+        return F.linear(vectors, self.classify, self.classify_bias), vectors
+
+
+class Auditor:
+    """Shares of about a thousand things, and of nothing, in pictures."""
+
+    def __init__(self, tower: EfficientNetLite, head: Head, names: Sequence[str], sha256: str, device: str) -> None:
+        self.tower = tower.eval().requires_grad_(False).to(device)
+        self.head = Head(*(value.to(device) for value in vars(head).values()))
+        self.names, self.sha256 = tuple(names), sha256
+
+    @torch.no_grad()
+    def shares(self, pictures: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b e"]]:
+        """Returns the shares, the last that of nothing, and unit vectors of the pictures; both means over fixed views."""
+        logits, vectors = zip(*(self.head(self.tower(view)) for view in views(pictures)), strict=True)
+        return torch.stack(logits).softmax(-1).mean(0), F.normalize(torch.stack(vectors).mean(0), dim=1)
+
+
+def views(pictures: Float[Tensor, "b 3 h w"]) -> Iterator[Float[Tensor, "b 3 r r"]]:
+    """Yields each picture at the size that the auditor sees: whole and smaller on white, each followed by its mirror image."""
+    whole = shrink(pictures, SIDE)
+    inner = round(SIDE * SMALLER)
+    before = (SIDE - inner) // 2
+    after = SIDE - inner - before
+    for view in (whole, F.pad(shrink(pictures, inner), (before, after, before, after), value=1.0)):
+        yield view
+        yield view.flip(-1)
+
+
+class AuditorJudge:
+    """Scores a picture by the share of the things that its prompt names, among all things and nothing (see `Judge`, `Explains`).
+
+    A prompt that names none of the things has no score. A frame of a walk is scored by the prompts that it stands between.
+    """
+
+    def __init__(self, auditor: Auditor, trials: Sequence[Trial]) -> None:
+        self.auditor, self.trials = auditor, trials
+
+    @classmethod
+    def load(cls, trials: Sequence[Trial], device: str) -> "AuditorJudge":
+        """Builds the judge from the weights that ship. Raises WeightsError when their file is missing or damaged."""
+        return cls(load_auditor(device), trials)
+
+    @staticmethod
+    def weights_used() -> dict[str, str]:
+        """Returns name and SHA-256 of the weight file."""
+        from dreamsweep.weights.hashes import sha256_of
+
+        return sha256_of(AUDITOR)
+
+    def warnings_for(self, text: str) -> list[str]:
+        """Returns a sentence where a text names nothing that the auditor knows."""
+        return [] if things_in(text, self.auditor.names) else [f"{AUDITOR} knows none of the things that {text!r} names"]
+
+    def score(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> tuple[Float[Tensor, "b"], Float[Tensor, "b e"]]:
+        """Returns the scores, not a number where a prompt names nothing that is known, and unit vectors of the pictures."""
+        shares, vectors = self.auditor.shares(pictures)
+        scores = [self._score(row, trial, iteration) for row, trial in zip(shares, self.trials, strict=True)]
+        return torch.tensor([float("nan") if score is None else score for score in scores]), vectors
+
+    def judgements(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> list[Judgement]:
+        """Returns the same scores, with the likeliest things and their shares."""
+        shares, _ = self.auditor.shares(pictures)
+        return [self._judgement(row, trial, iteration) for row, trial in zip(shares, self.trials, strict=True)]
+
+    def _judgement(self, shares: Float[Tensor, "n"], trial: Trial, iteration: int) -> Judgement:
+        best = shares.topk(min(TOP, len(shares)))
+        names = (*self.auditor.names, "nothing")
+        details = {names[at]: share for share, at in zip(best.values.tolist(), best.indices.tolist(), strict=True)}
+        seen = ", ".join(f"{name} {share:.0%}" for name, share in details.items())
+        score = self._score(shares, trial, iteration)
+        reason = seen if score is not None else f"the prompt names none of the {len(self.auditor.names)} things that are known; {seen}"
+        return Judgement(score, reason, details)
+
+    def _score(self, shares: Float[Tensor, "n"], trial: Trial, iteration: int) -> float | None:
+        texts = [trial.prompt.text, *trial.prompt.to] if trial.engine.draws_frames else [trial.prompt.text]
+        before, share = place(iteration, trial.num_iter, len(texts), trial.engine.walk_easing) if len(texts) > 1 else (0, 0.0)
+        weighted = ((texts[before], 1 - share), (texts[min(before + 1, len(texts) - 1)], share))
+        score = 0.0
+        for text, weight in weighted:
+            if weight:
+                if not (things := things_in(text, self.auditor.names)):
+                    return None
+                score += weight * float(shares[[*things]].sum())
+        return score
+
+
+def things_in(text: str, names: Sequence[str]) -> tuple[int, ...]:
+    """Returns which things a text names: those whose whole name it holds, or, by a name of one word, every thing that ends in it.
+
+    `a red apple` names `red apple`; `a brown cat` names `cat`, and `black cat` and `cat face` as well.
+    """
+    whole = labels_in(text, names)
+    single = {names[at].casefold() for at in whole if " " not in names[at]}
+    heads = (number for number, name in enumerate(names) if name.casefold().removesuffix(" face").split(" ")[-1] in single)
+    return tuple(sorted({*whole, *heads}))
+
+
+def load_auditor(device: str) -> Auditor:
+    """Returns the auditor that ships with dreamsweep. Raises WeightsError when its file is missing or damaged."""
+    return POOL.get((AUDITOR, device), device, lambda: _loaded(device))
+
+
+def _loaded(device: str) -> Auditor:
+    tensors, metadata, sha256 = read_weights(AUDITOR)
+    record = json.loads(metadata["shape"])
+    shape = LiteShape(record["stem"], tuple(map(tuple, record["stages"])), record["features"])
+    tower = EfficientNetLite(shape)
+    tower.load_state_dict({key.removeprefix("tower."): value.float() for key, value in tensors.items() if key.startswith("tower.")})
+    head = Head(*(tensors[f"head.{field}"].float() for field in Head.__dataclass_fields__))
+    return Auditor(tower, head, json.loads(metadata["names"]), sha256, device)
+
+
+def save_auditor(path: Path, shape: LiteShape, tower: Mapping[str, Tensor], head: Head, names: Sequence[str]) -> None:
+    """Writes an auditor's weights in half precision, with its shape and the names of the things."""
+    tensors = {f"tower.{key}": value for key, value in tower.items()} | {f"head.{key}": value for key, value in vars(head).items()}
+    write_weights(
+        path, {key: value.half() for key, value in tensors.items()}, {"shape": json.dumps(asdict(shape)), "names": json.dumps(list(names))}
+    )

@@ -1,0 +1,62 @@
+"""The naming test's data: each picture once, each answer marked by the stated rule, and the measure that compares networks with it."""
+
+import csv
+import re
+from collections import Counter
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+from dreamsweep.planning.sweep_file import load_sweep
+from dreamsweep.spec import Prompt
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    spec = spec_from_file_location("naming", Path(__file__).parents[1] / "benchmarks" / "naming.py")
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (DATA / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_picture_has_one_answer_and_one_place() -> None:
+    answers = rows("naming.csv")
+    sweep = load_sweep(DATA / "naming.yaml")
+    prompts, engines = {prompt.text for prompt in sweep.prompts if isinstance(prompt, Prompt)}, {engine.engine for engine in sweep.engines}
+    assert {row["prompt"] for row in answers} == prompts and {row["engine"] for row in answers} == engines
+    assert set(Counter((row["prompt"], row["engine"], row["seed"]) for row in answers).values()) == {1}
+    assert [int(row["picture"]) for row in answers] == [*range(len(answers))]
+    assert len({(row["sitting"], row["tile"]) for row in answers}) == len(answers)
+    with Image.open(DATA / "naming.webp") as atlas:
+        assert atlas.size == (16 * 128, -(-len(answers) // 16) * 128)
+
+
+def test_what_was_named_follows_the_rule() -> None:
+    synonyms = {row["prompt"]: row["words"].split("|") for row in rows("naming-synonyms.csv")}
+    answers = rows("naming.csv")
+    assert {row["prompt"] for row in answers} == {*synonyms}
+    for row in answers:
+        words = "|".join(map(re.escape, synonyms[row["prompt"]]))
+        assert synonyms[row["prompt"]][0] in row["prompt"]
+        assert (row["named"] == "yes") == bool(re.search(rf"\b({words})(e?s)?\b", row["answer"])), row
+
+
+def test_the_area_is_the_share_of_pairs_in_the_right_order(benchmark: ModuleType) -> None:
+    assert benchmark.area([3, 1, 2, 2], [True, False, True, False]) == 0.875
+    assert benchmark.area([1, 1], [True, False]) == 0.5
+
+
+def test_pairs_within_a_prompt_leave_other_prompts_out(benchmark: ModuleType) -> None:
+    pictures = [benchmark.Named(0, "a", "e", True), benchmark.Named(1, "a", "e", False), benchmark.Named(2, "b", "e", False)]
+    assert benchmark.within_prompts(pictures, [2.0, 1.0, 9.0]) == 1.0
