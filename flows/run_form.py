@@ -59,6 +59,8 @@ class MoreSettings(Spec):
     """What steers the pictures towards the prompts."""
     judge: JudgeName = "starter-judge"
     """What marks them; it never steers."""
+    judges: Annotated[str, Field(title="Further judges")] = ""
+    """What scores the best pictures once more and chooses nothing, one a line: a perceptor, or labels:things for what they show."""
 
 
 class SweepForm(Spec):
@@ -80,7 +82,7 @@ class SweepForm(Spec):
     iterations: PositiveInt = 200
     """More is slower and often better. Where an engine has iterations of its own, those hold."""
     more: Annotated[MoreSettings, Field(title="More settings")] = MoreSettings()
-    """Negatives, what prompts turn into, weights, guide and judge."""
+    """Negatives, what prompts turn into, weights, guide and judges."""
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +105,7 @@ class SweepForm(Spec):
             "seeds": {"count": self.pictures},
             "iterations": self.iterations,
             **self.more.model_dump(include={"weights", "guide", "judge"}),
+            **({"judges": judges} if (judges := _lines(self.more.judges)) else {}),
         }
         return parse_sweep(content, PROMPTS, "the form")
 

@@ -31,7 +31,14 @@ def test_editors_agree(file: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"engines": ["dallee"]}, {"prompt": ["x"]}, {"iterations": -1}, {"seeds": "x"}, {"engines": [{"engine": "dalle", "cutout": 1}]}],
+    [
+        {"engines": ["dallee"]},
+        {"prompt": ["x"]},
+        {"iterations": -1},
+        {"seeds": "x"},
+        {"engines": [{"engine": "dalle", "cutout": 1}]},
+        {"judges": ["starter-gide"]},
+    ],
 )
 def test_editors_see_mistakes(changes: dict[str, object]) -> None:
     with pytest.raises(jsonschema.ValidationError):

@@ -40,7 +40,7 @@ def judge(
         typer.Option(
             "--with",
             metavar="JUDGE",
-            help="A perceptor, starter-auditor, labels:LIST[@PERCEPTOR], segments, aesthetic, diversity or quality:FOLDER; again for more.",
+            help="A perceptor, views:PERCEPTOR, starter-auditor, labels:LIST[@PERCEPTOR], segments, aesthetic, diversity, quality:FOLDER.",
             show_default=False,
         ),
     ] = None,

@@ -36,6 +36,7 @@ films: [webp]                     # also gif and mp4
 # What steers the pictures, and what scores them. The small weights that ship with dreamsweep need no download:
 guide: starter-guide              # or ViT-B/32, ViT-L/14, a list of several; `dreamsweep weights list` names them all
 judge: starter-judge
+# judges: [labels:things, views:starter-judge]   # score each best picture once more, and choose nothing
 weights: starter                  # or published: the full-size engines, on a GPU
 
 # schedule: {{cron: "0 2 * * *", timezone: Europe/Berlin}}   # for `dreamsweep schedule`, `up` and `deploy`

@@ -1,4 +1,4 @@
-"""Summary that a run prints at its end: how much is done, where results are, the best trials, and the trials' warnings."""
+"""Summary that a run prints at its end: how much is done, where results are, what further judges say, the best trials and warnings."""
 
 import shlex
 from collections.abc import Sequence
@@ -31,6 +31,7 @@ def print_outcome(sweep: str, store: str, seconds: float, console: Console | Non
     On a terminal, places in a folder are links (OSC 8).
     """
     from dreamsweep.report.best import best_trials
+    from dreamsweep.report.judges import verdicts
     from dreamsweep.results.manifest import read_manifest
     from dreamsweep.store import keys, open_store
 
@@ -51,6 +52,8 @@ def print_outcome(sweep: str, store: str, seconds: float, console: Console | Non
             _print(screen, f"  {what:14} ", _linked(opened, key))
     for warning in _warnings(opened, sweep):
         say(f"  {'warning':14} {warning}")
+    for judged in verdicts(opened, sweep):
+        say(f"  {'judged by':14} {judged.judge}: {judged.text}")
     _print_best(screen, opened, sweep, best_trials(opened, sweep), f"dreamsweep query best{option}")
     say(f"  {'look':14} dreamsweep review {shlex.quote(sweep)}{option}")
     ask = f"SELECT engine, avg(percentile) FROM ranks JOIN trials USING (sweep, trial_id) WHERE sweep = '{sweep}' GROUP BY engine"

@@ -23,18 +23,21 @@ def status(
     store: StoreUri = "runs",
 ) -> None:
     """Say how far a sweep is, wherever its shards are made: the store tells."""
+    from dreamsweep.report.judges import verdicts
     from dreamsweep.results.status import every_status, sweep_status
     from dreamsweep.store import open_store
     from dreamsweep.text import counted
 
+    opened = open_store(store)
     if sweep is None:
-        opened = open_store(store)
         return _print_all(every_status(opened), opened.uri)
-    state = sweep_status(open_store(store), sweep)
+    state = sweep_status(opened, sweep)
     parts = [f"{counted(state.staged, 'shard')} made", f"{len(state.running):,} begun"]
     parts += [f"{state.waiting:,} waiting"] * bool(state.waiting)
     parts += [f"{state.given_up:,} given up"] * bool(state.given_up)
     say(f"{sweep}: {', '.join(parts)}; {_manifest_text(state.manifest)}")
+    for judged in verdicts(opened, sweep) if state.manifest else ():
+        say(f"judged by {judged.judge}: {judged.text}")
     table = Table("shard", "engine", "iteration", "trials", "best", "trials × it/s", box=None)
     for shard in state.running[:ROWS]:
         best = "–" if shard.best is None else f"{shard.best:.3f}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dreamsweep.environment import checkpoint_seconds
 from dreamsweep.planning.expand import Shard, engines
 from dreamsweep.results.weights_record import refuse_other_weights
-from dreamsweep.spec import EngineSpec, GuideChoice, JudgeName, Sweep, WeightsName, guides_of
+from dreamsweep.spec import EngineSpec, FurtherJudge, GuideChoice, Sweep, WeightsName, guides_of
 from dreamsweep.store import Store
 
 
@@ -19,7 +19,7 @@ def check_machine(sweep: Sweep, store: Store, device: str) -> None:
     is_compiling()
     checkpoint_seconds()
     resolve_device(device)
-    used = _weights(sweep.guide, sweep.judge, engines(sweep), sweep.weights)
+    used = _weights(sweep.guide, [FurtherJudge(name=sweep.judge), *sweep.further_judges], engines(sweep), sweep.weights)
     refuse_other_weights(store, sweep.name, used)
 
 
@@ -29,11 +29,11 @@ def check_shard(shard: Shard, store: Store, device: str) -> None:
 
     first = shard.trials[0]
     resolve_device(device)
-    used = _weights(first.guide, shard.judging.judge, [first.engine], first.weights)
+    used = _weights(first.guide, [FurtherJudge(name=shard.judging.judge), *shard.judges], [first.engine], first.weights)
     refuse_other_weights(store, shard.sweep, used, shards=1)
 
 
-def _weights(guide: GuideChoice, judge: JudgeName, specs: Iterable[EngineSpec], weights: WeightsName) -> dict[str, str]:
+def _weights(guide: GuideChoice, judges: Iterable[FurtherJudge], specs: Iterable[EngineSpec], weights: WeightsName) -> dict[str, str]:
     """Returns name and SHA-256 of every weight file. The files are hashed, and no network is loaded."""
     from dreamsweep.engines import weights_used
     from dreamsweep.judges.registry import judge_weights
@@ -42,7 +42,8 @@ def _weights(guide: GuideChoice, judge: JudgeName, specs: Iterable[EngineSpec], 
     used: dict[str, str] = {}
     for part in guides_of(guide):
         used |= sha256_of(part.name)
-    used |= judge_weights(judge)
+    for judge in judges:
+        used |= judge_weights(judge.name, judge.labels)
     for spec in specs:
         used |= weights_used(spec, weights)
     return used

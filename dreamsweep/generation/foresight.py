@@ -42,6 +42,9 @@ def forecast(sweep: Sweep, store: Store | None = None) -> list[tuple[str, str]]:
         ("time", time),
         ("size", f"about {format_bytes(counts.bytes)}"),
     ]
+    if judges := sweep.further_judges:
+        names = ", ".join(judge.name for judge in judges)
+        rows.append(("judges", f"{names}: {counted(counts.trials * len(judges), 'score')} of best pictures"))
     if missing := downloads(sweep):
         rows.append(("downloads", ", ".join(f"{name} {format_megabytes(megabytes)}" for name, megabytes in missing)))
     if sweep.keep_states and (without := _without_states(engines(sweep))):
@@ -54,6 +57,8 @@ def _left_in(store: Store, sweep: Sweep) -> Iterator[tuple[str, str]]:
     left = remaining(store, sweep)
     yield "done already", _listed(left.done)
     yield "to be made", _listed(left.missing)
+    if left.unscored:
+        yield "to be scored", f"{counted(left.unscored, 'score')} of best pictures that are there already"
     for iteration, trials in sorted(left.continued.items()):
         yield "continued", f"{counted(trials, 'trial')} from iteration {iteration:,}, where the kept state fits"
     if left.others:
@@ -91,14 +96,15 @@ def unread_texts(sweep: Sweep) -> list[str]:
 
 
 def downloads(sweep: Sweep) -> list[Download]:
-    """Returns published weights of the sweep's guides, judge and engines that are not in the cache. Raises WeightsError as `registry`."""
+    """Returns published weights of the sweep's guides, judges and engines that are not in the cache. Raises WeightsError as `registry`."""
     from dreamsweep.weights.fetch import missing_files
     from dreamsweep.weights.hashes import RECORDED_AS
     from dreamsweep.weights.registry import registry
 
     known = registry()
     drawn_with = (RECORDED_AS.get(name, name) for spec in engines(sweep) for name in spec.weight_names(sweep.weights))
-    used = dict.fromkeys((*_perceptors(sweep), *drawn_with))
+    scored_by = (name for judge in sweep.further_judges for name in judge.weight_names)
+    used = dict.fromkeys((*_perceptors(sweep), *scored_by, *drawn_with))
     return [Download(name, known[name].megabytes) for name in used if name in known and missing_files(known[name])]
 
 

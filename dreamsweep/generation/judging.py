@@ -1,13 +1,16 @@
-"""Judging after the fact: scores of the pictures that a published sweep keeps, by any judges, into rows of their own.
+"""Judging of stored pictures: scores by any judge into rows of their own, within a shard as well as after the fact.
 
-What was generated is read and never changed. Rows are written a chunk of trials at a time, and what is scored already is left out, so a
-run that was cut off goes on where it was, and the same command again does nothing.
+    judge_sweep     every trial of a published sweep, by `dreamsweep judge`: what is scored already is left out
+    judge_trials    some trials, by one judge: the step that both share; a shard calls it for its own (`generation/extend.py`)
+
+What was generated is read and never changed. Rows are written a chunk of trials at a time, under a name that the judge and the pictures
+decide: a run that was cut off and is run again leaves the same rows.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -21,11 +24,11 @@ from dreamsweep.compute.devices import resolve_device
 from dreamsweep.compute.images import decode_png, spec_json_of
 from dreamsweep.errors import DreamsweepError, StoreError
 from dreamsweep.judges.protocol import Explains, Judgement
-from dreamsweep.judges.registry import PERCEPTORS, WITH_WEIGHTS, judge_weights, make_judge
+from dreamsweep.judges.registry import judge_weights, make_judge
 from dreamsweep.report.query import query
 from dreamsweep.report.views import quoted
-from dreamsweep.results.appended import write_judged
-from dreamsweep.spec import Trial
+from dreamsweep.results.appended import fold_judged, write_judged
+from dreamsweep.spec import PERCEPTORS, SHIPPED_JUDGES, Trial
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import ahead
 
@@ -34,7 +37,10 @@ TRIALS_A_CHUNK = 64
 """Trials whose rows are written together: what a run that is cut off loses at most."""
 PICTURES_AT_ONCE = 16
 """Pictures that a judge scores in one batch."""
-_TRIALS = "SELECT trial_id, best_iteration, iterations_done, best_uri IS NOT NULL AS best, final_uri IS NOT NULL AS final FROM trials"
+TRIAL_COLUMNS = ("trial_id", "best_iteration", "iterations_done", "best_uri", "final_uri")
+"""Columns of `trials` that say which pictures there are of each."""
+_Trial = Mapping[str, Any]
+"""A row of `trials`, with these columns."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class _Picture:
 
     trial_id: str
     name: str
-    iteration: int
+    iteration: int | None
+    """None where the judge on the way scored none of the trial's pictures."""
 
 
 @dataclass(frozen=True)
@@ -76,40 +83,61 @@ def judge_sweep(
     StoreError where there is no such sweep, PluginError and UserError for judges that there are not, WeightsError without their weights.
     """
     device = resolve_device(device)
-    versions = {name: " ".join(judge_weights(name).values()) for name in judges}  # before the first picture: a wrong name ends it here
-    rows = query(store, f"{_TRIALS} ORDER BY trial_id", sweep).to_pylist()
+    versions = {name: _version(name) for name in judges}  # before the first picture: a wrong name ends it here
+    rows = query(store, f"SELECT {', '.join(TRIAL_COLUMNS)} FROM trials ORDER BY trial_id", sweep).to_pylist()
     for name, version in versions.items():
-        scored = _scored(store, sweep, name, version)
-        yield from _judge(_Run(store, sweep, name, version, device), rows, pictures, scored)
+        yield from judge_trials(store, sweep, name, rows, pictures, device, scored=_scored(store, sweep, name, version))
+    fold_judged(store, sweep, "judgements")
+
+
+def judge_trials(
+    store: Store,
+    sweep: str,
+    judge: str,
+    trials: Sequence[_Trial],
+    kinds: Sequence[PictureKind],
+    device: str,
+    *,
+    labels: Sequence[str] = (),
+    scored: Collection[tuple[str, str]] = (),
+) -> Generator[Judged, None, None]:
+    """Scores the stored pictures of these trials with one judge; says before the first chunk and after each how far it is.
+
+    `trials` are rows with `TRIAL_COLUMNS`; `labels` those of a list that is a file, if they were read before; `scored` the trials and names
+    of pictures to leave out. Raises as `judge_sweep`.
+    """
+    run = _Run(store, sweep, judge, tuple(labels), _version(judge, labels), device)
+    chunks = [trials[start : start + TRIALS_A_CHUNK] for start in range(0, len(trials), TRIALS_A_CHUNK)]
+    wanted = [[picture for trial in chunk for picture in _pictures(run, trial, kinds)] for chunk in chunks]
+    total, failed = sum(map(len, wanted)), 0
+    left = [[picture for picture in chunk if (picture.trial_id, picture.name) not in scored] for chunk in wanted]
+    done = total - sum(map(len, left))
+    yield Judged(judge, done, total, failed)
+    for chunk in filter(None, left):
+        judgements = _judgements(run, chunk)
+        write_judged(store, sweep, "judgements", judgements, _rows_name(run, chunk))
+        done += len(chunk)
+        failed += sum(row["error"] is not None for row in judgements)
+        yield Judged(judge, done, total, failed)
+
+
+def _version(name: str, labels: Sequence[str] = ()) -> str:
+    return " ".join(judge_weights(name, labels).values())
 
 
 @dataclass(frozen=True)
 class _Run:
-    """One judge's run over a sweep."""
+    """One judge's run over the trials of a sweep."""
 
     store: Store
     sweep: str
-    name: str
+    judge: str
+    labels: tuple[str, ...]
     version: str
     device: str
 
 
-def _judge(run: _Run, rows: Sequence[dict[str, Any]], kinds: Sequence[PictureKind], scored: set[tuple[str, str]]) -> Iterator[Judged]:
-    chunks = [rows[start : start + TRIALS_A_CHUNK] for start in range(0, len(rows), TRIALS_A_CHUNK)]
-    wanted = [[picture for row in chunk for picture in _pictures(run, row, kinds)] for chunk in chunks]
-    total, failed = sum(map(len, wanted)), 0
-    left = [[picture for picture in chunk if (picture.trial_id, picture.name) not in scored] for chunk in wanted]
-    done = total - sum(map(len, left))
-    yield Judged(run.name, done, total, failed)
-    for chunk in filter(None, left):
-        judgements = _judgements(run, chunk)
-        write_judged(run.store, run.sweep, "judgements", judgements, _rows_name(run, chunk))
-        done += len(chunk)
-        failed += sum(row["error"] is not None for row in judgements)
-        yield Judged(run.name, done, total, failed)
-
-
-def _pictures(run: _Run, row: dict[str, Any], kinds: Sequence[PictureKind]) -> Iterator[_Picture]:
+def _pictures(run: _Run, row: _Trial, kinds: Sequence[PictureKind]) -> Iterator[_Picture]:
     """Yields the pictures of a trial that are asked for and kept."""
     trial = row["trial_id"]
     if "snapshots" in kinds:
@@ -117,9 +145,9 @@ def _pictures(run: _Run, row: dict[str, Any], kinds: Sequence[PictureKind]) -> I
         for key in run.store.keys(folder):
             if re.fullmatch(r"\d{6}\.png", name := key.removeprefix(folder)):
                 yield _Picture(trial, name, int(name[:6]))
-    if "best" in kinds and row["best"]:
+    if "best" in kinds and row["best_uri"]:
         yield _Picture(trial, keys.BEST, row["best_iteration"])
-    if "final" in kinds and row["final"]:
+    if "final" in kinds and row["final_uri"]:
         yield _Picture(trial, keys.FINAL, row["iterations_done"])
 
 
@@ -137,7 +165,7 @@ def _judgements(run: _Run, pictures: Sequence[_Picture]) -> list[dict[str, Any]]
         if isinstance(opened, str):
             said[picture] = (None, None, opened)
         else:
-            batches.setdefault(_batch_of(run.name, opened), []).append(opened)
+            batches.setdefault(_batch_of(run.judge, opened), []).append(opened)
     for alike in batches.values():
         for start in range(0, len(alike), PICTURES_AT_ONCE):
             batch = alike[start : start + PICTURES_AT_ONCE]
@@ -151,7 +179,7 @@ def _judgements(run: _Run, pictures: Sequence[_Picture]) -> list[dict[str, Any]]
 def _batch_of(judge: str, opened: _Opened) -> tuple[Any, ...]:
     """Returns what pictures of one batch have in common: their size, and their iteration where a score may depend on it."""
     engine = opened.trial.engine
-    depends = engine.draws_frames or (judge not in PERCEPTORS and judge not in WITH_WEIGHTS and ":" not in judge)
+    depends = engine.draws_frames or (judge not in PERCEPTORS and judge not in SHIPPED_JUDGES and ":" not in judge)
     walks = tuple(opened.trial.prompt.to) if engine.draws_frames else ()
     return engine.engine, engine.num_iter, opened.pixels.shape, len(walks), opened.picture.iteration if depends else None
 
@@ -178,9 +206,9 @@ def _open(run: _Run, picture: _Picture) -> _Opened | str:
 def _score(run: _Run, batch: Sequence[_Opened]) -> list[Judgement | str]:
     """Returns the judge's word on each picture of a batch, or why it has none: where a batch fails, each picture by itself."""
     try:
-        judge = make_judge(run.name, [opened.trial for opened in batch], run.device)
+        judge = make_judge(run.judge, [opened.trial for opened in batch], run.device, run.labels)
         pixels = torch.stack([opened.pixels for opened in batch]).float().div(255).to(run.device)
-        iteration = batch[0].picture.iteration
+        iteration = batch[0].picture.iteration or batch[0].trial.num_iter
         if isinstance(judge, Explains):
             return [*judge.judgements(pixels, iteration)]
         scores, _ = judge.score(pixels, iteration)
@@ -198,7 +226,7 @@ def _row(run: _Run, picture: _Picture, judgement: Judgement | None, prompt: str 
         "trial_id": picture.trial_id,
         "picture": picture.name,
         "iteration": picture.iteration,
-        "judge": run.name,
+        "judge": run.judge,
         "version": run.version,
         "prompt": prompt,
         "score": judgement and judgement.score,
@@ -212,4 +240,4 @@ def _row(run: _Run, picture: _Picture, judgement: Judgement | None, prompt: str 
 def _rows_name(run: _Run, pictures: Sequence[_Picture]) -> str:
     """Returns the name of a chunk's rows: the same for the same judge and pictures, whoever writes them."""
     lines = (f"{picture.trial_id} {picture.name}" for picture in pictures)
-    return hashlib.sha256("\n".join((run.name, run.version, *lines)).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join((run.judge, run.version, *lines)).encode()).hexdigest()[:16]

@@ -38,6 +38,7 @@ from dreamsweep.planning.estimate import seconds_an_iteration
 from dreamsweep.planning.expand import Plan, Shard, engines, plan, trials
 from dreamsweep.planning.sweep_file import sweep_text
 from dreamsweep.report.summary import ensure_summary
+from dreamsweep.results.appended import fold_judged
 from dreamsweep.results.handoff import Elsewhere, Lost, Progress
 from dreamsweep.results.manifest import Manifest, done_shards
 from dreamsweep.results.missing import work
@@ -200,7 +201,9 @@ class _Run:
 
     def publish_all(self) -> Manifest:
         """Gathers everything that is staged into few files, and publishes them."""
-        return publish_whole(self.store, self.sweep.name, self.wanted, self.spec_sha256)
+        manifest = publish_whole(self.store, self.sweep.name, self.wanted, self.spec_sha256)
+        fold_judged(self.store, self.sweep.name, "judgements")
+        return manifest
 
     def refuse_when_nothing_is_done(self, failures: list[BaseException]) -> None:
         """Raises the first failure where there is nothing to publish."""

@@ -44,9 +44,9 @@ class ShardStoppedError(Exception):
 def run_shard(shard: Shard, store: Store, device: str = "auto", stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
     """Generates a shard and stages it; says after every iteration how far it is.
 
-    A staged shard is left as it is; one that was cut off goes on from its checkpoint. Raises UserError for what the
-    user can mend, and ShardStoppedError, with a checkpoint of the very iteration, once `stop` says so; a trial that diverges is
-    no error but a row with its reason.
+    A staged shard is left as it is; one that was cut off goes on from its checkpoint. Once it is staged, its further judges score the best
+    pictures. Raises UserError for what the user can mend, and ShardStoppedError, with a checkpoint of the very iteration, once `stop` says
+    so; a trial that diverges is no error but a row with its reason.
     """
     staged = read_shard_manifest(store, shard.sweep, shard.shard_id)
     lacks, kept = missing(shard, staged), {trial_id: had for trial_id, had in kept_by_trial(staged).items() if had} if staged else {}
@@ -60,8 +60,10 @@ def run_shard(shard: Shard, store: Store, device: str = "auto", stop: Callable[[
         staged = read_shard_manifest(store, shard.sweep, shard.shard_id)
         kept = {trial_id: had for trial_id, had in kept_by_trial(staged).items() if had} if staged else {}
         lacks = missing(shard, staged)
-    if lacks:
-        extend_shard(shard, store, device, lacks, kept)
+    for _ in extend_shard(shard, store, device, lacks, kept):
+        if stop():
+            raise ShardStoppedError(f"shard {shard.shard_id} was told to stop while films or scores were added to its pictures")
+        yield replace(done, status="running")
     yield done
 
 

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from dreamsweep.errors import UserError
-from dreamsweep.planning.characters import split_lines
-from dreamsweep.planning.text_file import TextFile
-from dreamsweep.text import did_you_mean
+from dreamsweep.planning.label_files import labels_of_file
 from dreamsweep.weights.starter import thing_names
 
 BARE = ("{}",)
@@ -41,8 +38,6 @@ CIFAR_100 = (
     "wardrobe", "whale", "willow tree", "wolf", "woman", "worm",
 )  # fmt: skip
 """Class names of CIFAR-100 (Krizhevsky, 2009), as CLIP's authors spell them."""
-SHIPPED = ("cifar100", "imagenet", "things")
-MOST_LABELS = 20_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +47,11 @@ class LabelList:
     name: str
     names: tuple[str, ...]
     templates: tuple[str, ...]
+
+    @classmethod
+    def of_file(cls, name: str, labels: tuple[str, ...], is_starter: bool) -> "LabelList":
+        """Returns the list of a file's labels, in the plain template of photographs, or bare for perceptors that learned plain names."""
+        return cls(name, labels, BARE if is_starter else PHOTO)
 
     @property
     def sha256(self) -> str:
@@ -75,7 +75,7 @@ def label_list(name: str, is_starter: bool) -> LabelList:
         case "things":
             names, templates = tuple(thing_names()), PHOTO
         case _:
-            names, templates = _labels_of_file(name), PHOTO
+            return LabelList.of_file(Path(name).name, labels_of_file(name, Path(), f"judge 'labels:{name}'"), is_starter)
     return LabelList(Path(name).name, names, BARE if is_starter else templates)
 
 
@@ -87,21 +87,3 @@ def _imagenet() -> tuple[str, ...]:
     from torchvision.models import ResNet50_Weights
 
     return tuple(ResNet50_Weights.IMAGENET1K_V2.meta["categories"])
-
-
-def _labels_of_file(name: str) -> tuple[str, ...]:
-    path, judge = Path(name), f"judge 'labels:{name}'"
-    if not path.suffix and not path.is_file():
-        lists = ", ".join(SHIPPED)
-        raise UserError(
-            f"judge 'labels:{name}': there is no list {name!r}{did_you_mean(name, SHIPPED)}; the lists are {lists}, or name a file."
-        )
-    try:
-        path.stat()  # a person's path at a prompt, which no sweep file stands beside
-    except OSError as error:
-        raise UserError(f"{judge}: the file cannot be read ({error.strerror}); name a text file with a label a line.") from None
-    lines = split_lines(TextFile(path, judge).read())
-    labels = tuple(dict.fromkeys(line.strip() for line in lines if line.strip() and not line.startswith("#")))
-    if not 2 <= len(labels) <= MOST_LABELS:
-        raise UserError(f"judge 'labels:{name}': the file holds {len(labels)} labels; write from 2 to {MOST_LABELS:,} of them, one a line.")
-    return labels

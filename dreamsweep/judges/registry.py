@@ -1,25 +1,23 @@
-"""Judges by name: every perceptor, as a judge of similarity; `labels:LIST[@PERCEPTOR]`; `starter-auditor`; `aesthetic`,
-`segments`; other packages'."""
+"""Judges by name, as `dreamsweep.spec.judges` lists the names."""
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, cast, get_args
+from pathlib import Path
+from typing import Any, cast
 
 from dreamsweep.errors import PluginError
 from dreamsweep.judges.aesthetic import AestheticJudge
 from dreamsweep.judges.auditor import AUDITOR, AuditorJudge
-from dreamsweep.judges.label_lists import SHIPPED, LabelList, label_list
+from dreamsweep.judges.label_lists import LabelList, label_list
 from dreamsweep.judges.labels import LabelsJudge
 from dreamsweep.judges.protocol import Judge
 from dreamsweep.judges.segments import SegmentsJudge
-from dreamsweep.judges.similarity import SimilarityJudge
+from dreamsweep.judges.similarity import VIEWS_VERSION, SimilarityJudge, ViewsJudge
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.spec import JudgeName, PerceptorName, Trial
+from dreamsweep.spec import PERCEPTORS, PerceptorName, Trial
+from dreamsweep.spec.judges import JudgeParts, parse_judge_name
 from dreamsweep.spec.plugins import JUDGES_GROUP, plugins
-from dreamsweep.text import did_you_mean
 
-PERCEPTORS = frozenset(get_args(PerceptorName))
-LABELS, STARTER = "labels:", "starter-judge"
 WITH_WEIGHTS: dict[str, type[AuditorJudge | AestheticJudge | SegmentsJudge]] = {
     AUDITOR: AuditorJudge,
     "aesthetic": AestheticJudge,
@@ -28,54 +26,62 @@ WITH_WEIGHTS: dict[str, type[AuditorJudge | AestheticJudge | SegmentsJudge]] = {
 """Judges that are more than a perceptor, or none, by name."""
 
 
-def make_judge(name: JudgeName, trials: Sequence[Trial], device: str) -> Judge:
-    """Builds a judge for a batch of trials.
+def make_judge(name: str, trials: Sequence[Trial], device: str, labels: Sequence[str] = ()) -> Judge:
+    """Builds a judge for a batch of trials. `labels` are those of a list that is a file; without them the file is read.
 
-    Raises WeightsError when its weights are missing or damaged, and PluginError when there is none of that name or its package is broken.
+    Raises WeightsError when its weights are missing or damaged, PluginError when there is none of that name or its package is broken, and
+    UserError for a list that there is not.
     """
-    if name in PERCEPTORS:
-        return SimilarityJudge(load_perceptor(cast(PerceptorName, name), device), trials)
-    if name.startswith(LABELS):
-        labels, perceptor = _labels_of(name)
-        return LabelsJudge(load_perceptor(perceptor, device), labels, trials)
-    if name in WITH_WEIGHTS:
+    parts = _parts(name)
+    if parts.kind == "plugin":
+        judge = _judge_class(name)(trials, device)
+        if not isinstance(judge, Judge):
+            raise plugins(JUDGES_GROUP, PERCEPTORS)[0][name].error("it has no method score(pictures, iteration)")
+        return judge
+    if parts.kind == "shipped":
         return WITH_WEIGHTS[name].load(trials, device)
-    judge = _judge_class(name)(trials, device)
-    if not isinstance(judge, Judge):
-        raise plugins(JUDGES_GROUP, PERCEPTORS)[0][name].error("it has no method score(pictures, iteration)")
-    return judge
+    perceptor = load_perceptor(_perceptor(parts), device)
+    match parts.kind:
+        case "labels":
+            return LabelsJudge(perceptor, _labels(parts, labels), trials)
+        case "views":
+            return ViewsJudge(perceptor, trials)
+        case _:
+            return SimilarityJudge(perceptor, trials)
 
 
-def judge_weights(name: JudgeName) -> dict[str, str]:
+def judge_weights(name: str, labels: Sequence[str] = ()) -> dict[str, str]:
     """Returns name and SHA-256 of a judge's weight files; files are hashed, nothing is loaded. Raises as `make_judge` does."""
     from dreamsweep.weights.hashes import sha256_of
 
-    if name in PERCEPTORS:
-        return sha256_of(name)
-    if name.startswith(LABELS):
-        labels, perceptor = _labels_of(name)
-        return sha256_of(perceptor) | {f"labels:{labels.name}": labels.sha256}
-    weights_used = getattr(WITH_WEIGHTS.get(name) or _judge_class(name), "weights_used", None)
-    return dict(weights_used()) if weights_used else {}
+    parts = _parts(name)
+    if parts.kind in ("plugin", "shipped"):
+        weights_used = getattr(WITH_WEIGHTS.get(name) or _judge_class(name), "weights_used", None)
+        return dict(weights_used()) if weights_used else {}
+    if parts.kind == "labels":
+        listed = _labels(parts, labels)  # before the weights, which may have to be downloaded
+        return sha256_of(_perceptor(parts)) | {f"labels:{listed.name}": listed.sha256}
+    return sha256_of(_perceptor(parts)) | ({"views": VIEWS_VERSION} if parts.kind == "views" else {})
 
 
-def _labels_of(name: str) -> tuple[LabelList, PerceptorName]:
-    """Returns the list and the perceptor of `labels:LIST@PERCEPTOR`. Raises PluginError, or UserError for a list that there is not."""
-    labels, _, perceptor = name.removeprefix(LABELS).rpartition("@") if "@" in name else (name.removeprefix(LABELS), "", STARTER)
-    if perceptor not in PERCEPTORS:
-        known = ", ".join(sorted(PERCEPTORS))
-        raise PluginError(
-            f"judge {name!r}: there is no perceptor {perceptor!r}{did_you_mean(perceptor, PERCEPTORS)}; the perceptors are {known}."
-        )
-    return label_list(labels, perceptor.startswith("starter-")), cast(PerceptorName, perceptor)
+def _parts(name: str) -> JudgeParts:
+    try:
+        return parse_judge_name(name)
+    except ValueError as error:
+        raise PluginError(f"judge {name!r}: {error}{'' if str(error).endswith('?') else '.'}") from None
+
+
+def _perceptor(parts: JudgeParts) -> PerceptorName:
+    return cast(PerceptorName, parts.perceptor)
+
+
+def _labels(parts: JudgeParts, labels: Sequence[str]) -> LabelList:
+    is_starter = _perceptor(parts).startswith("starter-")
+    if not labels:
+        return label_list(parts.labels, is_starter)
+    return LabelList.of_file(Path(parts.labels).name, tuple(labels), is_starter)
 
 
 @cache
 def _judge_class(name: str) -> Any:
-    usable, errors = plugins(JUDGES_GROUP, PERCEPTORS)
-    if name in errors:
-        raise errors[name]
-    if name not in usable:
-        known = (*sorted(PERCEPTORS), *WITH_WEIGHTS, *usable, *(f"{LABELS}{shipped}" for shipped in SHIPPED))
-        raise PluginError(f"judge {name!r}: there is none of that name{did_you_mean(name, known)}; the judges are {', '.join(known)}.")
-    return usable[name].load()
+    return plugins(JUDGES_GROUP, PERCEPTORS)[0][name].load()

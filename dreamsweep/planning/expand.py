@@ -22,6 +22,7 @@ from dreamsweep.spec import (
     SEEDS_A_DAY,
     AnySpec,
     EngineSpec,
+    FurtherJudge,
     Judging,
     Keep,
     OptimizerGrid,
@@ -50,6 +51,7 @@ class Shard(Spec):
     trials: tuple[Trial, ...]
     keep: Keep
     judging: Judging
+    judges: tuple[FurtherJudge, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,12 +156,12 @@ def shards(sweep: Sweep, done: Container[str] = frozenset()) -> Iterator[Shard]:
     Only the trials that are left are batched, so an extended list makes full shards of what is new. What is done of a sweep that was cut
     off are whole shards, so the rest falls into the same shards as before, with the same ids, and finds its checkpoints again.
     """
-    keep, judging = sweep.keep, sweep.judging
+    keep, judging, judges = sweep.keep, sweep.judging, sweep.further_judges
     left = (trial for trial in trials(sweep) if trial.id not in done)
     for _, same in itertools.groupby(left, key=lambda trial: trial.engine):
         for chunk in _batched(same, sweep.shard_size):
             digest = hashlib.sha256(",".join(trial.id for trial in chunk).encode()).hexdigest()[:16]
-            yield Shard.model_construct(shard_id=digest, sweep=sweep.name, trials=chunk, keep=keep, judging=judging)
+            yield Shard.model_construct(shard_id=digest, sweep=sweep.name, trials=chunk, keep=keep, judging=judging, judges=judges)
 
 
 def plan(sweep: Sweep) -> Plan:

@@ -4,7 +4,7 @@ from typing import Any
 
 from dreamsweep.spec import ENGINES, Sweep
 
-WORDS_FOR_TEXT = ("Prompt", "Phrase", "OptimizerGrid", "ImageFile", "WeightedPerceptor", "Schedule")
+WORDS_FOR_TEXT = ("Prompt", "Phrase", "OptimizerGrid", "ImageFile", "WeightedPerceptor", "FurtherJudge", "Schedule")
 """Mappings that a sweep file may abbreviate to a plain text."""
 LISTS_OF_TEXTS = ("also", "negatives", "to")
 """Lists of a prompt that a sweep file may abbreviate to a plain text."""
@@ -22,11 +22,15 @@ def sweep_schema() -> dict[str, Any]:
         definitions[name] = {"anyOf": [{"type": "string"}, definitions[name]]}
     optimizer = definitions["OptimizerGrid"]["anyOf"]
     optimizer[0] = {"type": "string", "enum": optimizer[1]["properties"]["name"]["enum"]}
+    judge = definitions["FurtherJudge"]["anyOf"]
+    judge[0] = judge[1]["properties"]["name"]
     definitions["PromptTemplate"] = _lists_beside(definitions["PromptTemplate"])
     words = schema["properties"]
     words["prompts"] = {"anyOf": [{"type": "string", "description": "a file of prompts, or lines of prompts (|)"}, words["prompts"]]}
     engine: dict[str, Any] = {"anyOf": [{"type": "string", "enum": list(ENGINES)}, words["engines"]["items"]]}
     words["engines"] = {"anyOf": [engine, {**words["engines"], "items": engine}]}
+    judges: dict[str, Any] = next(kind for kind in words["judges"]["anyOf"] if kind.get("type") == "array")
+    words["judges"] = {**words["judges"], "anyOf": [judges["items"], *words["judges"]["anyOf"]]}
     words["seeds"] = {**words["seeds"], "anyOf": [{"type": "integer", "minimum": 0}, *words["seeds"]["anyOf"]]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

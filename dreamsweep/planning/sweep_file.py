@@ -11,13 +11,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dreamsweep.errors import SweepFileError
+from dreamsweep.errors import SweepFileError, UserError
 from dreamsweep.planning.document import Document, Mistake, kind_of, parse_document, shortened
 from dreamsweep.planning.expansion_mistakes import expansion_mistakes
+from dreamsweep.planning.label_files import labels_of_file
 from dreamsweep.planning.mistakes import lines, mistakes, remarks, with_places, with_text_words
 from dreamsweep.planning.pictures import decode_picture
 from dreamsweep.planning.words import nearest
-from dreamsweep.spec import IMAGE_FIELDS, PromptFile, Sweep
+from dreamsweep.spec import IMAGE_FIELDS, LABEL_LISTS, FurtherJudge, PromptFile, Sweep, parse_judge_name
 
 
 def load_sweep(path: Path | str) -> Sweep:
@@ -104,9 +105,9 @@ def _looks_like_a_sweep(path: Path) -> bool:
 
 
 def with_real_paths(sweep: Sweep, folder: Path) -> Sweep:
-    """Returns the sweep with absolute paths, and the hashes of pictures to start from.
+    """Returns the sweep with absolute paths, the hashes of pictures to start from, and the labels of its judges.
 
-    Raises SweepFileError, with a line for each, where a picture or a prompt file cannot be read, and where it cannot be expanded.
+    Raises SweepFileError, with a line for each, where a picture, a list or a prompt file cannot be read, and where it cannot be expanded.
     """
     return _checked(sweep, folder, "the sweep", Document())
 
@@ -119,7 +120,7 @@ def _checked(sweep: Sweep, folder: Path, source: str, document: Document) -> Swe
 
 
 def _with_real_paths(sweep: Sweep, folder: Path) -> tuple[Sweep, list[Mistake]]:
-    """Returns the sweep with absolute paths and hashes, and the pictures that cannot be read."""
+    """Returns the sweep with absolute paths, hashes and labels, and the pictures and lists of labels that cannot be read."""
     entries = tuple(
         entry.model_copy(update={"file": str(folder / entry.file)}) if isinstance(entry, PromptFile) else entry for entry in sweep.prompts
     )
@@ -141,4 +142,19 @@ def _with_real_paths(sweep: Sweep, folder: Path) -> tuple[Sweep, list[Mistake]]:
             digest = hashlib.sha256(data).hexdigest()
             grid = grid.model_copy(update={name: image.model_copy(update={"path": str(path), "sha256": digest})})
         engines.append(grid)
-    return sweep.model_copy(update={"prompts": entries, "engines": tuple(engines)}), missing
+    judges, unread = _with_labels(sweep.judges, folder)
+    return sweep.model_copy(update={"prompts": entries, "engines": tuple(engines), **judges}), [*missing, *unread]
+
+
+def _with_labels(judges: tuple[FurtherJudge, ...] | None, folder: Path) -> tuple[dict[str, tuple[FurtherJudge, ...]], list[Mistake]]:
+    """Returns the sweep's judges, if it names any, with the labels of the files that they name; and the files that cannot be read."""
+    read, mistakes = list[FurtherJudge](), list[Mistake]()
+    for number, judge in enumerate(judges or ()):
+        name = parse_judge_name(judge.name).labels
+        if name and not judge.labels and name not in LABEL_LISTS:
+            try:
+                judge = judge.model_copy(update={"labels": labels_of_file(name, folder, f"judges[{number}]")})
+            except UserError as error:
+                mistakes.append(Mistake(("judges", number), str(error), field=""))
+        read.append(judge)
+    return {"judges": tuple(read)} if read else {}, mistakes

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import re
 import secrets
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,13 +15,17 @@ import pyarrow.parquet as pq
 
 from dreamsweep.errors import StoreUnavailableError
 from dreamsweep.store import Store, is_key, keys
-from dreamsweep.tables.parquet import PARQUET, ahead, parquet_bytes
+from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, parquet_bytes
 from dreamsweep.tables.registry import TABLES, Table
 from dreamsweep.tables.schemas import conform
 
 JSON = "application/json"
 LOOKS = 5
 """Retries of a reader whose listing changes because rows are folded at the same time."""
+MOST_JUDGED_FILES = 16
+"""Files of a judged table, before they are folded."""
+CHUNK = re.compile(r"[0-9a-f]{16}\.parquet")
+"""Pattern of the files that dreamsweep's own judging writes."""
 Row = Mapping[str, Any]
 
 
@@ -70,6 +77,26 @@ def fold(store: Store, sweep: str, table: str) -> int:
         if key != target:
             store.delete(key)
     return len(rows)
+
+
+def fold_judged(store: Store, sweep: str, table: str) -> None:
+    """Merges the files that shards and judges' runs have left of a judged table into one, where there are many of them.
+
+    Rows are complete at every moment: one that stands in two files counts once. Files of other programs, whose names are not
+    hashes, stay as they are. Memory holds a row group.
+    """
+    written = _table(table, "judged")
+    files = [key for key in judged_files(store, sweep, written) if CHUNK.fullmatch(key.rpartition("/")[2])]
+    if len(files) <= MOST_JUDGED_FILES:
+        return
+    target = keys.judged_rows(sweep, table, hashlib.sha256("\n".join(files).encode()).hexdigest()[:16])
+    with tempfile.TemporaryDirectory(prefix="dreamsweep-fold-") as scratch:
+        merged = Path(scratch) / "table.parquet"
+        concatenate(store, (Part(key, None) for key in files), written.schema, merged, written.rows_a_group)
+        store.write_file(target, merged, PARQUET)
+    for key in files:
+        if key != target:
+            store.delete(key)
 
 
 def judged_files(store: Store, sweep: str, table: Table) -> list[str]:

@@ -24,20 +24,24 @@ class Missing:
     """Trials whose films can be encoded from stored pictures."""
     judging: tuple[str, ...] = ()
     """Trials whose stored pictures this judge has not scored."""
+    judges: tuple[str, ...] = ()
+    """Trials whose best picture one of the further judges has not scored."""
 
     def __bool__(self) -> bool:
-        return bool(self.trials or self.snapshots or self.films or self.judging)
+        return bool(self.trials or self.snapshots or self.films or self.judging or self.judges)
 
 
 def missing(shard: Shard, staged: ShardManifest | None) -> Missing:
     """Compares `staged`, the manifest under the shard's id, with what the shard asks for; returns what is missing."""
     kept = kept_by_trial(staged) if staged else {}
     known = [(trial, kept[trial.id]) for trial in shard.trials if trial.id in kept]
+    wanted = {judge.key for judge in shard.judges}
     return Missing(
         trials=tuple(trial.id for trial in shard.trials if trial.id not in kept),
         snapshots=tuple(trial.id for trial, had in known if had and _lacks_snapshots(trial, had, shard.keep)),
         films=tuple(trial.id for trial, had in known if had and not set(shard.keep.films) <= set(had.films)),
         judging=tuple(trial.id for trial, had in known if had and shard.judging not in had.judged),
+        judges=tuple(trial.id for trial, had in known if had and not wanted <= set(had.judges)),
     )
 
 
@@ -56,14 +60,15 @@ def work(sweep: Sweep, staged: Iterable[ShardManifest]) -> Iterator[Shard]:
     for manifest in staged:
         for trial_id, kept in kept_by_trial(manifest).items():
             held.setdefault(trial_id, (manifest.shard_id, kept))
-    keep, judging = sweep.keep, sweep.judging
+    keep, judging, judges = sweep.keep, sweep.judging, sweep.further_judges
+    wanted = {judge.key for judge in judges}
     incomplete: dict[str, list[Trial]] = {}
     for trial in trials(sweep) if held else ():
         shard_id, kept = held.get(trial.id, ("", None))
-        if kept and not _is_kept(trial, kept, keep, judging):
+        if kept and not (_is_kept(trial, kept, keep, judging) and wanted <= set(kept.judges)):
             incomplete.setdefault(shard_id, []).append(trial)
     for shard_id, group in incomplete.items():
-        yield Shard.model_construct(shard_id=shard_id, sweep=sweep.name, trials=tuple(group), keep=keep, judging=judging)
+        yield Shard.model_construct(shard_id=shard_id, sweep=sweep.name, trials=tuple(group), keep=keep, judging=judging, judges=judges)
     yield from shards(sweep, held)
 
 

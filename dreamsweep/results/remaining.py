@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from dreamsweep.planning.expand import trials
 from dreamsweep.results.kept_states import continued
 from dreamsweep.results.manifest import done_shards, read_manifest
+from dreamsweep.results.missing import kept_by_trial
 from dreamsweep.results.publishing import published_trials
 from dreamsweep.spec import Sweep
 from dreamsweep.store import Store
@@ -21,6 +22,8 @@ class Remaining:
     """Trials that would be made, by engine."""
     iterations: Counter[str] = field(default_factory=Counter)
     """Iterations of the missing trials, by engine."""
+    unscored: int = 0
+    """Scores of best pictures that are there, by further judges, which a run would add."""
     others: int = 0
     """Trials published under the same name that are not of this sweep."""
     continued: Counter[int] = field(default_factory=Counter)
@@ -29,7 +32,8 @@ class Remaining:
 
 def remaining(store: Store, sweep: Sweep) -> Remaining:
     """Compares a sweep with what is staged and published under its name. Raises StoreError where the store cannot be read."""
-    staged = {trial for shard in done_shards(store, sweep.name) for trial in shard.trial_ids}
+    staged = {trial: kept for shard in done_shards(store, sweep.name) for trial, kept in kept_by_trial(shard).items()}
+    judges = [judge.key for judge in sweep.further_judges]
     manifest = read_manifest(store, sweep.name)
     others = set(published_trials(store, manifest)) if manifest else set()
     counts = Remaining()
@@ -38,6 +42,8 @@ def remaining(store: Store, sweep: Sweep) -> Remaining:
         others.discard(trial.id)
         if trial.id in staged:
             counts.done[engine] += 1
+            if kept := staged[trial.id]:
+                counts.unscored += sum(judge not in kept.judges for judge in judges)
         else:
             counts.missing[engine] += 1
             counts.iterations[engine] += trial.num_iter

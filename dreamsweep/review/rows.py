@@ -11,7 +11,7 @@ from dreamsweep.report.labels import COLUMNS, labels, settings_of, variant_of
 from dreamsweep.report.query import Session, answer
 from dreamsweep.report.ranks import RANKED_TRIALS
 from dreamsweep.results.manifest import published_manifest, read_manifest
-from dreamsweep.store import Store
+from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import ahead
 
 MOST_TILES = 20_000
@@ -184,7 +184,7 @@ def _detail(session: Session, sweep: str, trial: str) -> Detail:
     return Detail(
         id=trial,
         prompt=" → ".join([row["prompt"], *(row["prompts_to"] or ())]),
-        facts=_facts(row),
+        facts={**_facts(row), **_verdicts(session, trial)},
         settings=settings_of(row),
         warnings=row["warnings"] or [],
         error=row["error"],
@@ -240,6 +240,25 @@ def _facts(row: dict[str, Any]) -> dict[str, str]:
         "status": row["status"],
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _verdicts(session: Session, trial: str) -> dict[str, str]:
+    """Returns what further judges say of the best picture, by their names."""
+    rows = session.rows(
+        "SELECT judge, judgements.score AS score, reason, error, rank, ranked.trials AS rivals "
+        "FROM judgements LEFT JOIN (FROM ranks WHERE NOT chose_best) AS ranked USING (sweep, trial_id, judge, picture) "
+        f"WHERE trial_id = '{trial}' AND picture = '{keys.BEST}' "
+        "QUALIFY row_number() OVER (PARTITION BY judge ORDER BY scored_at DESC) = 1 ORDER BY judge"
+    )
+    return {row["judge"]: _verdict(row) for row in rows}
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    if row["error"]:
+        return f"failed: {row['error']}"
+    parts = [f"{row['score']:.3f}"] if _number(row["score"]) is not None else []
+    parts += [f"rank {row['rank']} of {row['rivals']} of this prompt"] * ((row["rivals"] or 0) > 1)
+    return "; ".join([", ".join(parts), row["reason"] or ""]).strip("; ")
 
 
 def _phrases(phrases: Iterable[dict[str, Any]] | None) -> str:

@@ -47,9 +47,10 @@ from dreamsweep.spec.facts import (
     Views,
 )
 from dreamsweep.spec.grids import OptimizerGrid, listable
+from dreamsweep.spec.judges import LABEL_LISTS, PERCEPTORS, SHIPPED_JUDGES, FurtherJudge, default_auditor, judge_names, parse_judge_name
 from dreamsweep.spec.keeping import Judging, Keep, Kept
 from dreamsweep.spec.prompts import Phrase, Prompt, PromptEntry, PromptFile, PromptTemplate
-from dreamsweep.spec.registry import ENGINES, EngineSpec, JudgeName, judge_names
+from dreamsweep.spec.registry import ENGINES, EngineSpec, JudgeName
 from dreamsweep.spec.schedule import Schedule, schedule_name
 from dreamsweep.spec.sweep import FIRST_DAY, SEEDS_A_DAY, SeedRange, Sweep
 from dreamsweep.spec.trial import Trial, canonical_json, identity, identity_parts, trial_id
@@ -59,11 +60,14 @@ __all__ = [
     "ENGINES",
     "FIRST_DAY",
     "IMAGE_FIELDS",
+    "LABEL_LISTS",
     "MAX_PROMPT",
     "MAX_SEED",
+    "PERCEPTORS",
     "RATE_END",
     "RATE_UNTIL",
     "SEEDS_A_DAY",
+    "SHIPPED_JUDGES",
     "AnySpec",
     "BigSleepSpec",
     "BoxViews",
@@ -75,6 +79,7 @@ __all__ = [
     "EngineSpec",
     "FilmFormat",
     "FramesSpec",
+    "FurtherJudge",
     "GuideChoice",
     "GuidedDiffusionSpec",
     "ImageFile",
@@ -112,11 +117,13 @@ __all__ = [
     "Views",
     "WeightsName",
     "canonical_json",
+    "default_auditor",
     "guides_of",
     "identity",
     "identity_parts",
     "judge_names",
     "listable",
+    "parse_judge_name",
     "schedule_name",
     "trial_id",
 ]

@@ -3,6 +3,7 @@
 from pydantic import NonNegativeInt, PositiveInt
 
 from dreamsweep.spec.base import FilmFormat, Spec
+from dreamsweep.spec.judges import FurtherJudge
 from dreamsweep.spec.registry import JudgeName
 
 
@@ -32,11 +33,14 @@ class Kept(Spec):
     """Iterations between snapshots, of each run that asked for others."""
     films: tuple[FilmFormat, ...] = ()
     judged: tuple[Judging, ...] = ()
+    judges: tuple[str, ...] = ()
+    """Keys of the further judges that scored the best picture (`FurtherJudge.key`)."""
 
-    def with_more(self, keep: Keep | None = None, judging: Judging | None = None) -> "Kept":
+    def with_more(self, keep: Keep | None = None, judging: Judging | None = None, judge: FurtherJudge | None = None) -> "Kept":
         """Returns the same and what another run kept or scored."""
         return Kept(
             snapshots_every=tuple(dict.fromkeys((*self.snapshots_every, *((keep.snapshot_every,) if keep else ())))),
             films=tuple(dict.fromkeys((*self.films, *(keep.films if keep else ())))),
             judged=tuple(dict.fromkeys((*self.judged, *((judging,) if judging else ())))),
+            judges=tuple(dict.fromkeys((*self.judges, *((judge.key,) if judge else ())))),
         )

@@ -9,11 +9,11 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from dreamsweep.errors import PluginError
-from dreamsweep.spec.base import PerceptorName
 from dreamsweep.spec.diffusion_engines import GuidedDiffusionSpec, InterpolationSpec, UnclipSpec
 from dreamsweep.spec.engine_base import AnySpec
 from dreamsweep.spec.engines import BigSleepSpec, DalleSpec, StrokesSpec
-from dreamsweep.spec.plugins import ENGINES_GROUP, JUDGES_GROUP, Plugin, plugins
+from dreamsweep.spec.judges import judge_names
+from dreamsweep.spec.plugins import ENGINES_GROUP, Plugin, plugins
 
 SHIPPED: tuple[type[AnySpec], ...] = (DalleSpec, StrokesSpec, BigSleepSpec, GuidedDiffusionSpec, InterpolationSpec, UnclipSpec)
 
@@ -88,12 +88,6 @@ def _checked_spec(plugin: Plugin) -> type[AnySpec]:
 
 ENGINES = EngineSpecs(SHIPPED)
 """Each engine's name and its spec."""
-
-
-def judge_names() -> tuple[str, ...]:
-    """Returns names of judges: every perceptor's, and those of other packages' judges, which are not imported here."""
-    perceptors = get_args(PerceptorName)
-    return (*perceptors, *plugins(JUDGES_GROUP, frozenset(perceptors))[0])
 
 
 class OneOf:

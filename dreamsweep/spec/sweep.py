@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, field_valid
 
 from dreamsweep.spec.base import DATE, MAX_SEED, DatedName, FilmFormat, GuideChoice, Precision, Seed, Spec, WeightsName
 from dreamsweep.spec.grids import EngineGrid
+from dreamsweep.spec.judges import FurtherJudge, default_auditor
 from dreamsweep.spec.keeping import Judging, Keep
 from dreamsweep.spec.prompts import PromptEntry
 from dreamsweep.spec.registry import JudgeName
@@ -58,6 +59,10 @@ class Sweep(Spec):
     guide: GuideChoice = "starter-guide"
     """A perceptor, or several with weights that pull together: `[ViT-B/32, {name: RN50, weight: 0.5}]`."""
     judge: JudgeName = "starter-judge"
+    """What scores the pictures on the way and chooses the best one of each trial; it never steers."""
+    judges: tuple[FurtherJudge, ...] | None = None
+    """Further judges, which score each best picture once and choose nothing: `[ViT-L/14, labels:cifar100]`; `[]` for none. Left out, a
+    starter network that neither guides nor chooses does, where there is one."""
     weights: WeightsName = "starter"
     precision: Precision = "default"
     """Arithmetic of the networks: `default` is float32 on a CPU, and on a GPU what each system's own code uses; `bfloat16` is faster where
@@ -78,6 +83,14 @@ class Sweep(Spec):
     def judging(self) -> Judging:
         """Who scores the pictures, and how often."""
         return Judging(judge=self.judge, judge_every=self.judge_every)
+
+    @property
+    def further_judges(self) -> tuple[FurtherJudge, ...]:
+        """Returns the judges that score the best pictures once; where the file names none, an auditor if there is one."""
+        if self.judges is not None:
+            return self.judges
+        auditor = default_auditor(self.weights, self.guide, self.judge)
+        return (FurtherJudge(name=auditor),) if auditor else ()
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -102,6 +115,16 @@ class Sweep(Spec):
     @classmethod
     def _one_film(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("judges", mode="before")
+    @classmethod
+    def _one_judge(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str | dict) else value
+
+    @field_validator("judges")
+    @classmethod
+    def _each_judge_once(cls, judges: tuple[FurtherJudge, ...] | None) -> tuple[FurtherJudge, ...] | None:
+        return judges and tuple(dict.fromkeys(judges))
 
     @field_validator("guide")
     @classmethod

@@ -46,6 +46,13 @@ def test_a_form_and_a_file_that_say_the_same_make_the_same_trials() -> None:
     assert ids == [trial.id for trial in trials(parse_text(file, Path(), "test"))]
 
 
+def test_further_judges_of_the_form_stand_one_a_line() -> None:
+    form = {"lines": "a red heart", "more": {"judges": "labels:things\n\n views:starter-guide"}}
+    assert [judge.name for judge in sweep_of(form).further_judges] == ["labels:things", "views:starter-guide"]
+    with pytest.raises(SweepFileError, match=r"judges\[0\]: 'starter-gide' will not do: there is none of that name"):
+        sweep_of({"lines": "a red heart", "more": {"judges": "starter-gide"}})
+
+
 def test_the_form_of_earlier_versions_says_the_same() -> None:
     beside = SweepForm.model_validate({"lines": "a", "negatives": "blur", "guide": "RN50", "more": {"judge": "RN101"}})
     assert beside == SweepForm.model_validate({"lines": "a", "more": {"negatives": "blur", "guide": "RN50", "judge": "RN101"}})

@@ -3,6 +3,7 @@
 import pytest
 
 from dreamsweep.cli import main as cli
+from dreamsweep.cli.outcome import print_outcome
 from dreamsweep.store import keys, open_store
 from tests.dreamsweep.sample_sweep import publish_sample
 
@@ -26,6 +27,17 @@ def test_each_judge_says_how_many_it_scored(capsys: Output) -> None:
     statement = ask.split('"')[1]
     assert cli.run_command(["query", statement]) == 0
     assert "labels:things" in capsys.readouterr().out
+
+
+def test_a_sweep_says_who_has_judged_it(capsys: Output) -> None:
+    assert cli.run_command(["status", "made-up"]) == 0
+    assert "judged by" not in capsys.readouterr().out
+    assert cli.run_command(["judge", "made-up", "--with", "labels:things", "--device", "cpu"]) == 0
+    capsys.readouterr()
+    assert cli.run_command(["status", "made-up"]) == 0
+    print_outcome("made-up", "runs", 1.0)
+    said = [line for line in capsys.readouterr().out.splitlines() if "labels:things: 2 of 2 best pictures scored" in line]
+    assert [line.strip().split(":")[0].split() for line in said] == [["judged", "by", "labels"]] * 2
 
 
 def test_a_picture_that_could_not_be_scored_is_told_of(capsys: Output) -> None:

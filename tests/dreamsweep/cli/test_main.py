@@ -227,6 +227,14 @@ def test_plan_says_what_no_network_will_read_and_what_must_be_downloaded(capsys:
     assert "downloads   ViT-B/32 354 MB, RN50 256 MB" in printed.out
 
 
+def test_plan_says_who_scores_the_best_pictures(capsys: Output) -> None:
+    assert cli.run_command(["plan", sweep_file(seeds=[0, 1], judges=["labels:things", "views:RN101"])]) == 0
+    printed = capsys.readouterr().out
+    assert "labels:things, views:RN101: 4 scores of best pictures" in printed and "downloads   RN101 " in printed
+    assert cli.run_command(["plan", sweep_file(judges=[])]) == 0
+    assert "best pictures" not in capsys.readouterr().out
+
+
 def test_plan_says_what_the_store_holds(capsys: Output) -> None:
     publish_sample(open_store("runs"), name="t", prompts=["a red heart"], engines=["dalle"])
     file = sweep_file(prompts=["a red heart", "a rocket"], engines=["dalle", "strokes"], iterations=60)

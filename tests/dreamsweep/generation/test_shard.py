@@ -330,7 +330,7 @@ def test_another_film_is_encoded_from_stored_pictures(store: Store, tmp_path: Pa
     list(run_shard(shard, store, "cpu"))
     before, drawn[:] = {key: store.read(key) for key in store.keys("t/pictures/")}, []
     more = extended(shard, films=("webp", "gif"))
-    assert [p.status for p in run_shard(more, store, "cpu")] == ["done"] and not drawn
+    assert [p.status for p in run_shard(more, store, "cpu")] == ["running", "running", "done"] and not drawn
     after = {key: store.read(key) for key in store.keys("t/pictures/")}
     assert {key.rpartition("/")[2] for key in after.keys() - before.keys()} == {"film.gif", "strokes.gif"}
     assert {key: after[key] for key in before} == before
@@ -391,20 +391,20 @@ def test_another_judge_scores_stored_pictures(store: Store, monkeypatch: pytest.
     shard, drawn = a_shard(), counting(monkeypatch)
     list(run_shard(shard, store, "cpu"))
     before, drawn[:] = {key: store.read(key) for key in store.keys("") if not key.endswith("manifest.json")}, []
-    monkeypatch.setattr("dreamsweep.generation.extend.judge_weights", lambda name: {name: "0" * 64})
+    monkeypatch.setattr("dreamsweep.generation.judging.judge_weights", lambda name, labels: {name: "0" * 64})
     more = extended(shard, judge="RN50")
-    assert [p.status for p in run_shard(more, store, "cpu")] == ["done"] and not drawn
+    assert {p.status for p in run_shard(more, store, "cpu")} == {"running", "done"} and not drawn
     (new,) = {key for key in store.keys("") if not key.endswith("manifest.json")} - before.keys()
     assert all(store.read(key) == data for key, data in before.items())
     rows = pq.read_table(io.BytesIO(store.read(new))).to_pylist()
     assert [(row["trial_id"], row["picture"], row["iteration"]) for row in rows] == [
         (trial.id, name, iteration)
         for trial in shard.trials
-        for name, iteration in (("000004.png", 4), ("000008.png", 8), ("000009.png", 9), ("final.png", None))
+        for name, iteration in (("000004.png", 4), ("000008.png", 8), ("000009.png", 9), ("final.png", 9))
     ]
     judged = {(row["trial_id"], row["iteration"]): row["judge"] for row in rows_of(store, shard, "scores")}
     for row in rows:  # the colours' perceptor judges in both; a stored picture is rounded to 8 bits
-        assert row["score"] == pytest.approx(judged[row["trial_id"], row["iteration"] or 9], abs=0.02)
+        assert row["score"] == pytest.approx(judged[row["trial_id"], row["iteration"]], abs=0.02)
     assert [p.status for p in run_shard(more, store, "cpu")] == ["already done"]
 
 

@@ -78,8 +78,8 @@ def test_a_list_from_a_file(tmp_path: Path) -> None:
     ("name", "sentence"),
     [
         ("labels:cifar10", r"judge 'labels:cifar10': there is no list 'cifar10'; did you mean 'cifar100'\?"),
-        ("labels:", "judge 'labels:': there is no list ''"),
-        ("labels:nowhere.txt", r"judge 'labels:nowhere.txt': the file cannot be read \(No such file or directory\)"),
+        ("labels:", "judge 'labels:': it names no list of labels; write labels:cifar100"),
+        ("labels:nowhere.txt", r"judge 'labels:nowhere.txt': the file 'nowhere.txt' cannot be read \(No such file or directory\)"),
         ("labels:cifar100@starter", "judge 'labels:cifar100@starter': there is no perceptor 'starter'"),
         ("label", "judge 'label': there is none of that name"),
     ],

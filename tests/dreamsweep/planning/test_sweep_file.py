@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from dreamsweep.errors import SweepFileError
-from dreamsweep.planning.sweep_file import load_sweep, parse_sweep
+from dreamsweep.planning.sweep_file import load_sweep, parse_sweep, sweep_text
 
 GOOD: dict[str, object] = {"name": "t", "prompts": ["a heart"], "engines": ["dalle"]}
 BAD: dict[str, tuple[dict[str, object], str]] = {
@@ -41,6 +42,22 @@ BAD: dict[str, tuple[dict[str, object], str]] = {
         {"schedule": {"cron": "0 2 * * *", "timezon": "UTC"}},
         "schedule.timezon: no such word; did you mean 'timezone'?",
     ),
+    "misspelt judge": (
+        {"judges": ["starter-gide"]},
+        "judges[0]: 'starter-gide' will not do: there is none of that name; did you mean 'starter-guide'?",
+    ),
+    "misspelt perceptor of a judge": (
+        {"judges": ["labels:things", "labels:cifar100@RN51"]},
+        "judges[1]: 'labels:cifar100@RN51' will not do: there is no perceptor 'RN51'; did you mean 'RN50'?",
+    ),
+    "misspelt list of labels": ({"judges": "labels:cifar10"}, "judges[0]: there is no list 'cifar10'; did you mean 'cifar100'?"),
+    "missing list of labels": ({"judges": ["labels:no.txt"]}, "judges[0]: the file '/no.txt' cannot be read (No such file or directory);"),
+    "a judge that is a number": ({"judges": 3}, "judges: 3 is no list; write one"),
+    "labels of no list": (
+        {"judges": [{"name": "starter-guide", "labels": ["a", "b"]}]},
+        "labels belong to a list of your own, such as {name: labels:mine, labels: [cat, dog]}",
+    ),
+    "one label": ({"judges": [{"name": "labels:mine", "labels": ["a"]}]}, "a single label has nothing to be told from; write two or more"),
     "missing initial picture": ({"engines": [{"engine": "dalle", "init_image": "no.png"}]}, "init_image: '/no.png' cannot be read"),
 }
 
@@ -100,3 +117,23 @@ def test_a_schedule_may_be_plain_cron_and_is_no_part_of_what_is_made() -> None:
     assert plain.schedule is None
     assert scheduled.schedule == Schedule(cron="30 1 * * mon-fri", timezone="UTC", active=True)
     assert [trial.id for trial in trials(scheduled)] == [trial.id for trial in trials(plain)]
+
+
+def test_judges_are_beside_the_trials_and_a_list_of_labels_is_read_with_the_file(tmp_path: Path) -> None:
+    from dreamsweep.planning.expand import shards
+
+    (tmp_path / "animals.txt").write_text("# mine\ncat\ndog\ncat\n")
+    path = tmp_path / "sweep.yaml"
+    path.write_text("name: t\nprompts: [a cat]\nengines: dalle\njudges: [views:starter-guide, labels:animals.txt, labels:animals.txt]\n")
+    sweep, plain = load_sweep(path), parse_sweep({"name": "t", "prompts": ["a cat"], "engines": "dalle"}, tmp_path, "t")
+    (shard,), (same,) = shards(sweep), shards(plain)
+    assert (shard.shard_id, shard.trials) == (same.shard_id, same.trials)
+    assert [(judge.name, judge.labels) for judge in shard.judges] == [("views:starter-guide", ()), ("labels:animals.txt", ("cat", "dog"))]
+    (tmp_path / "animals.txt").unlink()  # the sweep as it was run is whole without it
+    assert parse_sweep(yaml.safe_load(sweep_text(sweep)), tmp_path / "elsewhere", "sweep.yaml") == sweep
+
+
+def test_a_single_judge_needs_no_list_and_none_is_an_empty_one() -> None:
+    assert [judge.name for judge in parse_sweep({**GOOD, "judges": "labels:things"}, Path("/"), "t").further_judges] == ["labels:things"]
+    assert parse_sweep({**GOOD, "judges": [], "judge": "RN50"}, Path("/"), "t").further_judges == ()
+    assert [judge.name for judge in parse_sweep({**GOOD, "judge": "RN50"}, Path("/"), "t").further_judges] == ["starter-judge"]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dreamsweep.report.query import query
-from dreamsweep.results.appended import append, fold, write_judged
+from dreamsweep.results import appended
+from dreamsweep.results.appended import append, fold, fold_judged, write_judged
 from dreamsweep.results.manifest import read_manifest
 from dreamsweep.store import Store, open_store
 from dreamsweep.store.local import LocalStore
@@ -93,6 +94,27 @@ def test_judges_write_beside_what_was_generated(store: Store) -> None:
     ]
     assert store.read("demo/manifest.json") == manifest
     assert read_manifest(store, "demo") is not None
+
+
+def test_many_files_of_judges_become_one_and_those_of_others_stay(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appended, "MOST_JUDGED_FILES", 3)
+    statement = "SELECT picture, judge, score, reason, details FROM judgements ORDER BY ALL"
+    row: dict[str, Any] = {"trial_id": TRIAL, "judge": "mine", "version": "1", "details": [("cat", 0.5)]}
+    write_judged(store, "demo", "judgements", [{**row, "picture": "best.png", "judge": "taste"}], "taste-1")
+    for number in range(3):
+        write_judged(store, "demo", "judgements", [{**row, "picture": f"{number:06d}.png", "score": number}], f"{number:016x}")
+    fold_judged(store, "demo", "judgements")
+    assert len(list(store.keys("demo/judged/"))) == 4  # three are not many
+    write_judged(store, "demo", "judgements", [{**row, "picture": "000002.png", "score": 7}], "f" * 16)
+    before = query(store, statement).to_pylist()
+    assert [entry["score"] for entry in before if entry["judge"] == "mine"] == [0, 1, 7]
+    fold_judged(store, "demo", "judgements")
+    folded, outsider = store.keys("demo/judged/")
+    assert query(store, statement).to_pylist() == before and outsider.endswith("taste-1.parquet")
+    write_judged(store, "demo", "judgements", [{**row, "picture": "000001.png", "score": 9}], "1".zfill(16))
+    assert [entry["score"] for entry in query(store, statement).to_pylist() if entry["judge"] == "mine"] == [0, 9, 7]
+    fold_judged(store, "demo", "judgements")
+    assert folded in store.keys("demo/judged/")
 
 
 def test_what_cannot_be_written(local: LocalStore) -> None:

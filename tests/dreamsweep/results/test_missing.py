@@ -13,7 +13,7 @@ from dreamsweep.spec import Kept, Sweep
 
 def a_sweep(**changes: object) -> Sweep:
     content = {"name": "t", "prompts": ["a heart", "a star"], "engines": ["dalle"], "iterations": 60, "seeds": [0, 1], "shard_size": 2}
-    return parse_sweep({**content, **changes}, Path("/"), "test")
+    return parse_sweep({"judges": [], **content, **changes}, Path("/"), "test")
 
 
 def staged(shard: Shard, kept: Kept | None = None) -> ShardManifest:
@@ -38,6 +38,7 @@ def staged(shard: Shard, kept: Kept | None = None) -> ShardManifest:
         ({"snapshot_every": 30}, {"snapshots"}),
         ({"judge": "RN50"}, {"judging"}),
         ({"judge_every": 5, "films": ["mp4"]}, {"judging", "films"}),
+        ({"judges": ["labels:things"]}, {"judges"}),
     ],
 )
 def test_of_a_staged_shard_that_is_missing_which_was_not_kept(changes: dict[str, object], things: set[str]) -> None:
@@ -52,6 +53,14 @@ def test_of_a_staged_shard_that_is_missing_which_was_not_kept(changes: dict[str,
 def test_snapshots_of_several_runs_count_together() -> None:
     shard = next(shards(a_sweep(snapshot_every=30)))
     assert not missing(shard, staged(shard, Kept(snapshots_every=(20, 15), films=("webp",), judged=(shard.judging,))))
+
+
+def test_a_judge_that_has_scored_is_not_missing_and_another_is() -> None:
+    things, views = (next(shards(a_sweep(judges=[name]))).judges[0] for name in ("labels:things", "views:RN50"))
+    shard = next(shards(a_sweep(judges=["labels:things"])))
+    kept = Kept().with_more(shard.keep, shard.judging)
+    assert not missing(shard, staged(shard, kept.with_more(judge=views).with_more(judge=things)))
+    assert missing(shard, staged(shard, kept.with_more(judge=views))).judges == tuple(trial.id for trial in shard.trials)
 
 
 def test_a_manifest_that_records_nothing_lacks_trials_alone() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from dreamsweep.errors import StoreError
 from dreamsweep.report.query import query
+from dreamsweep.results.appended import write_judged
 from dreamsweep.review import rows
 from dreamsweep.review.rows import cards, detail, wall
 from dreamsweep.store import Store, open_store
@@ -112,3 +113,21 @@ def test_what_is_not_there_is_told(store: Store, trial: str) -> None:
         wall(store, "made-upp")
     with pytest.raises(StoreError, match="sweep 'made-up' has no trial"):
         detail(store, "made-up", trial)
+
+
+def test_a_trial_says_what_further_judges_say_of_its_best_picture(store: Store) -> None:
+    publish_sample(store, prompts=["a red heart"])
+    first, second = (row["trial_id"] for row in query(store, "SELECT trial_id FROM trials ORDER BY trial_id").to_pylist())
+    best = {"picture": "best.png", "version": "1"}
+    entries: list[dict[str, object]] = [
+        {**best, "trial_id": first, "judge": "taste", "score": 0.25},
+        {**best, "trial_id": second, "judge": "taste", "score": 0.75},
+        {**best, "trial_id": first, "judge": "labels:things", "score": None, "reason": "the prompt names none of them; owl 40%"},
+        {**best, "trial_id": first, "judge": "broken", "error": "no pixels"},
+        {**best, "trial_id": first, "judge": "later", "picture": "final.png", "score": 1.0},
+    ]
+    write_judged(store, "made-up", "judgements", entries, "all")
+    facts = detail(store, "made-up", first).facts
+    assert facts["taste"] == "0.250, rank 2 of 2 of this prompt" and facts["broken"] == "failed: no pixels"
+    assert facts["labels:things"] == "the prompt names none of them; owl 40%" and "later" not in facts
+    assert detail(store, "made-up", second).facts["taste"] == "0.750, rank 1 of 2 of this prompt"
