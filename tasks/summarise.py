@@ -81,18 +81,22 @@ def summary_page(store: Store, sweep: str, summary: Summary) -> tuple[str, float
 
 def _best_of_each(store: Store, sweep: str) -> str:
     """Returns a table of the best trial of each prompt and engine, with its picture."""
-    trials = sorted(best_trials(store, sweep), key=lambda trial: (-trial.judge, trial.trial_id))
+    trials = best_trials(store, sweep)
     lines = [_row(store, sweep, trial) for trial in trials[:ROWS]]
     if not lines:
         return ""
-    title = "## The best of each prompt and engine" + (f": {ROWS} of {len(trials):,}, by the judge" if len(trials) > ROWS else "")
-    return "\n".join([title, "", "| picture | prompt | engine | seed | judge | trial |", "|---|---|---|--:|--:|---|", *lines])
+    title = "## The best of each prompt and engine" + (f": {ROWS} of {len(trials):,}" if len(trials) > ROWS else "")
+    judges = ", ".join(dict.fromkeys(trial.judge for trial in trials))
+    said = f"Ranked within each prompt by {judges}."
+    return "\n".join(
+        [title, "", said, "", "| picture | prompt | engine | seed | rank | score | trial |", "|---|---|---|--:|--:|--:|---|", *lines]
+    )
 
 
 def _row(store: Store, sweep: str, trial: BestTrial) -> str:
     picture = data_uri(store.get(keys.picture(sweep, trial.trial_id, keys.BEST)), *THUMBNAIL)
     shown = f"![{trial.trial_id}]({picture})" if picture else "–"
-    return f"| {shown} | {escaped(trial.prompt)} | {trial.engine} | {trial.seed} | {trial.judge:.3f} | `{trial.trial_id}` |"
+    return f"| {shown} | {escaped(trial.prompt)} | {trial.engine} | {trial.seed} | {trial.rank} | {trial.score:.3f} | `{trial.trial_id}` |"
 
 
 def escaped(text: str) -> str:

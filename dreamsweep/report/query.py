@@ -6,7 +6,6 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 from urllib.parse import urlsplit
@@ -134,7 +133,6 @@ OUTAGE = re.compile(r"establish connection|[Cc]onnection error|timed? ?out|HTTP 
 """Words by which DuckDB tells of a network or disk that failed, in an error that could also be a missing file's."""
 
 
-@cache
 def embed(text: str, judge: str) -> list[float]:
     """Returns the unit embedding of a text by the judge of that name, to be compared with the pictures' by `list_cosine_similarity`.
 
@@ -149,8 +147,15 @@ def embed(text: str, judge: str) -> list[float]:
         )
     if not is_perceptor:
         raise QueryError(f"embed: there is no judge {judge!r}; give it the column judge_name.")
-    vector: list[float] = load_perceptor(cast(PerceptorName, judge), "cpu").embed_texts([text])[0].tolist()
-    return vector
+    perceptor = load_perceptor(cast(PerceptorName, judge), "cpu")
+    key = (text, perceptor.sha256)
+    if key not in _EMBEDDED:
+        _EMBEDDED[key] = perceptor.embed_texts([text])[0].tolist()
+    return _EMBEDDED[key]
+
+
+_EMBEDDED: dict[tuple[str, str], list[float]] = {}
+"""Vectors by text and hash of the perceptor's weights: a statement asks for the same text in every row."""
 
 
 def httpfs_extension() -> Path:

@@ -55,9 +55,11 @@ class Tile:
     """Which of the wall's settings it has."""
     judge: float | None
     rank: int | None
-    """Among the trials of the same prompt, by the judge: 1 is the best. None where it was not scored."""
+    """Among the trials of the same prompt, by the judge that decides: 1 is the best. None where it was not scored."""
+    ranked_by: str | None
+    """The judge that decides (see `report.ranks`)."""
     rivals: int
-    """Trials of the same prompt with a score by the judge, this one included."""
+    """Trials of the same prompt with a score by that judge, this one included."""
     z_score: float | None
     """Standard deviations of the judge's score above the mean of those."""
     guide: float | None
@@ -148,6 +150,7 @@ def _wall(session: Session) -> Wall:
             *COLUMNS,
             "judge_best",
             "rank",
+            "ranked_by",
             "rivals",
             "z_score",
             "guide_best",
@@ -210,6 +213,7 @@ def _tile(row: dict[str, Any], label: str, settings: int) -> Tile:
         settings=settings,
         judge=_number(row["judge_best"]),
         rank=row["rank"],
+        ranked_by=row["ranked_by"],
         rivals=row["rivals"] or 0,
         z_score=_number(row["z_score"]),
         guide=_number(row["guide_best"]),

@@ -180,6 +180,7 @@ RANKS = pa.schema(
         _column("trials", pa.int64(), "trials of the same prompt with a score by this judge"),
         _column("percentile", _F64, "share of those other trials that have a lower score, 0 to 1; null where there is no other"),
         _column("z_score", _F64, "standard deviations above the mean of those trials; null where they do not differ"),
+        _column("decides", pa.bool_(), "whether trials of the prompt are sorted by this judge: the auditor, or else the one that chose"),
     ]
 )
 RATINGS = pa.schema(

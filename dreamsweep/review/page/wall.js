@@ -94,8 +94,8 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
     );
   }
 
-  function ranked({ rank, rivals, judge }) {
-    return rank && `judge ${mark(judge)}, ${rivals > 1 ? `rank ${rank} of ${rivals} of this prompt` : "the only trial of this prompt"}`;
+  function ranked({ rank, rivals, judge, ranked_by }) {
+    return rank && `judge ${mark(judge)}, ${rivals > 1 ? `rank ${rank} of ${rivals} of this prompt by ${ranked_by}` : "the only trial of this prompt"}`;
   }
 
   function drawEngines() {

@@ -37,19 +37,21 @@ def store() -> Store:
 def test_without_a_terminal_it_is_plain_lines(store: Store, capsys: Output) -> None:
     print_outcome("made-up", "runs", 95.0)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:5] == [
+    assert lines[:6] == [
         "made-up: 8 trials done (1 min 35 s)",
         "  contact sheet  runs/made-up/summary/contact-sheet.png",
         "  curves         runs/made-up/summary/curves.png",
         "  pictures       runs/made-up/pictures",
-        "  score  prompt                                    engine   seed  best picture",
+        "  best           of each prompt and engine, by starter-judge",
+        "  rank  score  prompt                                    engine   seed  best picture",
     ]
     prompts = {"赤い心臓": f"赤い心臓{' ' * 32}", LONG: "an oil painting of a lighthouse, very d…"}
-    assert lines[5:9] == [
-        f" {trial.judge: .3f}  {prompts[trial.prompt]}  {trial.engine:7}     {trial.seed}  runs/made-up/pictures/{trial.trial_id}/best.png"
+    assert lines[6:10] == [
+        f"  {trial.rank:4} {trial.score:6.3f}  {prompts[trial.prompt]}  {trial.engine:7}     {trial.seed}  "
+        f"runs/made-up/pictures/{trial.trial_id}/best.png"
         for trial in best_trials(store, "made-up")
     ]
-    assert lines[9:] == [
+    assert lines[10:] == [
         "  look           dreamsweep review made-up",
         '  ask            dreamsweep query "SELECT engine, avg(percentile) FROM ranks JOIN trials USING (sweep, trial_id) '
         "WHERE sweep = 'made-up' GROUP BY engine\"",
@@ -71,7 +73,7 @@ def test_on_a_terminal_places_are_links_and_prompts_leave_room_for_them(store: S
     assert links == [((tmp_path / place).as_uri(), place) for place in (*summary, *pictures)]
     rows = [LINK.sub(r"\2", line) for line in out.getvalue().splitlines() if "best.png" in line]
     assert {len(row.replace("赤い心臓", "xxxxxxxx")) for row in rows} == {100}
-    assert [row[9:36] for row in rows if "oil" in row] == ["an oil painting of a light…"] * 2
+    assert [row[15:36] for row in rows if "oil" in row] == ["an oil painting of a…"] * 2
 
 
 def test_of_many_the_first_twelve_and_the_command_for_all(capsys: Output) -> None:
@@ -82,9 +84,9 @@ def test_of_many_the_first_twelve_and_the_command_for_all(capsys: Output) -> Non
     assert "  … and 88 more: dreamsweep query best --store 'my runs'" in lines
     assert cli.run_command(["query", "best", "--store", "my runs", "--csv"]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert header == "sweep,prompt,engine,seed,judge,trial_id,best_uri" and len(rows) == 100
+    assert header == "sweep,prompt,engine,seed,rank,judge,score,trial_id,best_uri" and len(rows) == 100
     first = best_trials(open_store("my runs"), "made-up")[0]
-    assert rows[0].startswith(f"made-up,{first.prompt},{first.engine},0,{first.judge},{first.trial_id},file:///")
+    assert rows[0].startswith(f"made-up,{first.prompt},{first.engine},0,{first.rank},{first.judge},{first.score},{first.trial_id},file:///")
 
 
 def test_where_nothing_was_judged_there_is_no_best(capsys: Output, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:

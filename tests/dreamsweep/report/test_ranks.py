@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dreamsweep.report.query import query
+from dreamsweep.report.ranks import AUDITOR, RANKED_TRIALS
 from dreamsweep.results.appended import write_judged
 from dreamsweep.store.local import LocalStore
 from tests.dreamsweep.sample_rows import publish_sample_rows
@@ -89,3 +90,37 @@ def test_of_two_scores_of_one_picture_the_later_holds(store: LocalStore) -> None
     write_judged(store, "demo", "judgements", [row], "second")  # scored now
     assert query(store, "SELECT score FROM judgements")["score"].to_pylist() == [0.75]
     assert [row["score"] for row in query(store, RANKED).to_pylist()] == [0.75]
+
+
+def audited(store: LocalStore, ids: list[str], scores: list[float], name: str = "audit") -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    entries = [
+        {"trial_id": trial, "picture": "best.png", "judge": AUDITOR, "version": "1", "score": score, "scored_at": at}
+        for trial, score in zip(ids, scores, strict=True)
+    ]
+    write_judged(store, "demo", "judgements", entries, name)
+
+
+def deciding(store: LocalStore) -> dict[str, set[str]]:
+    """The judges that decide, prompt by prompt."""
+    rows = query(store, "SELECT DISTINCT prompt, judge FROM ranks JOIN trials USING (sweep, trial_id) WHERE decides").to_pylist()
+    return {prompt: {row["judge"] for row in rows if row["prompt"] == prompt} for prompt in {row["prompt"] for row in rows}}
+
+
+def test_the_auditor_decides_where_it_has_scored_as_many_as_the_judge(store: LocalStore) -> None:
+    ids = ids_of_one_prompt(store, 100)
+    assert deciding(store)["a red heart"] == {"starter-judge"}
+    audited(store, ids[1:], [float(number) for number in range(len(ids) - 1)])
+    assert deciding(store)["a red heart"] == {"starter-judge"}  # one is missing
+    audited(store, ids, [float(number) for number in range(len(ids))])
+    judges = deciding(store)
+    assert judges.pop("a red heart") == {AUDITOR}
+    assert len(judges) > 0 and all(judge == {"starter-judge"} for judge in judges.values())
+    (first,) = query(store, f"SELECT trial_id, ranked_by FROM {RANKED_TRIALS} WHERE prompt = 'a red heart' AND rank = 1").to_pylist()
+    assert first == {"trial_id": ids[-1], "ranked_by": AUDITOR}
+
+
+def test_a_judge_that_is_no_auditor_decides_nothing(store: LocalStore) -> None:
+    ids = ids_of_one_prompt(store, 100)
+    judged(store, ids, [1.0] * len(ids))
+    assert deciding(store)["a red heart"] == {"starter-judge"}
