@@ -21,9 +21,9 @@ from dreamsweep.judges.labels import labels_in
 from dreamsweep.judges.protocol import Judgement
 from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape
 from dreamsweep.spec import Trial
+from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.weights.starter import read_weights, write_weights
 
-AUDITOR = "starter-auditor"
 SIDE = 128
 """Pixels on a side of a view."""
 SMALLER = 0.8

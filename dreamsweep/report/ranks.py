@@ -7,10 +7,9 @@ Of several judges one decides, prompt by prompt: the auditor where it has scored
 judge's own score is the highest of many looks, and a guide of its kind may have learned to please it (docs/naming.md).
 """
 
+from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.store import keys
 
-AUDITOR = "starter-auditor"
-"""Judge whose ranks decide before those of the judge that chose the pictures."""
 RANKS = f"""
 WITH generated AS (
     SELECT sweep, trial_id, judge_name AS judge, weights_sha256[judge_name] AS version, true AS chose_best,

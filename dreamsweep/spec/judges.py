@@ -24,8 +24,10 @@ from dreamsweep.spec.base import GuideChoice, PerceptorName, Spec, WeightsName, 
 from dreamsweep.spec.plugins import JUDGES_GROUP, plugins
 
 PERCEPTORS: frozenset[str] = frozenset(get_args(PerceptorName))
+AUDITOR = "starter-auditor"
+"""Judge of another kind than the starter guide and judge; its ranks decide what is first (docs/naming.md)."""
 SHIPPED_JUDGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"starter-auditor": ("starter-auditor",), "aesthetic": ("aesthetic", "ViT-L/14"), "segments": ("deeplabv3-resnet50",)}
+    {AUDITOR: (AUDITOR,), "aesthetic": ("aesthetic", "ViT-L/14"), "segments": ("deeplabv3-resnet50",)}
 )
 """Judges that are more than a perceptor, or none, and the weights that each needs."""
 LABELS, VIEWS = "labels:", "views:"
