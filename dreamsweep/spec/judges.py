@@ -157,7 +157,7 @@ class FurtherJudge(Spec):
         return f"{self.name}#{hashlib.sha256(chr(10).join(self.labels).encode()).hexdigest()[:16]}" if self.labels else self.name
 
 
-AUDITORS: tuple[str, ...] = ("starter-judge", "starter-guide")
+AUDITORS: tuple[str, ...] = ("starter-auditor", "starter-judge", "starter-guide")
 """Judges that audit a sweep whose file names no judges, in the order in which they are tried."""
 
 
