@@ -56,7 +56,9 @@ def print_outcome(sweep: str, store: str, seconds: float, console: Console | Non
         say(f"  {'judged by':14} {judged.judge}: {judged.text}")
     _print_best(screen, opened, sweep, best_trials(opened, sweep), f"dreamsweep query best{option}")
     say(f"  {'look':14} dreamsweep review {shlex.quote(sweep)}{option}")
-    ask = f"SELECT engine, avg(percentile) FROM ranks JOIN trials USING (sweep, trial_id) WHERE sweep = '{sweep}' GROUP BY engine"
+    ask = (
+        f"SELECT engine, avg(percentile) FROM ranks JOIN trials USING (sweep, trial_id) WHERE decides AND sweep = '{sweep}' GROUP BY engine"
+    )
     say(f'  {"ask":14} dreamsweep query "{ask}"{option}')
 
 

@@ -79,6 +79,8 @@ class Study:
     trials: tuple[StudyTrial, ...]
     judged: tuple[Judged, ...]
     """The judge that chose first, then the others by name."""
+    ranks: Mapping[str, int]
+    """Each trial's rank within its prompt, by the judge that decides (see `report.ranks`)."""
 
     @classmethod
     def of(cls, store: Store, sweep: str) -> "Study":
@@ -87,7 +89,8 @@ class Study:
         prompts = prompt_labels(prompt_of(row) for row in rows)
         names = labels([{**row, "seed": 0} for row in rows])
         trials = (StudyTrial(row, prompts[prompt_of(row)], names[(*variant_of(row)[:2], 0)]) for row in rows)
-        return cls(store, sweep, tuple(trials), tuple(_judged(store, sweep)))
+        ranks = {row["trial_id"]: row["rank"] for row in query(store, "SELECT trial_id, rank FROM ranks WHERE decides", sweep).to_pylist()}
+        return cls(store, sweep, tuple(trials), tuple(_judged(store, sweep)), ranks)
 
     @cached_property
     def prompts(self) -> list[str]:
@@ -104,9 +107,12 @@ class Study:
         return [trial for trial in self.trials if (trial.setting, trial.prompt) == (setting, prompt)]
 
     def best_of(self, setting: str, prompt: str) -> StudyTrial | None:
-        """Returns the trial that the judge which chose the pictures likes best; the first where nothing was judged."""
-        scores = self.judged[0].scores if self.judged else {}
-        return max(self.cell(setting, prompt), key=lambda trial: scores.get(trial.trial_id, float("-inf")), default=None)
+        """Returns the trial of the first rank; the first of all where nothing was judged."""
+        return self.foremost(self.cell(setting, prompt))
+
+    def foremost(self, trials: Iterable[StudyTrial]) -> StudyTrial | None:
+        """Returns the trial of the first rank among those of one prompt."""
+        return min(trials, key=lambda trial: self.ranks.get(trial.trial_id, len(self.trials)), default=None)
 
     def ask(self, sql: str) -> list[dict[str, Any]]:
         """Returns the answer to a statement about this sweep."""

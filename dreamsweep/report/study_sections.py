@@ -118,9 +118,7 @@ def _films(study: Study, report: Report) -> Section:
 
 
 def _best_of_prompt(study: Study, prompt: str) -> StudyTrial | None:
-    scores = study.judged[0].scores if study.judged else {}
-    trials = [trial for trial in study.trials if trial.prompt == prompt]
-    return max(trials, key=lambda trial: scores.get(trial.trial_id, float("-inf")), default=None)
+    return study.foremost(trial for trial in study.trials if trial.prompt == prompt)
 
 
 def _snapshots(study: Study, trial: StudyTrial) -> list[tuple[str, bytes]]:

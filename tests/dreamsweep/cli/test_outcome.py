@@ -54,7 +54,7 @@ def test_without_a_terminal_it_is_plain_lines(store: Store, capsys: Output) -> N
     assert lines[10:] == [
         "  look           dreamsweep review made-up",
         '  ask            dreamsweep query "SELECT engine, avg(percentile) FROM ranks JOIN trials USING (sweep, trial_id) '
-        "WHERE sweep = 'made-up' GROUP BY engine\"",
+        "WHERE decides AND sweep = 'made-up' GROUP BY engine\"",
     ]
 
 

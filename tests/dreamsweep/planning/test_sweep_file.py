@@ -136,4 +136,5 @@ def test_judges_are_beside_the_trials_and_a_list_of_labels_is_read_with_the_file
 def test_a_single_judge_needs_no_list_and_none_is_an_empty_one() -> None:
     assert [judge.name for judge in parse_sweep({**GOOD, "judges": "labels:things"}, Path("/"), "t").further_judges] == ["labels:things"]
     assert parse_sweep({**GOOD, "judges": [], "judge": "RN50"}, Path("/"), "t").further_judges == ()
-    assert [judge.name for judge in parse_sweep({**GOOD, "judge": "RN50"}, Path("/"), "t").further_judges] == ["starter-judge"]
+    assert [judge.name for judge in parse_sweep({**GOOD, "judge": "RN50"}, Path("/"), "t").further_judges] == ["starter-auditor"]
+    assert [judge.name for judge in parse_sweep(GOOD, Path("/"), "t").further_judges] == ["starter-auditor"]

@@ -5,7 +5,7 @@ import pytest
 from dreamsweep.spec import GuideChoice, WeightsName
 from dreamsweep.spec import judges as spec_judges
 from dreamsweep.spec.base import WeightedPerceptor
-from dreamsweep.spec.judges import FurtherJudge, JudgeParts, default_auditor, parse_judge_name
+from dreamsweep.spec.judges import AUDITOR, FurtherJudge, JudgeParts, default_auditor, parse_judge_name
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,10 @@ def test_an_auditor_neither_guides_nor_chooses(
 ) -> None:
     monkeypatch.setattr(spec_judges, "AUDITORS", ("RN101", "starter-judge", "starter-guide"))
     assert default_auditor(weights, guide, judge) == auditor
+
+
+def test_the_starter_auditor_comes_first() -> None:
+    assert default_auditor("starter", "starter-guide", "starter-judge") == AUDITOR == "starter-auditor"
 
 
 def test_where_all_auditors_are_taken_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
