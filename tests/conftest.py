@@ -27,10 +27,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weights-of-tests-{os.getpid()}")
 """A cache folder that does not exist: no test reads or writes the user's own. Tests that need one set it themselves."""
 
-settings.register_profile("quick", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("long", settings.get_profile("quick"), max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "30000")))
+UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
+settings.register_profile("quick", derandomize=True, database=None, **UNHURRIED)  # type: ignore[arg-type]
+settings.register_profile("long", max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "30000")), **UNHURRIED)  # type: ignore[arg-type]
 settings.load_profile("quick")
-"""Property tests try 100 examples each, on a busy machine too; with `--hypothesis-profile=long` 30,000, or $HYPOTHESIS_EXAMPLES."""
+"""Property tests try the same 100 examples each time, on a busy machine too. Searching is for `--hypothesis-profile=long`: 30,000 others
+each, or $HYPOTHESIS_EXAMPLES."""
 
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "an-access-key",

@@ -5,12 +5,13 @@ from pathlib import Path
 import torch
 from pytorch_pretrained_biggan import BigGANConfig
 
-from dreamsweep.judges.auditor import AUDITOR, Head, save_auditor
+from dreamsweep.judges.auditor import Head, save_auditor
 from dreamsweep.models.biggan import plain, save_biggan
 from dreamsweep.models.dvae import DvaeShape, build_decoder, build_encoder, save_dvae
 from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape
 from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
+from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.weights.starter import list_folder
 from tests.tiny_diffusion import write_tiny_diffusion, write_tiny_unclip
 

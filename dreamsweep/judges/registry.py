@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from dreamsweep.errors import PluginError
 from dreamsweep.judges.aesthetic import AestheticJudge
-from dreamsweep.judges.auditor import AUDITOR, AuditorJudge
+from dreamsweep.judges.auditor import AuditorJudge
 from dreamsweep.judges.label_lists import LabelList, label_list
 from dreamsweep.judges.labels import LabelsJudge
 from dreamsweep.judges.protocol import Judge
@@ -15,7 +15,7 @@ from dreamsweep.judges.segments import SegmentsJudge
 from dreamsweep.judges.similarity import VIEWS_VERSION, SimilarityJudge, ViewsJudge
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import PERCEPTORS, PerceptorName, Trial
-from dreamsweep.spec.judges import JudgeParts, parse_judge_name
+from dreamsweep.spec.judges import AUDITOR, JudgeParts, parse_judge_name
 from dreamsweep.spec.plugins import JUDGES_GROUP, plugins
 
 WITH_WEIGHTS: dict[str, type[AuditorJudge | AestheticJudge | SegmentsJudge]] = {

@@ -68,6 +68,9 @@ def _unknown_to_prefect(cron: str) -> Iterator[str]:
     fields = cron.split()
     if "#" in fields[4] and fields[2] != "*":
         yield f"{fields[2]} … {fields[4]}"
+    days = fields[2].lower().split(",")
+    if "l" in days and any(day != "l" and not (day.isdigit() and int(day) < 29) for day in days):
+        yield fields[2]  # one of the two readers forgets the last day, or all others
     for last, field in zip(LAST_VALUES, fields, strict=True):
         parts = field.split(",")
         if len({"#" in part for part in parts}) > 1:

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dreamsweep.judges.auditor import AUDITOR, Head, save_auditor
+from dreamsweep.judges.auditor import Head, save_auditor
 from dreamsweep.models.biggan import save_biggan
 from dreamsweep.models.dvae import build_decoder, build_encoder, encode_logits, save_dvae
 from dreamsweep.models.efficientnet_lite import LITE2
 from dreamsweep.perceptors.starter import StarterPerceptor, load_starter, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
+from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.training import train_auditor, train_biggan, train_clip, train_diffusion, train_dvae, train_unclip
 from dreamsweep.training.art import OBJECT_GROUPS, Art
 from dreamsweep.training.captions import Captions

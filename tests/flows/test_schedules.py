@@ -51,6 +51,8 @@ def test_timers_and_crontabs_name_the_moments_that_prefect_plans(cron: str, minu
         Schedule(cron=cron)
     except ValidationError:
         assume(False)
+    days = days_of_month(cron)
+    assume(31 not in days or len(days) in (1, 31))  # beside other days, croniter, which Prefect plans with, leaves out the first of March
     start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
     plan = CronSchedule(cron=cron, timezone="UTC")._get_dates_generator(n=6, start=start + timedelta(seconds=1))
     moments = [datetime.fromtimestamp(moment.timestamp(), UTC) for moment in plan]
@@ -61,6 +63,11 @@ def test_timers_and_crontabs_name_the_moments_that_prefect_plans(cron: str, minu
     assert list(islice((moment for moment, _ in itertools.groupby(heapq.merge(*lines))), 6)) == moments
     if "L" not in cron.split()[2] and "#" not in cron:
         assert list(islice(CronSim(crontab_times(cron), start), 6)) == moments
+
+
+def days_of_month(cron: str) -> frozenset[int]:
+    """Returns the days of a cron line, without the last of each month."""
+    return frozenset(day for day in CronSim(cron, datetime(2026, 1, 1)).days if day <= 31)
 
 
 def calendar_moments(line: str, start: datetime) -> Iterator[datetime]:

@@ -27,7 +27,7 @@ def test_what_stands_in_its_comments_is_right_too(tmp_path: Path) -> None:
     assert cli.run_command(["new"]) == 0
     (tmp_path / "prompts.txt").write_text("a rocket\n")
     lines = Path("my-sweep.yaml").read_text().splitlines()
-    suggested = "\n".join(line.removeprefix("# ") if line.startswith(("# - ", "# schedule")) else line for line in lines)
+    suggested = "\n".join(line.removeprefix("# ") if line.startswith(("# - ", "# schedule", "# judges")) else line for line in lines)
     assert suggested.count("\n#") == 2  # nothing but the explanations is left of the comments
     sweep = parse_sweep(yaml.safe_load(suggested), tmp_path, "test")
     assert plan(sweep).trials == 6 * (2 + 1 + 1 + 2 + 1) * 2 and sweep.schedule is not None

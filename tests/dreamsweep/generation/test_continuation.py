@@ -65,7 +65,7 @@ def iterations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def a_shard(engine: dict[str, Any], iterations: int, **changes: Any) -> Shard:
-    content = {"name": "t", "prompts": ["red", "blue"], "engines": [engine], "iterations": iterations, "keep_states": True}
+    content = {"name": "t", "prompts": ["red", "blue"], "engines": [engine], "iterations": iterations, "keep_states": True, "judges": []}
     (shard,) = shards(parse_sweep({"snapshot_every": 3, "judge_every": 3, **content, **changes}, Path("/"), "test"))
     return shard
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dreamsweep.report.query import query
-from dreamsweep.report.ranks import AUDITOR, RANKED_TRIALS
+from dreamsweep.report.ranks import RANKED_TRIALS
 from dreamsweep.results.appended import write_judged
+from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.store.local import LocalStore
 from tests.dreamsweep.sample_rows import publish_sample_rows
 

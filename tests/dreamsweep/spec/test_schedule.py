@@ -42,3 +42,13 @@ def test_what_one_of_them_does_not_know(cron: str, sentence: str) -> None:
 def test_a_timezone_is_a_place_that_every_machine_knows(timezone: str) -> None:
     with pytest.raises(ValidationError, match="no such timezone"):
         Schedule(cron="0 2 * * *", timezone=timezone)
+
+
+@pytest.mark.parametrize("cron", ["0 3 *,L * *", "0 3 L,31 * *", "0 3 1-15,L * *", "0 3 */10,l * *"])
+def test_the_last_day_beside_days_that_may_be_it_is_refused(cron: str) -> None:
+    with pytest.raises(ValidationError, match="Prefect, which keeps schedules, does not read"):
+        Schedule(cron=cron)
+
+
+def test_the_last_day_beside_earlier_ones() -> None:
+    assert Schedule(cron="0 3 1,15,L * *").cron == "0 3 1,15,L * *"
