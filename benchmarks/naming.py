@@ -96,6 +96,18 @@ def within_prompts(pictures: Sequence[Named], scores: Sequence[float]) -> float:
     return right / pairs if pairs else float("nan")
 
 
+def standings(pictures: Sequence[Named], *scores: Sequence[float]) -> list[float]:
+    """Returns the mean of each score's z-scores within the prompt, as the table `standings` has it."""
+    prompts = [picture.prompt for picture in pictures]
+    means = np.zeros(len(pictures))
+    for prompt in set(prompts):
+        places = [at for at, other in enumerate(prompts) if other == prompt]
+        for values in scores:
+            of_prompt = np.array([values[at] for at in places])
+            means[places] += (of_prompt - of_prompt.mean()) / (of_prompt.std() or 1) / len(scores)
+    return [float(mean) for mean in means]
+
+
 def main() -> None:
     """Prints the table."""
     pictures = read_pictures()
@@ -116,6 +128,8 @@ def main() -> None:
         intervals.append("{:.2f} to {:.2f}".format(*interval(pictures, of_places)))
     print("| all, 95 % interval | | | " + " | ".join(intervals) + " |")
     print("| pairs within a prompt | | | " + " | ".join(f"{within_prompts(pictures, scores[name]):.0%}" for name in NETWORKS) + " |")
+    both = within_prompts(pictures, standings(pictures, scores["starter-judge"], scores["starter-auditor"]))
+    print(f"\nPairs within a prompt by the standing (mean z-score of judge and auditor): {both:.0%}")
 
 
 if __name__ == "__main__":

@@ -86,17 +86,17 @@ def _best_of_each(store: Store, sweep: str) -> str:
     if not lines:
         return ""
     title = "## The best of each prompt and engine" + (f": {ROWS} of {len(trials):,}" if len(trials) > ROWS else "")
-    judges = ", ".join(dict.fromkeys(trial.judge for trial in trials))
+    judges = ", ".join(dict.fromkeys(trial.judges for trial in trials))
     said = f"Ranked within each prompt by {judges}."
     return "\n".join(
-        [title, "", said, "", "| picture | prompt | engine | seed | rank | score | trial |", "|---|---|---|--:|--:|--:|---|", *lines]
+        [title, "", said, "", "| picture | prompt | engine | seed | rank | judge | trial |", "|---|---|---|--:|--:|--:|---|", *lines]
     )
 
 
 def _row(store: Store, sweep: str, trial: BestTrial) -> str:
     picture = data_uri(store.get(keys.picture(sweep, trial.trial_id, keys.BEST)), *THUMBNAIL)
     shown = f"![{trial.trial_id}]({picture})" if picture else "–"
-    return f"| {shown} | {escaped(trial.prompt)} | {trial.engine} | {trial.seed} | {trial.rank} | {trial.score:.3f} | `{trial.trial_id}` |"
+    return f"| {shown} | {escaped(trial.prompt)} | {trial.engine} | {trial.seed} | {trial.rank} | {trial.judge:.3f} | `{trial.trial_id}` |"
 
 
 def escaped(text: str) -> str:

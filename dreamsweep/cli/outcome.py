@@ -56,9 +56,7 @@ def print_outcome(sweep: str, store: str, seconds: float, console: Console | Non
         say(f"  {'judged by':14} {judged.judge}: {judged.text}")
     _print_best(screen, opened, sweep, best_trials(opened, sweep), f"dreamsweep query best{option}")
     say(f"  {'look':14} dreamsweep review {shlex.quote(sweep)}{option}")
-    ask = (
-        f"SELECT engine, avg(percentile) FROM ranks JOIN trials USING (sweep, trial_id) WHERE decides AND sweep = '{sweep}' GROUP BY engine"
-    )
+    ask = f"SELECT engine, avg(percentile) FROM standings JOIN trials USING (sweep, trial_id) WHERE sweep = '{sweep}' GROUP BY engine"
     say(f'  {"ask":14} dreamsweep query "{ask}"{option}')
 
 
@@ -72,20 +70,20 @@ def _print_best(console: Console, store: "Store", sweep: str, trials: "Sequence[
     pictures = [_linked(store, keys.picture(sweep, trial.trial_id, keys.BEST)) for trial in shown]
     engines = max(len("engine"), *(len(trial.engine) for trial in shown))
     seeds = max(len("seed"), *(len(str(trial.seed)) for trial in shown))
-    others = len("  rank  score") + engines + seeds + max(picture.cell_len for picture in pictures) + 4 * len("  ")
+    others = len("  rank  judge") + engines + seeds + max(picture.cell_len for picture in pictures) + 4 * len("  ")
     least, most = PROMPT_CELLS
     room = max(least, min(most, console.width - others)) if console.is_terminal else most
     prompts = [shortened(trial.prompt, room) for trial in shown]
     cells = max(len("prompt"), *map(cell_len, prompts))
 
-    def row(rank: str, score: str, prompt: str, engine: str, seed: object, picture: str | Text) -> None:
+    def row(rank: str, judge: str, prompt: str, engine: str, seed: object, picture: str | Text) -> None:
         padded = prompt + " " * (cells - cell_len(prompt))
-        _print(console, f"  {rank:>4} {score:>6}  {padded}  {engine:{engines}}  {seed!s:>{seeds}}  ", picture)
+        _print(console, f"  {rank:>4} {judge:>6}  {padded}  {engine:{engines}}  {seed!s:>{seeds}}  ", picture)
 
-    say(f"  {'best':14} of each prompt and engine, by {', '.join(dict.fromkeys(trial.judge for trial in trials))}")
-    row("rank", "score", "prompt", "engine", "seed", "best picture")
+    say(f"  {'best':14} of each prompt and engine, by {', '.join(dict.fromkeys(trial.judges for trial in trials))}")
+    row("rank", "judge", "prompt", "engine", "seed", "best picture")
     for trial, prompt, picture in zip(shown, prompts, pictures, strict=True):
-        row(str(trial.rank), f"{trial.score:.3f}", prompt, trial.engine, trial.seed, picture)
+        row(str(trial.rank), f"{trial.judge:.3f}", prompt, trial.engine, trial.seed, picture)
     if more := len(trials) - len(shown):
         say(f"  … and {more:,} more: {command}")
 

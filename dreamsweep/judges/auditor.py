@@ -132,14 +132,17 @@ class AuditorJudge:
 
 
 def things_in(text: str, names: Sequence[str]) -> tuple[int, ...]:
-    """Returns which things a text names: those whose whole name it holds, or, by a name of one word, every thing that ends in it.
+    """Returns which things a text names: those whose whole name it holds, and every thing of the same noun.
 
-    `a red apple` names `red apple`; `a brown cat` names `cat`, and `black cat` and `cat face` as well.
+    `a brown cat` names `cat`, and `black cat` and `cat face` as well; `a red heart` names `red heart`, and `sparkling heart` as well.
     """
-    whole = labels_in(text, names)
-    single = {names[at].casefold() for at in whole if " " not in names[at]}
-    heads = (number for number, name in enumerate(names) if name.casefold().removesuffix(" face").split(" ")[-1] in single)
-    return tuple(sorted({*whole, *heads}))
+    nouns = {_noun(names[at]) for at in labels_in(text, names)}
+    return tuple(number for number, name in enumerate(names) if _noun(name) in nouns)
+
+
+def _noun(name: str) -> str:
+    """Returns the noun of a thing's name: its last word, but for `face`."""
+    return name.casefold().removesuffix(" face").split(" ")[-1]
 
 
 def load_auditor(device: str) -> Auditor:

@@ -1,4 +1,4 @@
-"""The best trial of each prompt and engine, by the judge that decides (see `report.ranks`)."""
+"""The best trial of each prompt and engine, by its standing (see `report.ranks`)."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from dreamsweep.report.query import query
 from dreamsweep.store import Store
 
 BEST = """\
-SELECT sweep, prompt, engine, seed, rank, judge, round(score, 3) AS score, trial_id, best_uri
-FROM trials JOIN (SELECT sweep, trial_id, judge, rank, score FROM ranks WHERE decides) USING (sweep, trial_id)
+SELECT sweep, prompt, engine, seed, rank, round(judge_best::DOUBLE, 3) AS judge, judges, trial_id, best_uri
+FROM trials JOIN standings USING (sweep, trial_id)
 QUALIFY row_number() OVER (
     PARTITION BY sweep, prompt, weight, also, negatives, prompts_to, engine ORDER BY rank, judge_best DESC, trial_id
 ) = 1
@@ -25,15 +25,15 @@ class BestTrial:
     seed: int
     rank: int
     """Its rank among all trials of its prompt."""
-    judge: str
-    """Name of the judge that decides."""
-    score: float
-    """That judge's score, rounded to three digits."""
+    judge: float
+    """The judge's best score, rounded to three digits."""
+    judges: str
+    """Names of the judges that its rank comes from."""
 
 
 def best_trials(store: Store, sweep: str) -> list[BestTrial]:
     """Returns the best trial of each prompt and engine of a published sweep, prompt by prompt; none where nothing was judged."""
     rows = query(
-        store, f"SELECT trial_id, prompt, engine, seed, rank, judge, score FROM ({BEST}) ORDER BY prompt, rank, trial_id", sweep
+        store, f"SELECT trial_id, prompt, engine, seed, rank, judge, judges FROM ({BEST}) ORDER BY prompt, rank, trial_id", sweep
     ).to_pylist()
     return [BestTrial(**row) for row in rows]

@@ -1,7 +1,7 @@
 -- The best picture of each prompt
-SELECT prompt, engine, seed, judge, round(score, 3) AS score, rank, ranks.trials AS of, best_uri
-FROM trials JOIN ranks USING (sweep, trial_id)
-WHERE decides AND rank = 1
+SELECT prompt, engine, seed, round(judge_best, 3) AS judge, rank, standings.trials AS of, best_uri
+FROM trials JOIN standings USING (sweep, trial_id)
+WHERE rank = 1
 ORDER BY prompt;
 
 -- Which engine wins, whatever the prompt
@@ -69,7 +69,7 @@ SELECT DISTINCT prompt, unnest(warnings) AS warning FROM trials;
 -- Which settings pay
 SELECT strokes.num_paths AS paths, optimizer, learning_rate, count(*) AS trials,
        round(avg(percentile), 2) AS percentile, round(avg(iterations_per_second), 1) AS per_second
-FROM trials JOIN ranks USING (sweep, trial_id) WHERE engine = 'strokes' AND decides
+FROM trials JOIN standings USING (sweep, trial_id) WHERE engine = 'strokes'
 GROUP BY ALL ORDER BY percentile DESC;
 
 -- How many iterations were worth their time: the first score within 2 % of the best
@@ -88,7 +88,7 @@ FROM ranks JOIN (
     SELECT *, (guide_best - avg(guide_best) OVER alike) / nullif(stddev_pop(guide_best) OVER alike, 0) AS guide_z
     FROM trials WINDOW alike AS (PARTITION BY prompt, guide_name)
 ) USING (sweep, trial_id)
-WHERE decides AND z_score IS NOT NULL
+WHERE chose_best AND z_score IS NOT NULL
 ORDER BY fooled DESC NULLS LAST, trial_id LIMIT 10;
 
 -- The pictures nearest to a text, whatever they were made for

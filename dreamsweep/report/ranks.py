@@ -1,10 +1,7 @@
-"""Ranks within the prompt: how each trial's score stands among those of the same prompt, judge by judge.
+"""Ranks within the prompt: how each trial's score stands among those of the same prompt, judge by judge, and how trials are sorted by them.
 
 The makers of judges forbid comparing scores across prompts (HPSv2, arXiv:2306.09341: a score means something for one prompt only), so
-whatever compares or sorts trials of several prompts does it by these.
-
-Of several judges one decides, prompt by prompt: the auditor where it has scored as many trials as the judge that chose the pictures. That
-judge's own score is the highest of many looks, and a guide of its kind may have learned to please it (docs/naming.md).
+whatever compares or sorts trials of several prompts does it by standings.
 """
 
 from dreamsweep.spec.judges import AUDITOR
@@ -23,27 +20,44 @@ WITH generated AS (
 ), scored AS (
     SELECT * FROM (FROM generated UNION ALL BY NAME FROM afterwards) WHERE score IS NOT NULL AND NOT isnan(score)
 ), of_prompts AS (
-    SELECT scored.*, prompt, weight, also, negatives, prompts_to, concat_ws(' ', judge, coalesce(version, ''), chose_best) AS who,
-           judge = '{AUDITOR}' AND NOT chose_best AND picture = '{keys.BEST}' AS audits
-    FROM scored JOIN trials USING (sweep, trial_id)
-), counted AS (
-    SELECT of_prompts.*, count(*) OVER (PARTITION BY who, prompt, weight, also, negatives, prompts_to) AS judged FROM of_prompts
+    SELECT scored.*, prompt, weight, also, negatives, prompts_to FROM scored JOIN trials USING (sweep, trial_id)
 )
 SELECT sweep, trial_id, judge, version, chose_best, picture, score,
        rank() OVER (alike ORDER BY score DESC) AS rank,
        count(*) OVER alike AS trials,
        CASE WHEN count(*) OVER alike > 1 THEN percent_rank() OVER (alike ORDER BY score) END AS percentile,
-       (score - avg(score) OVER alike) / nullif(stddev_pop(score) OVER alike, 0) AS z_score,
-       (chose_best OR audits) AND who = first(who) OVER (
-           PARTITION BY prompt, weight, also, negatives, prompts_to
-           ORDER BY chose_best OR audits DESC, judged DESC, audits DESC, chose_best DESC, who
-       ) AS decides
-FROM counted
+       (score - avg(score) OVER alike) / nullif(stddev_pop(score) OVER alike, 0) AS z_score
+FROM of_prompts
 WINDOW alike AS (PARTITION BY judge, version, chose_best, prompt, weight, also, negatives, prompts_to)
 """
 
-RANKED_TRIALS = (
-    "trials LEFT JOIN (SELECT sweep, trial_id, judge AS ranked_by, rank, trials AS rivals, z_score FROM ranks WHERE decides) "
-    "USING (sweep, trial_id)"
+STANDINGS = f"""
+WITH votes AS (
+    SELECT sweep, trial_id, judge, coalesce(z_score, 0) AS z_score, prompt, weight, also, negatives, prompts_to
+    FROM ranks JOIN trials USING (sweep, trial_id)
+    WHERE chose_best OR (judge = '{AUDITOR}' AND picture = '{keys.BEST}')
+    QUALIFY chose_best OR ranks.trials >= max(ranks.trials) FILTER (chose_best) OVER (
+        PARTITION BY prompt, weight, also, negatives, prompts_to
+    )
+), means AS (
+    SELECT sweep, trial_id, prompt, weight, also, negatives, prompts_to, round(avg(z_score), 9) AS z_score,
+           string_agg(DISTINCT judge, ' + ' ORDER BY judge DESC) AS judges
+    FROM votes GROUP BY ALL
 )
-"""Trials with their ranks by the judge that decides; `rivals` are the trials of a prompt, each itself included."""
+SELECT sweep, trial_id, judges,
+       rank() OVER (alike ORDER BY z_score DESC) AS rank,
+       count(*) OVER alike AS trials,
+       CASE WHEN count(*) OVER alike > 1 THEN percent_rank() OVER (alike ORDER BY z_score) END AS percentile,
+       CASE WHEN count(*) OVER alike > 1 THEN z_score END AS z_score
+FROM means
+WINDOW alike AS (PARTITION BY prompt, weight, also, negatives, prompts_to)
+"""
+"""The mean of two z-scores: that of the judge that chose the pictures, and the auditor's where it has scored as many of the prompt.
+
+Either alone is fooled: the judge by what pleases its kind, the auditor by blurs that people still name (docs/naming.md).
+"""
+
+RANKED_TRIALS = (
+    "trials LEFT JOIN (SELECT sweep, trial_id, judges AS ranked_by, rank, trials AS rivals, z_score FROM standings) USING (sweep, trial_id)"
+)
+"""Trials with their standings; `rivals` are the trials of a prompt, each itself included."""

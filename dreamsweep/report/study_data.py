@@ -80,7 +80,7 @@ class Study:
     judged: tuple[Judged, ...]
     """The judge that chose first, then the others by name."""
     ranks: Mapping[str, int]
-    """Each trial's rank within its prompt, by the judge that decides (see `report.ranks`)."""
+    """Each trial's standing within its prompt (see `report.ranks`)."""
 
     @classmethod
     def of(cls, store: Store, sweep: str) -> "Study":
@@ -89,7 +89,7 @@ class Study:
         prompts = prompt_labels(prompt_of(row) for row in rows)
         names = labels([{**row, "seed": 0} for row in rows])
         trials = (StudyTrial(row, prompts[prompt_of(row)], names[(*variant_of(row)[:2], 0)]) for row in rows)
-        ranks = {row["trial_id"]: row["rank"] for row in query(store, "SELECT trial_id, rank FROM ranks WHERE decides", sweep).to_pylist()}
+        ranks = {row["trial_id"]: row["rank"] for row in query(store, "SELECT trial_id, rank FROM standings", sweep).to_pylist()}
         return cls(store, sweep, tuple(trials), tuple(_judged(store, sweep)), ranks)
 
     @cached_property

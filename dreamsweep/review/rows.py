@@ -55,11 +55,11 @@ class Tile:
     """Which of the wall's settings it has."""
     judge: float | None
     rank: int | None
-    """Among the trials of the same prompt, by the judge that decides: 1 is the best. None where it was not scored."""
+    """Among the trials of the same prompt, by its standing (see `report.ranks`): 1 is the best. None where it was not scored."""
     ranked_by: str | None
-    """The judge that decides (see `report.ranks`)."""
+    """The judges that its rank comes from."""
     rivals: int
-    """Trials of the same prompt with a score by that judge, this one included."""
+    """Trials of the same prompt with a standing, this one included."""
     z_score: float | None
     """Standard deviations of the judge's score above the mean of those."""
     guide: float | None

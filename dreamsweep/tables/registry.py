@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dreamsweep.tables.schemas import EMBEDDINGS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, TRIALS
+from dreamsweep.tables.schemas import EMBEDDINGS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, STANDINGS, TRIALS
 
 Lifetime = Literal["generated", "judged", "appended", "derived"]
 
@@ -43,6 +43,7 @@ TABLES = {
         Table("set_scores", SET_SCORES, "judged", unique_by=("sweep", "prompt", "engine", "judge", "version", "metric")),
         Table("ratings", RATINGS, "appended"),
         Table("ranks", RANKS, "derived", derived_from=("trials", "judgements")),
+        Table("standings", STANDINGS, "derived", derived_from=("trials", "judgements", "ranks")),
     )
 }
 """Every table by its name."""

@@ -180,7 +180,17 @@ RANKS = pa.schema(
         _column("trials", pa.int64(), "trials of the same prompt with a score by this judge"),
         _column("percentile", _F64, "share of those other trials that have a lower score, 0 to 1; null where there is no other"),
         _column("z_score", _F64, "standard deviations above the mean of those trials; null where they do not differ"),
-        _column("decides", pa.bool_(), "whether trials of the prompt are sorted by this judge: the auditor, or else the one that chose"),
+    ]
+)
+STANDINGS = pa.schema(
+    [
+        _column("sweep", _TEXT, "the sweep's name"),
+        _column("trial_id", _TEXT, "the trial, as in trials"),
+        _column("judges", _TEXT, "its judges: the one that chose the best pictures, and the auditor where it has scored all"),
+        _column("rank", pa.int64(), "1 for the prompt's highest mean z-score; equal ones have one rank"),
+        _column("trials", pa.int64(), "trials of the same prompt"),
+        _column("percentile", _F64, "share of those other trials that stand lower, 0 to 1; null where there is no other"),
+        _column("z_score", _F64, "mean of those judges' z-scores among the trials of the prompt; null where there is no other"),
     ]
 )
 RATINGS = pa.schema(

@@ -70,7 +70,7 @@ def test_of_many_only_the_best_are_shown(tmp_path: Path) -> None:
     assert f"## The best of each prompt and engine: {ROWS} of {ROWS + 3}" in text
     marks = [float(mark) for mark in re.findall(r"\| (\d\.\d{3}) \|", text)]
     shown = best_trials(store, "made-up")[:ROWS]
-    assert len(marks) == ROWS and marks == [round(trial.score, 3) for trial in shown] and max(marks) <= round(best or 0, 3)
+    assert len(marks) == ROWS and marks == [round(trial.judge, 3) for trial in shown] and max(marks) <= round(best or 0, 3)
 
 
 def test_the_review_page_is_a_link_and_without_one_a_command(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

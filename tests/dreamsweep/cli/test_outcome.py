@@ -43,18 +43,18 @@ def test_without_a_terminal_it_is_plain_lines(store: Store, capsys: Output) -> N
         "  curves         runs/made-up/summary/curves.png",
         "  pictures       runs/made-up/pictures",
         "  best           of each prompt and engine, by starter-judge",
-        "  rank  score  prompt                                    engine   seed  best picture",
+        "  rank  judge  prompt                                    engine   seed  best picture",
     ]
     prompts = {"赤い心臓": f"赤い心臓{' ' * 32}", LONG: "an oil painting of a lighthouse, very d…"}
     assert lines[6:10] == [
-        f"  {trial.rank:4} {trial.score:6.3f}  {prompts[trial.prompt]}  {trial.engine:7}     {trial.seed}  "
+        f"  {trial.rank:4} {trial.judge:6.3f}  {prompts[trial.prompt]}  {trial.engine:7}     {trial.seed}  "
         f"runs/made-up/pictures/{trial.trial_id}/best.png"
         for trial in best_trials(store, "made-up")
     ]
     assert lines[10:] == [
         "  look           dreamsweep review made-up",
-        '  ask            dreamsweep query "SELECT engine, avg(percentile) FROM ranks JOIN trials USING (sweep, trial_id) '
-        "WHERE decides AND sweep = 'made-up' GROUP BY engine\"",
+        '  ask            dreamsweep query "SELECT engine, avg(percentile) FROM standings JOIN trials USING (sweep, trial_id) '
+        "WHERE sweep = 'made-up' GROUP BY engine\"",
     ]
 
 
@@ -84,9 +84,11 @@ def test_of_many_the_first_twelve_and_the_command_for_all(capsys: Output) -> Non
     assert "  … and 88 more: dreamsweep query best --store 'my runs'" in lines
     assert cli.run_command(["query", "best", "--store", "my runs", "--csv"]) == 0
     header, *rows = capsys.readouterr().out.splitlines()
-    assert header == "sweep,prompt,engine,seed,rank,judge,score,trial_id,best_uri" and len(rows) == 100
+    assert header == "sweep,prompt,engine,seed,rank,judge,judges,trial_id,best_uri" and len(rows) == 100
     first = best_trials(open_store("my runs"), "made-up")[0]
-    assert rows[0].startswith(f"made-up,{first.prompt},{first.engine},0,{first.rank},{first.judge},{first.score},{first.trial_id},file:///")
+    assert rows[0].startswith(
+        f"made-up,{first.prompt},{first.engine},0,{first.rank},{first.judge},{first.judges},{first.trial_id},file:///"
+    )
 
 
 def test_where_nothing_was_judged_there_is_no_best(capsys: Output, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:

@@ -22,7 +22,7 @@ def trial(text: str, to: tuple[str, ...] = ()) -> Trial:
     [
         ("a red apple", ("red apple",)),
         ("a brown cat", ("black cat", "cat", "cat face")),
-        ("two whales, and a blue heart", ("whale", "blue heart")),
+        ("two whales, and a blue heart", ("whale", "blue heart", "red heart")),
         ("a painting of the zeppelin", ()),
         ("a category", ()),
     ],

@@ -12,6 +12,7 @@ from dreamsweep.results.appended import write_judged
 from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.store.local import LocalStore
 from tests.dreamsweep.sample_rows import publish_sample_rows
+from tests.dreamsweep.sample_sweep import publish_sample
 
 
 @pytest.fixture
@@ -102,26 +103,52 @@ def audited(store: LocalStore, ids: list[str], scores: list[float], name: str = 
     write_judged(store, "demo", "judgements", entries, name)
 
 
-def deciding(store: LocalStore) -> dict[str, set[str]]:
-    """The judges that decide, prompt by prompt."""
-    rows = query(store, "SELECT DISTINCT prompt, judge FROM ranks JOIN trials USING (sweep, trial_id) WHERE decides").to_pylist()
-    return {prompt: {row["judge"] for row in rows if row["prompt"] == prompt} for prompt in {row["prompt"] for row in rows}}
+def standings(store: LocalStore, prompt: str = "a red heart") -> list[dict[str, Any]]:
+    statement = (
+        f"SELECT trial_id, judges, standings.rank AS rank, standings.trials AS trials, standings.z_score AS z_score, "
+        f"round(ranks.z_score, 9) AS by_judge FROM standings JOIN ranks USING (sweep, trial_id) JOIN trials USING (sweep, trial_id) "
+        f"WHERE chose_best AND prompt = '{prompt}' ORDER BY standings.rank, trial_id"
+    )
+    rows: list[dict[str, Any]] = query(store, statement).to_pylist()
+    return rows
 
 
-def test_the_auditor_decides_where_it_has_scored_as_many_as_the_judge(store: LocalStore) -> None:
-    ids = ids_of_one_prompt(store, 100)
-    assert deciding(store)["a red heart"] == {"starter-judge"}
+def test_without_an_auditor_standings_are_the_judge_s_ranks(store: LocalStore) -> None:
+    rows = standings(store)
+    assert len(rows) == 8 and {row["judges"] for row in rows} == {"starter-judge"}
+    assert [row["z_score"] for row in rows] == [row["by_judge"] for row in rows]
+    assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows) and rows[0]["rank"] == 1
+
+
+def test_the_auditor_counts_once_it_has_scored_as_many_as_the_judge(store: LocalStore) -> None:
+    before = standings(store)
+    ids = [row["trial_id"] for row in before]
     audited(store, ids[1:], [float(number) for number in range(len(ids) - 1)])
-    assert deciding(store)["a red heart"] == {"starter-judge"}  # one is missing
-    audited(store, ids, [float(number) for number in range(len(ids))])
-    judges = deciding(store)
-    assert judges.pop("a red heart") == {AUDITOR}
-    assert len(judges) > 0 and all(judge == {"starter-judge"} for judge in judges.values())
-    (first,) = query(store, f"SELECT trial_id, ranked_by FROM {RANKED_TRIALS} WHERE prompt = 'a red heart' AND rank = 1").to_pylist()
-    assert first == {"trial_id": ids[-1], "ranked_by": AUDITOR}
+    assert standings(store) == before  # one is missing
+    audited(store, ids, [0.0, *[1.0] * (len(ids) - 1)])  # of the judge's first, it thinks nothing
+    after = {row["trial_id"]: row for row in standings(store)}
+    assert {row["judges"] for row in after.values()} == {f"starter-judge + {AUDITOR}"}
+    spread = ((len(ids) - 1) / len(ids) ** 2) ** 0.5
+    for row in before:
+        audit = ((0.0 if row["trial_id"] == ids[0] else 1.0) - (len(ids) - 1) / len(ids)) / spread
+        assert after[row["trial_id"]]["z_score"] == pytest.approx((row["by_judge"] + audit) / 2)
+    assert after[ids[0]]["rank"] > after[ids[1]]["rank"] == 1
+    assert {row["judges"] for row in standings(store, "a slice of pizza")} == {"starter-judge"}
+    (first,) = query(store, f"SELECT ranked_by, rivals FROM {RANKED_TRIALS} WHERE trial_id = '{ids[0]}'").to_pylist()
+    assert first == {"ranked_by": f"starter-judge + {AUDITOR}", "rivals": len(ids)}
 
 
-def test_a_judge_that_is_no_auditor_decides_nothing(store: LocalStore) -> None:
-    ids = ids_of_one_prompt(store, 100)
-    judged(store, ids, [1.0] * len(ids))
-    assert deciding(store)["a red heart"] == {"starter-judge"}
+def test_a_judge_that_is_no_auditor_has_no_say(store: LocalStore) -> None:
+    before = standings(store)
+    judged(store, [row["trial_id"] for row in before], [float(number) for number in range(len(before))])
+    assert standings(store) == before
+
+
+def test_a_trial_alone_stands_first(store: LocalStore) -> None:
+    publish_alone(store)
+    (row,) = query(store, "SELECT standings.* FROM standings JOIN trials USING (sweep, trial_id) WHERE prompt = 'alone'").to_pylist()
+    assert (row["rank"], row["trials"], row["percentile"], row["z_score"]) == (1, 1, None, None)
+
+
+def publish_alone(store: LocalStore) -> None:
+    publish_sample(store, name="single", prompts=["alone"], engines=["dalle"])
