@@ -46,7 +46,8 @@ format: $(ENV)/ready
 types: $(ENV)/ready
 	$(BIN)/mypy
 
-# The five studies with starter weights, each with its report: about half an hour on two idle cores. What is there already is kept.
+# The five studies with starter weights, each with its report. What is there already is kept. `dreamsweep plan` estimates 26 minutes on
+# two idle cores for all five; no run of the whole was timed.
 studies: $(ENV)/ready
 	@for study in optimizers phrasings strokes between unclip; do \
 	    $(BIN)/dreamsweep run prompts/studies/$$study.yaml && $(BIN)/dreamsweep report study-$$study || exit 1; done

@@ -85,8 +85,7 @@ def judge(
             latest[judged.judge] = judged
             progress.show(judged)
     for name, judged in latest.items():
-        earlier = f", {before[name]:,} of them before" if before[name] else ""
-        say(f"{name}: {counted(judged.done - judged.failed, 'picture')} of {judged.pictures:,} scored{earlier}")
+        _say_outcome(judged, before[name])
         if judged.failed and name in of_sets:
             tell(f"{name}: {counted(judged.failed, 'picture')} could not be read; the same command tries again.")
         elif judged.failed:
@@ -101,6 +100,14 @@ def judge(
         say(f'  ask  dreamsweep query "{statement}"{option}')
     if any(judged.failed for judged in latest.values()):
         raise typer.Exit(1)
+
+
+def _say_outcome(judged: "Judged", before: int) -> None:
+    """Says how many pictures a judge has scored, and how many of them in earlier runs."""
+    from dreamsweep.text import counted
+
+    earlier = f", {before:,} of them before" if before else ""
+    say(f"{judged.judge}: {counted(judged.done - judged.failed, 'picture')} of {judged.pictures:,} scored{earlier}")
 
 
 class _Progress:

@@ -50,7 +50,7 @@ class TwoTowerPerceptor:
         self.resolution: int = model.config.vision_config.image_size
         self.scale = float(model.logit_scale.float().exp())
         self.bias = float(model.logit_bias) if hasattr(model, "logit_bias") else None
-        """Of the sigmoid that a SigLIP was trained with; None where a softmax was (see `probability`)."""
+        """Bias of the logits, of a perceptor trained with a sigmoid, as SigLIP; None for one trained with a softmax (see `probability`)."""
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:

@@ -103,8 +103,9 @@ def _films(study: Study, report: Report) -> Section:
         cut = "" if len(strips) < MOST_STRIPS else f" The first {MOST_STRIPS} of them."
         caption = f"Snapshots of the best trial of each prompt and setting, with their iterations.{cut}"
         parts.append(Plot("strips", plots.strips(strips), caption))
-    with_film = [trial for prompt in study.prompts if (trial := _best_of_prompt(study, prompt)) and trial.row["film_uri"]]
-    left_out = 0
+    foremost = (study.foremost(trial for trial in study.trials if trial.prompt == prompt) for prompt in study.prompts)
+    with_film = [trial for trial in foremost if trial and trial.row["film_uri"]]
+    left_out = max(0, len(with_film) - MOST_FILMS)
     for trial in with_film[:MOST_FILMS]:
         name = str(trial.row["film_uri"]).rpartition("/")[2]
         film = study.store.get(keys.picture(study.sweep, trial.trial_id, name)) if name.endswith((".webp", ".gif")) else None
@@ -113,12 +114,10 @@ def _films(study: Study, report: Report) -> Section:
         else:
             left_out += 1
     if left_out:
-        parts.append(Text(f"{counted(left_out, 'film')} not shown here: too large for a page, or no format that a page plays by itself."))
+        parts.append(
+            Text(f"{counted(left_out, 'film')} not shown here: beyond the first {MOST_FILMS}, too large, or no format that pages play.")
+        )
     return Section("Films", parts, "The sweep kept no snapshots: set snapshot_every, and run it again.")
-
-
-def _best_of_prompt(study: Study, prompt: str) -> StudyTrial | None:
-    return study.foremost(trial for trial in study.trials if trial.prompt == prompt)
 
 
 def _snapshots(study: Study, trial: StudyTrial) -> list[tuple[str, bytes]]:

@@ -52,7 +52,7 @@ def test_the_mean_distance_by_hand() -> None:
 
 
 def test_the_frechet_distance_by_hand() -> None:
-    """Of normal distributions in one dimension it is (μ₁ − μ₂)² + (σ₁ − σ₂)²."""
+    """Checks the closed form for normal distributions in one dimension: (μ₁ − μ₂)² + (σ₁ − σ₂)²."""
     first, second = features(50, 1), features(70, 1, shift=2, seed=1)
     hand = (first.mean() - second.mean()) ** 2 + (first.std(ddof=1) - second.std(ddof=1)) ** 2
     assert frechet_distance(first, second) == pytest.approx(hand)
@@ -61,7 +61,7 @@ def test_the_frechet_distance_by_hand() -> None:
 
 
 def test_the_kernel_distance_by_hand() -> None:
-    """Of sets of two numbers, every pair written out."""
+    """Checks sets of two numbers against every pair written out."""
     (a, b), (c, d) = (1.0, 2.0), (0.5, 3.0)
 
     def kernel(x: float, y: float) -> float:

@@ -153,7 +153,7 @@ def test_the_perceptor_of_most_pictures_is_asked(tmp_path: Path) -> None:
 
 
 def test_embeddings_that_cannot_be_compared(tmp_path: Path) -> None:
-    """Of no direction, of another size, or of no perceptor."""
+    """Leaves out vectors without a direction, of another size, or without a perceptor."""
     opened = open_store(str(tmp_path))
     zero, short, good, diverged = (sample_trial(seed=seed) for seed in range(4))
     vectors = {zero: [0.0] * 256, short: [1.0], good: near("a", 0.5), diverged: [float("nan")] * 256}
