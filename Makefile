@@ -46,10 +46,10 @@ format: $(ENV)/ready
 types: $(ENV)/ready
 	$(BIN)/mypy
 
-# The five studies with starter weights, each with its report. What is there already is kept. `dreamsweep plan` estimates 26 minutes on
-# two idle cores for all five; no run of the whole was timed.
+# The studies with starter weights, each with its report (docs/studies.md). What is there already is kept.
+STUDIES := optimizers phrasings strokes between unclip variations
 studies: $(ENV)/ready
-	@for study in optimizers phrasings strokes between unclip; do \
+	@for study in $(STUDIES); do \
 	    $(BIN)/dreamsweep run prompts/studies/$$study.yaml && $(BIN)/dreamsweep report study-$$study || exit 1; done
 
 bench: $(ENV)/ready

@@ -30,6 +30,6 @@ def test_a_wheel_puts_nothing_but_dreamsweep_into_an_environment(tmp_path: Path)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"dreamsweep"}
-    for folder, pattern in (("flows", "*.py"), ("tasks", "*.py"), ("prompts", "*.yaml"), ("infra/pools", "*.json")):
-        files = {f"dreamsweep/{Path(folder).name}/{file.name}" for file in (ROOT / folder).glob(pattern)}
+    for folder, pattern in (("flows", "*.py"), ("tasks", "*.py"), ("prompts", "*.yaml"), ("prompts", "*.png"), ("infra/pools", "*.json")):
+        files = {f"dreamsweep/{Path(folder).name}/{file.relative_to(ROOT / folder).as_posix()}" for file in (ROOT / folder).rglob(pattern)}
         assert files and files <= set(names)

@@ -1,6 +1,7 @@
 """`dreamsweep judge`: scores of a published sweep's pictures, by judges of one's choice."""
 
 import shlex
+from collections.abc import Iterable
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 RANKED = "SELECT prompt, engine, seed, judge, rank, score FROM ranks JOIN trials USING (sweep, trial_id) ORDER BY ALL"
-OF_SETS = "SELECT judge, metric, prompt, engine, value, pictures FROM set_scores ORDER BY ALL"
+OF_SETS = "SELECT judge, metric, prompt, engine, setting, value, pictures FROM set_scores ORDER BY ALL"
 """Questions that a run of judges answers: of pictures, and of sets."""
 
 
@@ -77,15 +78,9 @@ def judge(
         judge_sweep(opened, sweep, of_pictures, [kind.value for kind in pictures or [Pictures.best]], device.value),
         judge_sets(opened, sweep, of_sets, device.value),
     )
-    latest: dict[str, Judged] = {}
-    before: dict[str, int] = {}
-    with _Progress() as progress:
-        for judged in steps:
-            before.setdefault(judged.judge, judged.done)
-            latest[judged.judge] = judged
-            progress.show(judged)
-    for name, judged in latest.items():
-        _say_outcome(judged, before[name])
+    outcomes = show_judging(steps)
+    for judged in outcomes:
+        name = judged.judge
         if judged.failed and name in of_sets:
             tell(f"{name}: {counted(judged.failed, 'picture')} could not be read; the same command tries again.")
         elif judged.failed:
@@ -98,8 +93,22 @@ def judge(
     option = store_option(store)
     for statement in [*([RANKED] if of_pictures else []), *([OF_SETS] if of_sets else [])]:
         say(f'  ask  dreamsweep query "{statement}"{option}')
-    if any(judged.failed for judged in latest.values()):
+    if any(judged.failed for judged in outcomes):
         raise typer.Exit(1)
+
+
+def show_judging(steps: Iterable["Judged"]) -> list["Judged"]:
+    """Has judges do their work behind a bar for each, says how many pictures each has scored, and returns where each ended."""
+    latest: dict[str, Judged] = {}
+    before: dict[str, int] = {}
+    with _Progress() as progress:
+        for judged in steps:
+            before.setdefault(judged.judge, judged.done)
+            latest[judged.judge] = judged
+            progress.show(judged)
+    for name, judged in latest.items():
+        _say_outcome(judged, before[name])
+    return list(latest.values())
 
 
 def _say_outcome(judged: "Judged", before: int) -> None:

@@ -32,7 +32,7 @@ from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.planning.pictures import decode_picture
 from dreamsweep.report.contact_sheet import read_tiles
-from dreamsweep.report.labels import PROMPT_COLUMNS, prompt_labels, prompt_of
+from dreamsweep.report.labels import COLUMNS, PROMPT_COLUMNS, labels, natural, prompt_labels, prompt_of, variant_of
 from dreamsweep.report.query import query
 from dreamsweep.report.sheet_drawing import Cell, draw_grid
 from dreamsweep.results.appended import write_judged
@@ -50,7 +50,19 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
 """Ends of the names of a folder's pictures; other files are passed over."""
 MOST_TILES, TILE = 144, 116
 """Pictures of a grid at most, and their side in pixels."""
-_TRIALS = f"SELECT trial_id, engine, seed, {', '.join(PROMPT_COLUMNS)} FROM trials WHERE best_uri IS NOT NULL AND status = 'done'"
+RECIPE = "2"
+"""Which sets are measured, and how; another one measures a sweep again. 2: sets of each setting as well."""
+_TRIALS = f"SELECT trial_id, {', '.join((*COLUMNS, *PROMPT_COLUMNS))} FROM trials WHERE best_uri IS NOT NULL AND status = 'done'"
+
+
+@dataclass(frozen=True)
+class _Set:
+    """Whose pictures are measured together; None: of any."""
+
+    prompt: str | None = None
+    engine: str | None = None
+    setting: str | None = None
+    """The engine with those of its settings in which the sweep's trials differ."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +71,32 @@ class _Pictures:
 
     rows: Sequence[Mapping[str, Any]]
     features: Float[np.ndarray, "n d"]
-    prompts: Sequence[str]
-    """Label of each picture's prompt."""
+    sets: Sequence[_Set]
+    """Prompt, engine and setting of each picture, by the names that contact sheets give them."""
 
-    def of(self, prompt: str | None, engine: str | None) -> list[int]:
-        """Returns which pictures are of a prompt and an engine; None: of any."""
-        return [
-            at
-            for at, (label, row) in enumerate(zip(self.prompts, self.rows, strict=True))
-            if prompt in (None, label) and engine in (None, row["engine"])
-        ]
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]], features: Float[np.ndarray, "n d"]) -> "_Pictures":
+        """Names what each picture is of."""
+        prompts = prompt_labels(prompt_of(row) for row in rows)
+        seedless = [{**row, "seed": 0} for row in rows]
+        settings = labels(seedless)
+        sets = [_Set(prompts[prompt_of(row)], row["engine"], settings[variant_of(row)]) for row in seedless]
+        return cls(rows, features, sets)
+
+    def groups(self) -> dict[_Set, list[int]]:
+        """Returns which pictures each set has: of a prompt, engine and setting; all prompts of a setting; all of an engine; everything.
+
+        An engine with one setting has no sets of settings, and a setting with one picture of a prompt has none of that prompt.
+        """
+        settings: dict[str | None, set[str | None]] = {}
+        for own in self.sets:
+            settings.setdefault(own.engine, set()).add(own.setting)
+        groups: dict[_Set, list[int]] = {}
+        for at, own in enumerate(self.sets):
+            varied = [own, _Set(None, own.engine, own.setting)] if len(settings[own.engine]) > 1 else []
+            for of_set in (*varied, _Set(own.prompt, own.engine), _Set(None, own.engine), _Set()):
+                groups.setdefault(of_set, []).append(at)
+        return {of_set: chosen for of_set, chosen in sorted(groups.items(), key=_place) if of_set.setting is None or len(chosen) > 1}
 
 
 @dataclass
@@ -113,35 +141,32 @@ def _judge(run: _Run, rows: Sequence[Mapping[str, Any]]) -> Iterator[Judged]:
         read += [row for row, pixels in zip(batch, opened, strict=True) if pixels is not None]
         features += [_embedded(run, [pixels for pixels in opened if pixels is not None])]
         yield Judged(run.judge.name, min(number * PICTURES_AT_ONCE, len(rows)), len(rows), len(run.unread))
-    labels = prompt_labels(map(prompt_of, read))
-    pictures = _Pictures(read, _matrix(features), [labels[prompt_of(row)] for row in read])
+    pictures = _Pictures.of(read, _matrix(features))
     scored = _diversity(run, pictures) if run.judge.kind == "diversity" else _quality(run, pictures)
     trials = [row["trial_id"] for row in read]
     write_judged(run.store, run.sweep, "set_scores", list(scored), _rows_name(run.judge, run.version, trials))
 
 
 def _diversity(run: _Run, pictures: _Pictures) -> Iterator[dict[str, Any]]:
-    """Yields rows of each prompt and engine, with a grid of several pictures; of each engine; and of all pictures."""
-    for prompt, engine in _sets(pictures):
-        chosen = pictures.of(prompt, engine)
+    """Yields rows of every set, with a grid where there are several pictures of one prompt."""
+    for of_set, chosen in pictures.groups().items():
         scores = diversity_scores(pictures.features[chosen])
-        grid = _grid(run, pictures, chosen, prompt, engine, scores) if prompt is not None and len(chosen) > 1 else None
-        yield from _rows(run, prompt, engine, scores, len(chosen), None, grid)
+        grid = _grid(run, pictures, chosen, of_set, scores) if of_set.prompt is not None and len(chosen) > 1 else None
+        yield from _rows(run, of_set, scores, len(chosen), None, grid)
 
 
 def _quality(run: _Run, pictures: _Pictures) -> Iterator[dict[str, Any]]:
-    """Yields rows of each engine, and of all pictures."""
+    """Yields rows of each setting, of each engine, and of all pictures."""
     assert run.judge.folder is not None
     real = _matrix(_embedded(run, batch) for batch in _real_pictures(run.judge.name, run.judge.folder))
-    for prompt, engine in _sets(pictures):
-        if prompt is None:
-            chosen = pictures.of(None, engine)
+    for of_set, chosen in pictures.groups().items():
+        if of_set.prompt is None:
             features = pictures.features[chosen]
             if isinstance(run.network, Inception):
                 scores = inception_scores(features, real)
             else:
                 scores = quality_scores(features, real, _texts(run.network, [pictures.rows[at]["prompt"] for at in chosen], pictures))
-            yield from _rows(run, None, engine, scores, len(chosen), len(real), None)
+            yield from _rows(run, of_set, scores, len(chosen), len(real), None)
 
 
 def _texts(network: Perceptor, own: Sequence[str], pictures: _Pictures) -> Texts:
@@ -152,20 +177,19 @@ def _texts(network: Perceptor, own: Sequence[str], pictures: _Pictures) -> Texts
     return Texts(_matrix([prompts]), np.array([texts.index(text) for text in own], int), _matrix([labels]), network.scale)
 
 
-def _sets(pictures: _Pictures) -> list[tuple[str | None, str | None]]:
-    """Returns prompt and engine of every set; None: of any."""
-    engines = sorted({row["engine"] for row in pictures.rows})
-    both = sorted({(prompt, row["engine"]) for prompt, row in zip(pictures.prompts, pictures.rows, strict=True)})
-    return [*both, *((None, engine) for engine in engines), (None, None)]
+def _place(group: tuple[_Set, Sequence[int]]) -> tuple[Any, ...]:
+    """Returns a key that puts prompts first, then what is of all prompts, and smaller sets before larger ones."""
+    of_set, _ = group
+    names = natural(of_set.prompt or ""), natural(of_set.engine or "")
+    return of_set.prompt is None, of_set.engine is None, *names, of_set.setting is None, natural(of_set.setting or "")
 
 
-def _rows(
-    run: _Run, prompt: str | None, engine: str | None, scores: Iterable[Score], pictures: int, real: int | None, grid: str | None
-) -> Iterator[dict[str, Any]]:
+def _rows(run: _Run, of_set: _Set, scores: Iterable[Score], pictures: int, real: int | None, grid: str | None) -> Iterator[dict[str, Any]]:
     for score in scores:
         yield {
-            "prompt": prompt,
-            "engine": engine,
+            "prompt": of_set.prompt,
+            "engine": of_set.engine,
+            "setting": of_set.setting,
             "judge": run.judge.name,
             "perceptor": run.judge.perceptor,
             "version": run.version,
@@ -180,7 +204,7 @@ def _rows(
         }
 
 
-def _grid(run: _Run, pictures: _Pictures, chosen: Sequence[int], prompt: str, engine: str | None, scores: Sequence[Score]) -> str:
+def _grid(run: _Run, pictures: _Pictures, chosen: Sequence[int], of_set: _Set, scores: Sequence[Score]) -> str:
     """Draws the pictures of a set in a square and returns its address relative to the sweep's folder."""
     rows = sorted((pictures.rows[at] for at in chosen), key=lambda row: (row["seed"], row["trial_id"]))
     trials = [row["trial_id"] for row in rows]
@@ -188,8 +212,8 @@ def _grid(run: _Run, pictures: _Pictures, chosen: Sequence[int], prompt: str, en
     tiles = read_tiles(run.store, {cell.trial_id: keys.picture(run.sweep, cell.trial_id, keys.BEST) for cell in cells}, TILE)
     values = [f"{score.metric.replace('_', ' ')} {score.value:.3f}" for score in scores if score.value is not None]
     of = counted(len(chosen), "picture") if len(cells) == len(chosen) else f"the first {len(cells)} of {len(chosen):,} pictures"
-    note = " · ".join([str(engine), of, *values, f"by {run.judge.perceptor}"])
-    image = draw_grid(prompt, note, [""] * len(cells), cells, TILE, tiles, columns=math.ceil(math.sqrt(len(cells))))
+    note = " · ".join([str(of_set.setting or of_set.engine), of, *values, f"by {run.judge.perceptor}"])
+    image = draw_grid(str(of_set.prompt), note, [""] * len(cells), cells, TILE, tiles, columns=math.ceil(math.sqrt(len(cells))))
     out = io.BytesIO()
     image.save(out, "PNG")
     name = hashlib.sha256("\n".join((run.judge.name, run.version, *trials)).encode()).hexdigest()[:16]
@@ -261,4 +285,4 @@ def _version(judge: SetJudge) -> str:
 
 def _rows_name(judge: SetJudge, version: str, trials: Sequence[str]) -> str:
     """Returns the name of a judge's rows over these trials: the same whoever writes them."""
-    return hashlib.sha256("\n".join((judge.name, version, *trials)).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join((judge.name, version, RECIPE, *trials)).encode()).hexdigest()[:16]

@@ -161,7 +161,7 @@ def _cell(row: Row | None) -> Cell | None:
 def _left_out(grid: _Grid, prompts: Sequence[PromptKey], variants: Sequence[Variant]) -> str:
     """Returns what a page has to say where it shows only some of the prompts or variants."""
     kinds = ((prompts, grid.prompts, "prompts"), (variants, grid.variants, "settings and seeds"))
-    which, by_whom = ("best", ", by the judge’s ranks within each prompt") if grid.is_ranked else ("first", "")
+    which, by_whom = ("best", ", by their standing within each prompt") if grid.is_ranked else ("first", "")
     parts = [f"the {which} {len(shown):,} of {len(every):,} {kind}" for shown, every, kind in kinds if len(shown) < len(every)]
     return f" · {' and '.join(parts)}{by_whom}" if parts else ""
 

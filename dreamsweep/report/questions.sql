@@ -41,6 +41,11 @@ FROM ranks a JOIN ranks b USING (sweep, trial_id)
 WHERE a.judge < b.judge
 GROUP BY ALL ORDER BY agreement;
 
+-- Where the guide may be fooled: it thinks more of the picture than the judges do
+SELECT prompt, engine, seed, round(gap, 2) AS gap, round(guide_z, 2) AS guide, round(judges_z, 2) AS judges, gaps.trials AS of, best_uri
+FROM gaps JOIN trials USING (sweep, trial_id)
+ORDER BY gap DESC, trial_id LIMIT 20;
+
 -- A row for every iteration of every trial
 SELECT trial_id, count(*) AS iterations, max(judge) AS best
 FROM scores GROUP BY trial_id ORDER BY best DESC NULLS LAST;

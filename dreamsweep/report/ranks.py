@@ -57,6 +57,29 @@ WINDOW alike AS (PARTITION BY prompt, weight, also, negatives, prompts_to)
 Either alone is fooled: the judge by what pleases its kind, the auditor by blurs that people still name (docs/naming.md).
 """
 
+GAPS = """
+WITH judged AS (
+    SELECT sweep, trial_id, engine, guide_name AS guides, guide_best, judge, version, score, prompt, weight, also, negatives, prompts_to
+    FROM ranks JOIN trials USING (sweep, trial_id)
+    WHERE guide_best IS NOT NULL AND NOT isnan(guide_best) AND NOT list_contains(
+        [regexp_replace(guide, '^[0-9.e+-]+ ', '') FOR guide IN string_split(guide_name, ' + ')], judge
+    )
+), standard AS (
+    SELECT sweep, trial_id, guides, count(*) OVER alike AS trials,
+           (guide_best - avg(guide_best) OVER alike) / nullif(stddev_pop(guide_best) OVER alike, 0) AS guide_z,
+           (score - avg(score) OVER alike) / nullif(stddev_pop(score) OVER alike, 0) AS judge_z
+    FROM judged
+    WINDOW alike AS (PARTITION BY judge, version, engine, guides, prompt, weight, also, negatives, prompts_to)
+)
+SELECT sweep, trial_id, guides, avg(guide_z) AS guide_z, avg(judge_z) AS judges_z, count(judge_z) AS judges, max(trials) AS trials,
+       avg(guide_z) - avg(judge_z) AS gap
+FROM standard WHERE guide_z IS NOT NULL AND judge_z IS NOT NULL
+GROUP BY sweep, trial_id, guides
+"""
+"""How much more the guide thinks of a picture than the judges do, among trials of one prompt by one engine: engines' guides look at
+different views of a picture, so that their similarities have nothing in common.
+"""
+
 RANKED_TRIALS = (
     "trials LEFT JOIN (SELECT sweep, trial_id, judges AS ranked_by, rank, trials AS rivals, z_score FROM standings) USING (sweep, trial_id)"
 )

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 import pyarrow as pa
 
-from dreamsweep.report.ranks import RANKS, STANDINGS
+from dreamsweep.report.ranks import GAPS, RANKS, STANDINGS
 from dreamsweep.results.appended import appended_rows, arrow_rows, judged_files
 from dreamsweep.results.manifest import Manifest
 from dreamsweep.spec import IMAGE_FIELDS
@@ -21,7 +21,7 @@ _OF_FORMAT_1 = (
     "WHERE embedding IS NOT NULL"
 )
 """Embeddings as the first format kept them: in the trials."""
-DERIVED = {"ranks": RANKS, "standings": STANDINGS}
+DERIVED = {"ranks": RANKS, "standings": STANDINGS, "gaps": GAPS}
 """Statement behind the view of each derived table."""
 GLOB = re.compile(r"[*?[]")
 """Characters of a DuckDB pattern."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dreamsweep.tables.schemas import EMBEDDINGS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, STANDINGS, TRIALS
+from dreamsweep.tables.schemas import EMBEDDINGS, GAPS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, STANDINGS, TRIALS
 
 Lifetime = Literal["generated", "judged", "appended", "derived"]
 
@@ -40,10 +40,11 @@ TABLES = {
         Table("scores", SCORES, "generated", rows_a_group=262_144),
         Table("embeddings", EMBEDDINGS, "generated"),
         Table("judgements", JUDGEMENTS, "judged", unique_by=("sweep", "trial_id", "picture", "judge", "version")),
-        Table("set_scores", SET_SCORES, "judged", unique_by=("sweep", "prompt", "engine", "judge", "version", "metric")),
+        Table("set_scores", SET_SCORES, "judged", unique_by=("sweep", "prompt", "engine", "setting", "judge", "version", "metric")),
         Table("ratings", RATINGS, "appended"),
         Table("ranks", RANKS, "derived", derived_from=("trials", "judgements")),
         Table("standings", STANDINGS, "derived", derived_from=("trials", "judgements", "ranks")),
+        Table("gaps", GAPS, "derived", derived_from=("trials", "judgements", "ranks")),
     )
 }
 """Every table by its name."""

@@ -154,6 +154,7 @@ SET_SCORES = pa.schema(
         _column("sweep", _TEXT, "the sweep's name"),
         _column("prompt", _TEXT, "the prompt whose pictures they are, as contact sheets name it; null: all prompts"),
         _column("engine", _TEXT, "the engine whose pictures they are; null: all engines"),
+        _column("setting", _TEXT, "the engine with its differing settings, as contact sheets name it; null: all of its settings"),
         _column("judge", _TEXT, "the judge's name, such as `diversity` or `quality:photos`"),
         _column("perceptor", _TEXT, "the network on whose features it is computed"),
         _column("version", _TEXT, "SHA-256 of that network's weights, and of the real pictures"),
@@ -191,6 +192,20 @@ STANDINGS = pa.schema(
         _column("trials", pa.int64(), "trials of the same prompt"),
         _column("percentile", _F64, "share of those other trials that stand lower, 0 to 1; null where there is no other"),
         _column("z_score", _F64, "mean of those judges' z-scores among the trials of the prompt; null where there is no other"),
+    ]
+)
+GAPS = pa.schema(
+    [
+        _column("sweep", _TEXT, "the sweep's name"),
+        _column("trial_id", _TEXT, "the trial, as in trials"),
+        _column("guides", _TEXT, "the perceptors that guided, as in trials; only trials with the same ones are compared"),
+        _column(
+            "guide_z", _F64, "standard deviations of the guide's similarity above its mean over the prompt's trials by the same engine"
+        ),
+        _column("judges_z", _F64, "the same of each judge that did not guide, its mean"),
+        _column("judges", pa.int64(), "number of those judges"),
+        _column("trials", pa.int64(), "trials that are compared"),
+        _column("gap", _F64, "guide_z less judges_z: high where the guide thinks more of the picture than the judges do, so may be fooled"),
     ]
 )
 RATINGS = pa.schema(

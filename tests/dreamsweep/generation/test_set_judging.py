@@ -93,6 +93,34 @@ def test_each_set_of_one_prompt_has_a_grid(store: Store) -> None:
         assert image.height > 2 * tile and pixels[-tile - 30 :, -tile - 36 :].min() > 200
 
 
+def test_each_setting_is_a_set_of_its_own(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "runs"))
+    engines = [{"engine": "dalle", "optimizer": ["adam", "sgd"]}, "strokes"]
+    publish_sample(store, prompts=["a red heart", "a rocket"], engines=engines, seeds={"count": 3})
+    run(store, "diversity")
+    table = rows(store, "metric = 'vendi_score'")
+    sets = {(row["prompt"], row["engine"], row["setting"]): row["pictures"] for row in table}
+    prompts = ["a red heart", "a rocket"]
+    dalle = {name for _, engine, name in sets if engine == "dalle" and name}
+    assert len(dalle) == 2 and not {name for _, engine, name in sets if engine == "strokes" and name}
+    expected: dict[tuple[str | None, str | None, str | None], int] = {
+        (None, None, None): 18,
+        (None, "dalle", None): 12,
+        (None, "strokes", None): 6,
+    }
+    expected |= {(None, "dalle", name): 6 for name in dalle}
+    for prompt in prompts:
+        expected |= {(prompt, "dalle", None): 6, (prompt, "strokes", None): 3, **{(prompt, "dalle", name): 3 for name in dalle}}
+    assert sets == expected
+
+
+def test_a_setting_with_one_picture_is_no_set(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "runs"))
+    publish_sample(store, prompts=["a red heart"], engines=[{"engine": "dalle", "optimizer": ["adam", "sgd"]}])
+    run(store, "diversity")
+    assert {row["setting"] for row in rows(store)} == {None}
+
+
 def test_quality_beside_real_pictures(store: Store, photos: Path) -> None:
     name = f"quality:{photos}"
     assert run(store, name)[-1] == Judged(name, 12, 12, 0)

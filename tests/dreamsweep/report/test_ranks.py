@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.stats import zscore
 
 from dreamsweep.report.query import query
 from dreamsweep.report.ranks import RANKED_TRIALS
@@ -40,10 +42,12 @@ def test_a_trial_is_ranked_among_those_of_its_prompt(store: LocalStore) -> None:
         assert all(row["same"] and row["chose_best"] and row["judge"] == "starter-judge" for row in group)
 
 
-def judged(store: LocalStore, ids: list[str], scores: list[float | None], picture: str = "best.png", name: str = "run") -> None:
+def judged(
+    store: LocalStore, ids: list[str], scores: list[float | None], picture: str = "best.png", name: str = "run", judge: str = "taste"
+) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     entries = [
-        {"trial_id": trial, "picture": picture, "judge": "taste", "version": "1", "score": score, "scored_at": at}
+        {"trial_id": trial, "picture": picture, "judge": judge, "version": "1", "score": score, "scored_at": at}
         for trial, score in zip(ids, scores, strict=True)
     ]
     write_judged(store, "demo", "judgements", entries, name)
@@ -152,3 +156,25 @@ def test_a_trial_alone_stands_first(store: LocalStore) -> None:
 
 def publish_alone(store: LocalStore) -> None:
     publish_sample(store, name="single", prompts=["alone"], engines=["dalle"])
+
+
+def test_a_gap_is_the_guides_z_score_less_the_judges(store: LocalStore) -> None:
+    statement = "SELECT trial_id, guide_best, judge_best FROM trials WHERE prompt = 'a red heart' AND engine = 'strokes' ORDER BY trial_id"
+    trials = query(store, statement).to_pylist()
+    guide, judge = (np.array([row[column] for row in trials]) for column in ("guide_best", "judge_best"))
+    taste = np.arange(len(trials))[::-1]
+    judged(store, [row["trial_id"] for row in trials], [float(score) for score in taste])
+    rows = query(store, "SELECT * FROM gaps JOIN trials USING (trial_id) WHERE prompt = 'a red heart' AND engine = 'strokes'").to_pylist()
+    expected = zscore(guide) - (zscore(judge) + zscore(taste)) / 2
+    assert {row["trial_id"]: row["gap"] for row in rows} == pytest.approx(
+        {row["trial_id"]: gap for row, gap in zip(trials, expected, strict=True)}, abs=1e-6
+    )
+    assert {(row["judges"], row["trials"]) for row in rows} == {(2, len(trials))} and len(trials) > 3
+
+
+def test_a_judge_that_guided_says_nothing_of_the_gap(store: LocalStore) -> None:
+    (guide,) = {row["guide_name"] for row in query(store, "SELECT guide_name FROM trials").to_pylist()}
+    before = query(store, "SELECT * FROM gaps ORDER BY trial_id").to_pylist()
+    ids = [row["trial_id"] for row in query(store, "SELECT trial_id FROM trials ORDER BY trial_id").to_pylist()]
+    judged(store, ids, [float(number) for number in range(len(ids))], judge=guide)
+    assert query(store, "SELECT * FROM gaps ORDER BY trial_id").to_pylist() == before and before

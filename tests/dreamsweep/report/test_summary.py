@@ -245,7 +245,7 @@ def test_a_sweep_that_is_not_there_names_the_nearest(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("prompts", "seeds", "words"),
-    [(64, [0], r"the first \d+ of 64 prompts"), (32, [0, 1], r"the best \d+ of 32 prompts, by the judge’s ranks within each prompt")],
+    [(64, [0], r"the first \d+ of 64 prompts"), (32, [0, 1], r"the best \d+ of 32 prompts, by their standing within each prompt")],
 )
 def test_a_prompt_with_one_trial_is_no_better_than_another(store: Store, prompts: int, seeds: list[int], words: str) -> None:
     things = [{"template": "thing {n}", "n": [str(n) for n in range(prompts)]}]

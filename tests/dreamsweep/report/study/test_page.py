@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from dreamsweep.errors import StoreError
-from dreamsweep.report.study import write_report
+from dreamsweep.report.study.page import write_report
 from dreamsweep.results.appended import write_judged
 from dreamsweep.store import Store, keys, open_store
 from tests.dreamsweep.sample_sweep import publish_sample
@@ -116,7 +116,7 @@ def test_sets_are_shown_with_their_grids(store: Store) -> None:
     known = {"judge": "diversity", "perceptor": "RN50", "version": "0", "pictures": 8, "unread": 0}
     rows = [
         {
-            **dict.fromkeys(("real_pictures", "error")),
+            **dict.fromkeys(("real_pictures", "error", "setting")),
             **known,
             "prompt": prompt,
             "engine": "dalle",
@@ -131,7 +131,7 @@ def test_sets_are_shown_with_their_grids(store: Store) -> None:
     html = page(store)
     assert "Sets of pictures" in titles(html)
     (table,) = re.findall(r"diversity: statistics of sets of pictures.*?</table>", html, re.S)
-    assert re.findall(r'<th scope="col">(.*?)</th>', table) == ["engine", "prompt", "pictures", "mean_distance", "vendi_score"]
+    assert re.findall(r'<th scope="col">(.*?)</th>', table) == ["setting", "prompt", "pictures", "mean_distance", "vendi_score"]
     assert re.findall(r"<td[^>]*>(.*?)</td>", table) == ["dalle", "all prompts", "8", "0.125", "2.5", "dalle", "a cat", "8", "0.125", "–"]
     assert html.count("<figcaption>a cat · dalle</figcaption>") == 1
 

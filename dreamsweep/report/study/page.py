@@ -6,12 +6,15 @@ A page holds everything in itself (pictures as `data:` addresses, no script, not
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
-from dreamsweep.report.study_data import Study
-from dreamsweep.report.study_sections import Film, Part, Plot, Section, Table, Text, sections
+from dreamsweep.report.study.data import Study
+from dreamsweep.report.study.parts import Film, Part, Plot, Section, Table, Text
+from dreamsweep.report.study.sections import sections
 from dreamsweep.results.manifest import published_manifest
+from dreamsweep.spec.judges import LABELS
 from dreamsweep.spec.report import Report
 from dreamsweep.store import Store, keys
 
@@ -40,19 +43,28 @@ def write_report(store: Store, sweep: str) -> WrittenReport:
 
 def asked_report(store: Store, sweep: str) -> Report:
     """Returns what the stored sweep file asks of a report; the usual one where it says nothing."""
+    return Report.model_validate(_sweep_file(store, sweep).get("report") or {})
+
+
+def asked_label_lists(store: Store, sweep: str) -> list[str]:
+    """Returns the judges by lists of labels that the stored sweep file names, but those whose labels come from a file of the user's."""
+    judges = _sweep_file(store, sweep).get("judges") or []
+    return [judge["name"] for judge in judges if judge["name"].startswith(LABELS) and not judge.get("labels")]
+
+
+def _sweep_file(store: Store, sweep: str) -> dict[str, Any]:
     written = store.get(keys.sweep_file(sweep))
-    content = yaml.safe_load(written) if written else {}
-    return Report.model_validate(content.get("report") or {})
+    return (yaml.safe_load(written) or {}) if written else {}
 
 
 def page_of(sweep: str, shown: Sequence[Section]) -> str:
     """Returns the page, HTML without scripts; every text of the sweep is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(loader=PackageLoader("dreamsweep.report", "."), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=PackageLoader("dreamsweep.report.study", "."), autoescape=True, undefined=StrictUndefined)
     environment.tests |= {"table": _is(Table), "plot": _is(Plot), "film": _is(Film), "text": _is(Text)}
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
-    return environment.get_template("report.html.j2").render(sweep=sweep, sections=shown)
+    return environment.get_template("page.html.j2").render(sweep=sweep, sections=shown)
 
 
 def _is(kind: type) -> Callable[[Part], bool]:

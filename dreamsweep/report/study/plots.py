@@ -18,6 +18,8 @@ TILE, GAP, LINE = 112, 6, 18
 """Pixels: side of a snapshot of a strip, space between them, height of a line of text."""
 WIDEST = 1_600
 """Pixels across of a picture that is put into a page."""
+STRETCH = 20
+"""How much higher than the middle one a curve rises before all are drawn on a logarithmic scale."""
 POINTS = 400
 """Points of a curve; of more iterations, that many are drawn."""
 
@@ -63,8 +65,16 @@ def curves(by_setting: Mapping[str, Sequence[Mapping[str, Any]]]) -> bytes:
                 (lines[setting],) = panel.plot(x, y, **style)
     for panel, title in zip(panels, ("loss", "guide's similarity", "judge's score"), strict=True):
         dress(panel, title)
+    if _is_stretched([line.get_ydata() for line in panels[0].get_lines()]):
+        panels[0].set_yscale("symlog")
     _legend(figure, lines)
     return _saved(figure)
+
+
+def _is_stretched(curves: Sequence[Any]) -> bool:
+    """Returns whether one curve is so far from the others that they would lie on each other."""
+    largest = sorted(float(np.abs(curve).max()) for curve in curves if len(curve))
+    return len(largest) > 1 and largest[-1] > STRETCH * max(largest[len(largest) // 2 - 1], 1e-9)
 
 
 def _mean_curve(trials: Sequence[Mapping[str, Any]], column: str) -> tuple[list[int], list[float]]:
@@ -81,13 +91,29 @@ def _mean_curve(trials: Sequence[Mapping[str, Any]], column: str) -> tuple[list[
 
 
 def scatter(by_engine: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> bytes:
-    """Draws a point for each trial: its final loss and its score, both in standard deviations of its prompt."""
+    """Draws a point for each trial: its final loss and its score, both as ranks within its prompt, 0 to 1."""
     figure = _figure(min(12, 4.2 * len(by_engine)), 4)
     for panel, (engine, (losses, scores)) in zip(figure.subplots(1, len(by_engine), squeeze=False)[0], by_engine.items(), strict=True):
         panel.scatter(losses, scores, s=22, color=COLOURS[0], alpha=0.65, linewidth=0)
         dress(panel, engine)
-        panel.set_xlabel("final loss, z-score", fontsize=9, color=PALE)
-        panel.set_ylabel("score, z-score", fontsize=9, color=PALE)
+        panel.set_xlabel("final loss, rank within the prompt", fontsize=9, color=PALE)
+        panel.set_ylabel("score, rank within the prompt", fontsize=9, color=PALE)
+    return _saved(figure)
+
+
+def trade_off(points: Mapping[str, tuple[float, float]], judge: str) -> bytes:
+    """Draws a point for each setting: how many different pictures it makes of a prompt (Vendi score), and what a judge says of them."""
+    figure = _figure(7, 4 + 0.2 * math.ceil(len(points) / 2))
+    panel = figure.subplots()
+    markers = {
+        setting: panel.scatter([x], [y], s=60, color=COLOURS[number % len(COLOURS)], marker="osD^v"[number // len(COLOURS) % 5])
+        for number, (setting, (x, y)) in enumerate(points.items())
+    }
+    dress(panel, "")
+    panel.margins(0.1)
+    panel.set_xlabel("different pictures of a prompt (Vendi score)", fontsize=9, color=PALE)
+    panel.set_ylabel(f"score by {judge}", fontsize=9, color=PALE)
+    _legend(figure, markers, 2)
     return _saved(figure)
 
 
@@ -118,13 +144,13 @@ def _figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def _legend(figure: "Figure", lines: Mapping[str, Any]) -> None:
+def _legend(figure: "Figure", lines: Mapping[str, Any], columns: int = 3) -> None:
     from matplotlib.font_manager import FontProperties
 
     names, families = legible_by_families(list(lines))
     escaped = [name.replace("$", r"\$") for name in names]
     font = FontProperties(family=families, size=8.5)
-    figure.legend(lines.values(), escaped, loc="outside lower left", ncols=min(3, len(lines)) or 1, frameon=False, prop=font)
+    figure.legend(lines.values(), escaped, loc="outside lower left", ncols=min(columns, len(lines)) or 1, frameon=False, prop=font)
 
 
 def _saved(figure: "Figure") -> bytes:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamsweep.report.study_data import (
+from dreamsweep.report.study.data import (
     Study,
     mean_ranks,
     mean_table,
@@ -46,6 +46,7 @@ def test_values_within_groups_have_no_group_left_in_them() -> None:
     values = {
         **{f"a{n}": 100.0 + n for n in range(4)},
         **{f"b{n}": n / 10 for n in range(4)},
+        "b4": math.nan,
         "c0": 1.0,
         "c1": 2.0,
         **dict.fromkeys("defg", 5.0),
@@ -53,7 +54,12 @@ def test_values_within_groups_have_no_group_left_in_them() -> None:
     standard = within_groups(values, {key: key[0] if key[0] in "abc" else "same" for key in values})
     assert standard.keys() == {f"{group}{n}" for group in "ab" for n in range(4)}  # two of c are no scale, and four alike are none either
     assert [standard[f"a{n}"] for n in range(4)] == pytest.approx([standard[f"b{n}"] for n in range(4)])
-    assert [standard[f"a{n}"] for n in range(4)] == pytest.approx([(n - 1.5) / math.sqrt(1.25) for n in range(4)])
+    assert [standard[f"a{n}"] for n in range(4)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+
+
+def test_one_value_far_away_leaves_the_others_apart_and_equal_ones_share_a_rank() -> None:
+    values = {"a": 1.0, "b": 2.0, "c": 2.0, "d": 1e9}
+    assert within_groups(values, dict.fromkeys(values, "g")) == pytest.approx({"a": 0, "b": 0.5, "c": 0.5, "d": 1})
 
 
 def test_ranks_are_prompt_by_prompt_and_equal_scores_share_one() -> None:

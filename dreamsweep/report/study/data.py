@@ -183,19 +183,21 @@ def _interval(sides: tuple[Sides, ...], statistic: Callable[..., Any]) -> Interv
 
 
 def within_groups(values: Mapping[str, float], groups: Mapping[str, str]) -> dict[str, float]:
-    """Returns values less the mean of their group, in standard deviations of the group.
+    """Returns each value's rank within its group, from 0 (lowest) to 1 (highest); equal values share their ranks' mean.
 
-    Groups that do not vary, or have fewer than four members, are left out.
+    Ranks, not distances: one trial that diverged would make all others of its group alike. Groups that do not vary, or have fewer than
+    four members, are left out.
     """
     members: dict[str, list[str]] = {}
-    for key in values:
-        members.setdefault(groups[key], []).append(key)
-    standard: dict[str, float] = {}
-    for keys_of_group in members.values():
-        of_group = np.array([values[key] for key in keys_of_group])
-        if len(of_group) >= FEWEST_OF_A_GROUP and np.isfinite(of_group).all() and (spread := float(of_group.std())) > 0:
-            standard |= {key: float((values[key] - of_group.mean()) / spread) for key in keys_of_group}
-    return standard
+    for key, value in values.items():
+        if np.isfinite(value):
+            members.setdefault(groups[key], []).append(key)
+    ranks: dict[str, float] = {}
+    for of_group in members.values():
+        own = [values[key] for key in of_group]
+        if len(of_group) >= FEWEST_OF_A_GROUP and len(set(own)) > 1:
+            ranks |= {key: float(rank - 1) / (len(own) - 1) for key, rank in zip(of_group, stats.rankdata(own), strict=True)}
+    return ranks
 
 
 def phrasing_of(prompt: str, phrasings: Sequence[str]) -> tuple[str, str] | None:

@@ -1,0 +1,1 @@
+"""The report of a sweep: its data, the sections of its page, and the page."""
