@@ -131,12 +131,18 @@ class AuditorJudge:
         return score
 
 
+COLOURS = frozenset("black blue brown green grey orange pink purple red white yellow".split())
+"""First words of the names of things that are their colour: `green apple`."""
+
+
 def things_in(text: str, names: Sequence[str]) -> tuple[int, ...]:
     """Returns which things a text names: those whose whole name it holds, and every thing of the same noun.
 
-    `a brown cat` names `cat`, and `black cat` and `cat face` as well; `a red heart` names `red heart`, and `sparkling heart` as well.
+    `a brown cat` names `cat`, and `black cat` and `cat face` as well; `a red heart` names `red heart`, and `sparkling heart` as well. A
+    colour in a thing's name may be another in the text: `a blue apple` names `red apple` and `green apple`.
     """
-    nouns = {_noun(names[at]) for at in labels_in(text, names)}
+    colourless = [name.split(" ", 1)[1] if name.partition(" ")[0].casefold() in COLOURS else name for name in names]
+    nouns = {_noun(names[at % len(names)]) for at in labels_in(text, [*names, *colourless])}
     return tuple(number for number, name in enumerate(names) if _noun(name) in nouns)
 
 

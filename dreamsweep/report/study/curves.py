@@ -78,22 +78,21 @@ def _loss_answer(correlation: Interval) -> str:
 
 
 def decline_section(study: Study, report: Report) -> Section:
-    """Returns where the judge's curve peaks, and how far it falls afterwards."""
+    """Returns where the judge's curve peaks, and how far it falls afterwards, of each setting; with a single setting, of each prompt."""
     sql = (
         "SELECT trial_id, arg_max(iteration, judge) AS peak, max(judge) - arg_max(judge, iteration) AS falls, max(iteration) AS last "
         "FROM scores WHERE judge IS NOT NULL GROUP BY trial_id HAVING count(*) > 1 ORDER BY trial_id"
     )
     answers = {row["trial_id"]: row for row in study.ask(sql)}
+    what, groups = ("setting", study.settings) if len(study.settings) > 1 else ("prompt", study.prompts)
     rows = []
-    for setting in study.settings:
-        of_setting = [answers[trial.trial_id] for trial in study.trials if trial.setting == setting and trial.trial_id in answers]
-        if of_setting:
-            peaks = fmean(row["peak"] for row in of_setting)
-            at = fmean(row["peak"] / row["last"] for row in of_setting)
-            falls = [row["falls"] for row in of_setting]
-            rows.append(
-                [setting, str(len(of_setting)), f"{peaks:.0f}", f"{at:.0%}", f"{100 * fmean(falls):.2f}", f"{100 * max(falls):.2f}"]
-            )
-    headings = ["setting", "trials", "peak at iteration", "of the run", "falls by (× 100)", "at most"]
+    for name in groups:
+        curves = [answers[trial.trial_id] for trial in study.trials if name == getattr(trial, what) and trial.trial_id in answers]
+        if curves:
+            peaks = fmean(row["peak"] for row in curves)
+            at = fmean(row["peak"] / row["last"] for row in curves)
+            falls = [row["falls"] for row in curves]
+            rows.append([name, str(len(curves)), f"{peaks:.0f}", f"{at:.0%}", f"{100 * fmean(falls):.2f}", f"{100 * max(falls):.2f}"])
+    headings = [what, "trials", "peak at iteration", "of the run", "falls by (× 100)", "at most"]
     caption = "Where the judge's curve peaks, and how far it lies below its peak at the end."
     return Section("Peak and decline", [Table(caption, headings, rows)] if rows else [], "The judge looked at each trial once or never.")

@@ -96,6 +96,7 @@ def scatter(by_engine: Mapping[str, tuple[Sequence[float], Sequence[float]]]) ->
     for panel, (engine, (losses, scores)) in zip(figure.subplots(1, len(by_engine), squeeze=False)[0], by_engine.items(), strict=True):
         panel.scatter(losses, scores, s=22, color=COLOURS[0], alpha=0.65, linewidth=0)
         dress(panel, engine)
+        panel.set_xticks([0, 0.5, 1])
         panel.set_xlabel("final loss, rank within the prompt", fontsize=9, color=PALE)
         panel.set_ylabel("score, rank within the prompt", fontsize=9, color=PALE)
     return _saved(figure)
@@ -103,6 +104,8 @@ def scatter(by_engine: Mapping[str, tuple[Sequence[float], Sequence[float]]]) ->
 
 def trade_off(points: Mapping[str, tuple[float, float]], judge: str) -> bytes:
     """Draws a point for each setting: how many different pictures it makes of a prompt (Vendi score), and what a judge says of them."""
+    from matplotlib.ticker import AutoLocator
+
     figure = _figure(7, 4 + 0.2 * math.ceil(len(points) / 2))
     panel = figure.subplots()
     markers = {
@@ -110,6 +113,7 @@ def trade_off(points: Mapping[str, tuple[float, float]], judge: str) -> bytes:
         for number, (setting, (x, y)) in enumerate(points.items())
     }
     dress(panel, "")
+    panel.xaxis.set_major_locator(AutoLocator())
     panel.margins(0.1)
     panel.set_xlabel("different pictures of a prompt (Vendi score)", fontsize=9, color=PALE)
     panel.set_ylabel(f"score by {judge}", fontsize=9, color=PALE)

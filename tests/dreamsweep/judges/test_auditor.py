@@ -23,6 +23,8 @@ def trial(text: str, to: tuple[str, ...] = ()) -> Trial:
         ("a red apple", ("red apple",)),
         ("a brown cat", ("black cat", "cat", "cat face")),
         ("two whales, and a blue heart", ("whale", "blue heart", "red heart")),
+        ("a blue apple", ("red apple",)),
+        ("apples and hearts", ("red apple", "red heart", "blue heart")),
         ("a painting of the zeppelin", ()),
         ("a category", ()),
     ],
