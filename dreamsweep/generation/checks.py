@@ -1,5 +1,6 @@
 """Checks of a machine before a night's work: its device, and every weight file that the work needs."""
 
+import itertools
 from collections.abc import Iterable
 
 from dreamsweep.environment import checkpoint_seconds
@@ -19,7 +20,7 @@ def check_machine(sweep: Sweep, store: Store, device: str) -> None:
     is_compiling()
     checkpoint_seconds()
     resolve_device(device)
-    used = _weights(sweep.guide, [FurtherJudge(name=sweep.judge), *sweep.further_judges], engines(sweep), sweep.weights)
+    used = _weights(sweep.each_guide, [FurtherJudge(name=sweep.judge), *sweep.further_judges], engines(sweep), sweep.weights)
     refuse_other_weights(store, sweep.name, used)
 
 
@@ -29,18 +30,20 @@ def check_shard(shard: Shard, store: Store, device: str) -> None:
 
     first = shard.trials[0]
     resolve_device(device)
-    used = _weights(first.guide, [FurtherJudge(name=shard.judging.judge), *shard.judges], [first.engine], first.weights)
+    used = _weights([first.guide], [FurtherJudge(name=shard.judging.judge), *shard.judges], [first.engine], first.weights)
     refuse_other_weights(store, shard.sweep, used, shards=1)
 
 
-def _weights(guide: GuideChoice, judges: Iterable[FurtherJudge], specs: Iterable[EngineSpec], weights: WeightsName) -> dict[str, str]:
+def _weights(
+    guides: Iterable[GuideChoice], judges: Iterable[FurtherJudge], specs: Iterable[EngineSpec], weights: WeightsName
+) -> dict[str, str]:
     """Returns name and SHA-256 of every weight file. The files are hashed, and no network is loaded."""
     from dreamsweep.engines import weights_used
     from dreamsweep.judges.registry import judge_weights
     from dreamsweep.weights import sha256_of
 
     used: dict[str, str] = {}
-    for part in guides_of(guide):
+    for part in itertools.chain.from_iterable(map(guides_of, guides)):
         used |= sha256_of(part.name)
     for judge in judges:
         used |= judge_weights(judge.name, judge.labels)

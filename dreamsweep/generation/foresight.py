@@ -8,7 +8,7 @@ from dreamsweep.planning.estimate import estimate_seconds
 from dreamsweep.planning.expand import engines, plan
 from dreamsweep.planning.prompts import prompts
 from dreamsweep.results.remaining import remaining
-from dreamsweep.spec import AnySpec, PerceptorName, Sweep, guides_of
+from dreamsweep.spec import AnySpec, PerceptorName, Sweep
 from dreamsweep.store import Store
 from dreamsweep.text import counted, format_bytes, format_megabytes, format_seconds
 
@@ -110,5 +110,4 @@ def downloads(sweep: Sweep) -> list[Download]:
 
 def _perceptors(sweep: Sweep) -> list[PerceptorName]:
     """Returns the sweep's guides, and its judge if that is a perceptor, each once."""
-    names = dict.fromkeys((*(guide.name for guide in guides_of(sweep.guide)), sweep.judge))
-    return [cast(PerceptorName, name) for name in names if name in get_args(PerceptorName)]
+    return [cast(PerceptorName, name) for name in sweep.perceptors if name in get_args(PerceptorName)]

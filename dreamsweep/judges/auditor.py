@@ -131,7 +131,7 @@ class AuditorJudge:
         return score
 
 
-COLOURS = frozenset("black blue brown green grey orange pink purple red white yellow".split())
+COLOURS = frozenset(["black", "blue", "brown", "green", "grey", "orange", "pink", "purple", "red", "white", "yellow"])
 """First words of the names of things that are their colour: `green apple`."""
 
 

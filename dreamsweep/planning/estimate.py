@@ -1,13 +1,12 @@
 """Estimates how long a sweep takes: measured seconds an iteration, scaled by the settings that cost the most."""
 
 from dreamsweep.planning.expand import Plan, engines
-from dreamsweep.spec import EngineSpec, Sweep, guides_of
+from dreamsweep.spec import EngineSpec, Sweep
 
 
 def estimate_seconds(sweep: Sweep, plan: Plan) -> float | None:
     """Estimates the seconds of the whole sweep on two CPU cores (a GPU takes far less); None where no engine's cost was measured."""
-    perceptors = [*(guide.name for guide in guides_of(sweep.guide)), sweep.judge]
-    if sweep.weights == "published" or not all(name.startswith("starter-") for name in perceptors):
+    if sweep.weights == "published" or not all(name.startswith("starter-") for name in sweep.perceptors):
         return None
     specs = list(engines(sweep))
     trials_each, total = plan.trials / max(1, len(specs)), 0.0

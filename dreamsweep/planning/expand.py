@@ -42,7 +42,7 @@ from dreamsweep.text import quoted
 
 
 class Shard(Spec):
-    """Trials of a sweep that share one engine spec and are generated in one batch, and what is done with their pictures."""
+    """Trials of a sweep that share one engine spec and one guide, are generated in one batch, and what is done with their pictures."""
 
     model_config = ConfigDict(defer_build=True)  # as `Trial`
 
@@ -137,10 +137,13 @@ def without_to(prompt: Prompt, engine: str) -> str:
 
 
 def trials(sweep: Sweep) -> Iterator[Trial]:
-    """Returns every trial of the sweep: engine by engine, prompt by prompt, seed by seed. Memory use does not grow with their number."""
-    shared: dict[str, Any] = {"guide": sweep.guide, "weights": sweep.weights, "precision": sweep.precision}
-    for engine in engines(sweep):
-        fixed = {**shared, "engine": engine, "stopped_by": sweep.judging if engine.patience else None}
+    """Returns every trial of the sweep: engine by engine, guide by guide, prompt by prompt, seed by seed.
+
+    Memory use does not grow with their number.
+    """
+    shared: dict[str, Any] = {"weights": sweep.weights, "precision": sweep.precision}
+    for engine, guide in itertools.product(engines(sweep), sweep.each_guide):
+        fixed = {**shared, "guide": guide, "engine": engine, "stopped_by": sweep.judging if engine.patience else None}
         fixed_parts = identity_parts(fixed)
         for prompt in prompts_for(engine, sweep):
             parts = fixed_parts | identity_parts({"prompt": prompt})
@@ -158,7 +161,7 @@ def shards(sweep: Sweep, done: Container[str] = frozenset()) -> Iterator[Shard]:
     """
     keep, judging, judges = sweep.keep, sweep.judging, sweep.further_judges
     left = (trial for trial in trials(sweep) if trial.id not in done)
-    for _, same in itertools.groupby(left, key=lambda trial: trial.engine):
+    for _, same in itertools.groupby(left, key=lambda trial: (trial.engine, trial.guide)):
         for chunk in _batched(same, sweep.shard_size):
             digest = hashlib.sha256(",".join(trial.id for trial in chunk).encode()).hexdigest()[:16]
             yield Shard.model_construct(shard_id=digest, sweep=sweep.name, trials=chunk, keep=keep, judging=judging, judges=judges)
@@ -175,11 +178,13 @@ def plan(sweep: Sweep) -> Plan:
     iterations_by_engine: dict[str, int] = {}
     for engine in engines(sweep):
         each = sum(1 for _ in prompts_for(engine, sweep)) * seed_count
+        guides = len(sweep.each_guide)
         iterations = engine.num_iter or sweep.iterations
         pictures = 2 + (iterations // every if (every := snapshots_every(engine, sweep.snapshot_every)) else 0)
         side = engine.picture_side
+        totals["shards"] += guides * -(-each // sweep.shard_size)
+        each *= guides
         totals["trials"] += each
-        totals["shards"] += -(-each // sweep.shard_size)
         totals["iterations"] += each * iterations
         totals["pictures"] += each * pictures
         totals["bytes"] += each * int(pictures * side * side * 1.6 + iterations * 30)

@@ -9,7 +9,7 @@ from dreamsweep.tables.schemas import engine_column
 
 Variant = tuple[str, str, int]
 """Engine, its settings as text, seed."""
-COLUMNS = ("engine", *map(engine_column, ENGINES), "seed")
+COLUMNS = ("engine", *map(engine_column, ENGINES), "guide_name", "seed")
 """Columns of the table of trials that a variant is made of."""
 PROMPT_COLUMNS = ("prompt", "prompts_to", "weight", "also", "negatives")
 """Columns of the table of trials that a prompt is made of."""
@@ -65,8 +65,9 @@ def variant_of(row: Row) -> Variant:
 
 
 def settings_of(row: Row) -> dict[str, str]:
-    """Returns the settings of a row's engine by name, as text."""
-    return {name: _plain(value) for name, value in (row.get(engine_column(row["engine"])) or {}).items()}
+    """Returns the settings of a row's engine by name, as text, and its guide."""
+    settings = {name: _plain(value) for name, value in (row.get(engine_column(row["engine"])) or {}).items()}
+    return settings | ({"guide": row["guide_name"]} if row.get("guide_name") else {})
 
 
 def labels(rows: Iterable[Row]) -> dict[Variant, str]:

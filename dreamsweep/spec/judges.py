@@ -20,7 +20,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_va
 from pydantic_core import CoreSchema, core_schema
 
 from dreamsweep.errors import PluginError
-from dreamsweep.spec.base import GuideChoice, PerceptorName, Spec, WeightsName, guides_of, short_for
+from dreamsweep.spec.base import PerceptorName, Spec, WeightsName, short_for
 from dreamsweep.spec.plugins import JUDGES_GROUP, plugins
 
 PERCEPTORS: frozenset[str] = frozenset(get_args(PerceptorName))
@@ -161,13 +161,12 @@ AUDITORS: tuple[str, ...] = ("starter-auditor", "starter-judge", "starter-guide"
 """Judges that audit a sweep whose file names no judges, in the order in which they are tried."""
 
 
-def default_auditor(weights: WeightsName, guide: GuideChoice, judge: str) -> str | None:
-    """Returns a judge that neither guides a sweep nor chooses its best pictures; None where there is none.
+def default_auditor(weights: WeightsName, used: Collection[str]) -> str | None:
+    """Returns a judge that is none of the perceptors `used`, which guide a sweep or choose its best pictures; None where there is none.
 
     Only starters audit unasked, and only pictures of starters: a published network may have to be downloaded, and a starter knows
     nothing of what published networks draw.
     """
-    used = {*(part.name for part in guides_of(guide)), judge}
     if weights != "starter" or not any(name.startswith("starter-") for name in used):
         return None
     return next((name for name in AUDITORS if name not in used), None)

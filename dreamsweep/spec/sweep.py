@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
-from dreamsweep.spec.base import DATE, MAX_SEED, DatedName, FilmFormat, GuideChoice, Precision, Seed, Spec, WeightsName
+from dreamsweep.spec.base import DATE, MAX_SEED, DatedName, FilmFormat, GuideChoice, Precision, Seed, Spec, WeightsName, guides_of
 from dreamsweep.spec.grids import EngineGrid
 from dreamsweep.spec.judges import FurtherJudge, default_auditor
 from dreamsweep.spec.keeping import Judging, Keep
@@ -58,6 +58,9 @@ class Sweep(Spec):
     """Whether the last state of each batch is kept: the same sweep with more iterations continues from it, where its engines can."""
     guide: GuideChoice = "starter-guide"
     """A perceptor, or several with weights that pull together: `[ViT-B/32, {name: RN50, weight: 0.5}]`."""
+    guides: Annotated[tuple[GuideChoice, ...], Field(min_length=1)] | None = None
+    """Guides in turn, instead of `guide`: every trial once by each, such as `[ViT-B/32, RN50, [ViT-B/32, RN50]]`; a list within the list
+    is several that pull together."""
     judge: JudgeName = "starter-judge"
     """What scores the pictures on the way and chooses the best one of each trial; it never steers."""
     judges: tuple[FurtherJudge, ...] | None = None
@@ -85,11 +88,21 @@ class Sweep(Spec):
         return Judging(judge=self.judge, judge_every=self.judge_every)
 
     @property
+    def each_guide(self) -> tuple[GuideChoice, ...]:
+        """Returns every guide that trials of the sweep have, each once."""
+        return tuple(dict.fromkeys(self.guides or (self.guide,)))
+
+    @property
+    def perceptors(self) -> tuple[str, ...]:
+        """Returns the names of all guides, and of the judge that chooses, each once."""
+        return tuple(dict.fromkeys((*(part.name for guide in self.each_guide for part in guides_of(guide)), self.judge)))
+
+    @property
     def further_judges(self) -> tuple[FurtherJudge, ...]:
         """Returns the judges that score the best pictures once; where the file names none, an auditor if there is one."""
         if self.judges is not None:
             return self.judges
-        auditor = default_auditor(self.weights, self.guide, self.judge)
+        auditor = default_auditor(self.weights, self.perceptors)
         return (FurtherJudge(name=auditor),) if auditor else ()
 
     @field_validator("prompts", mode="before")
@@ -130,7 +143,15 @@ class Sweep(Spec):
     @classmethod
     def _one_guide(cls, guide: GuideChoice) -> GuideChoice:
         """Takes a list of one guide for that guide, whose trials have the same ids."""
-        return guide[0].name if isinstance(guide, tuple) and len(guide) == 1 and guide[0].weight == 1 else guide
+        return _alone(guide)
+
+    @field_validator("guides")
+    @classmethod
+    def _instead_of_guide(cls, guides: tuple[GuideChoice, ...] | None, info: Any) -> tuple[GuideChoice, ...] | None:
+        default = cls.model_fields["guide"].default
+        if guides and info.data.get("guide", default) != default:
+            raise ValueError("they stand instead of 'guide'; leave one of the two out")
+        return guides and tuple(map(_alone, guides))
 
     @field_validator("seeds", mode="before")
     @classmethod
@@ -145,3 +166,7 @@ class Sweep(Spec):
         if isinstance(seeds, SeedRange) and seeds.daily and DATE not in name:
             raise ValueError(f"daily seeds want a sweep of their own every day; name it '{name}-{DATE}'")
         return seeds
+
+
+def _alone(guide: GuideChoice) -> GuideChoice:
+    return guide[0].name if isinstance(guide, tuple) and len(guide) == 1 and guide[0].weight == 1 else guide

@@ -25,7 +25,7 @@ FEWEST_PAIRS = 5
 Sides = np.ndarray[Any, np.dtype[np.float64]]
 _COLUMNS = (
     *("trial_id", *PROMPT_COLUMNS, *COLUMNS, "iterations", "iterations_done", "loss_last", "best_iteration", "switches"),
-    *("film_uri", "sheet_uri", "status", "seconds", "device", "weights", "guide_name", "versions"),
+    *("film_uri", "sheet_uri", "status", "seconds", "device", "weights", "versions"),
 )
 
 

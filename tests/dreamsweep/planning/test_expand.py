@@ -65,6 +65,21 @@ def test_settings_that_decide_no_pixels_do_not_multiply_out() -> None:
     assert len(list(expand.trials(sweep))) == expand.plan(sweep).trials == 1
 
 
+def test_guides_in_turn_are_the_trials_of_each_of_them() -> None:
+    together = ["RN50", {"name": "ViT-B/32", "weight": 0.5}]
+    sweep = a_sweep(guides=["RN50", "ViT-B/32", together, ["RN50"]])
+    apart = [trial.id for guide in ("RN50", "ViT-B/32", together) for trial in expand.trials(a_sweep(guide=guide))]
+    assert sorted(trial.id for trial in expand.trials(sweep)) == sorted(apart)  # the same ids, each once
+    shards = list(expand.shards(sweep))
+    assert (expand.plan(sweep).trials, expand.plan(sweep).shards) == (len(apart), len(shards)) == (6, 3)
+    assert all(len({trial.guide for trial in shard.trials}) == 1 for shard in shards)
+
+
+def test_guides_stand_instead_of_guide() -> None:
+    with pytest.raises(SweepFileError, match=r"guides: .* they stand instead of 'guide'"):
+        a_sweep(guides=["RN50"], guide="ViT-B/32")
+
+
 def test_a_list_of_one_guide_is_that_guide() -> None:
     alone, listed, heavier = (a_sweep(guide=guide) for guide in ("RN50", ["RN50"], [{"name": "RN50", "weight": 2}]))
     ids = [[t.id for t in expand.trials(sweep)] for sweep in (alone, listed, heavier)]

@@ -28,6 +28,12 @@ def test_labels_tell_only_what_differs() -> None:
     assert labels([]) == {}
 
 
+def test_a_guide_is_a_setting_where_guides_differ() -> None:
+    rows = [{**row("strokes", 0, num_paths=64), "guide_name": guide} for guide in ("RN50", "ViT-B/32")]
+    assert list(labels(rows).values()) == ["strokes · guide RN50", "strokes · guide ViT-B/32"]
+    assert list(labels(rows[:1]).values()) == ["strokes"]
+
+
 def test_settings_are_text() -> None:
     only = row("guided-diffusion", 0, cutouts=16, background="#ffffff", guide_strength=0.5)
     assert settings_of(only) == {"cutouts": "16", "background": "#ffffff", "guide_strength": "0.5"}
@@ -35,7 +41,7 @@ def test_settings_are_text() -> None:
 
 
 def test_every_engine_s_settings_are_among_the_columns() -> None:
-    assert set(COLUMNS) == {"engine", "seed", *map(engine_column, ENGINES)}
+    assert set(COLUMNS) == {"engine", "guide_name", "seed", *map(engine_column, ENGINES)}
 
 
 def test_prompts_are_told_apart_by_all_that_they_say() -> None:

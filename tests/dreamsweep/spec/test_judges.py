@@ -4,7 +4,7 @@ import pytest
 
 from dreamsweep.spec import GuideChoice, WeightsName
 from dreamsweep.spec import judges as spec_judges
-from dreamsweep.spec.base import WeightedPerceptor
+from dreamsweep.spec.base import WeightedPerceptor, guides_of
 from dreamsweep.spec.judges import AUDITOR, FurtherJudge, JudgeParts, default_auditor, parse_judge_name
 
 
@@ -57,16 +57,16 @@ def test_an_auditor_neither_guides_nor_chooses(
     weights: WeightsName, guide: GuideChoice, judge: str, auditor: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spec_judges, "AUDITORS", ("RN101", "starter-judge", "starter-guide"))
-    assert default_auditor(weights, guide, judge) == auditor
+    assert default_auditor(weights, [*(part.name for part in guides_of(guide)), judge]) == auditor
 
 
 def test_the_starter_auditor_comes_first() -> None:
-    assert default_auditor("starter", "starter-guide", "starter-judge") == AUDITOR == "starter-auditor"
+    assert default_auditor("starter", ("starter-guide", "starter-judge")) == AUDITOR == "starter-auditor"
 
 
 def test_where_all_auditors_are_taken_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spec_judges, "AUDITORS", ("starter-judge", "starter-guide"))
-    assert default_auditor("starter", "starter-guide", "starter-judge") is None
+    assert default_auditor("starter", ("starter-guide", "starter-judge")) is None
 
 
 def test_a_list_of_one_s_own_is_known_by_its_labels() -> None:
