@@ -157,16 +157,14 @@ class FurtherJudge(Spec):
         return f"{self.name}#{hashlib.sha256(chr(10).join(self.labels).encode()).hexdigest()[:16]}" if self.labels else self.name
 
 
-AUDITORS: tuple[str, ...] = ("starter-auditor", "starter-judge", "starter-guide")
-"""Judges that audit a sweep whose file names no judges, in the order in which they are tried."""
+AUDITORS: Mapping[WeightsName, tuple[str, ...]] = MappingProxyType(
+    {"starter": ("starter-auditor", "starter-judge", "starter-guide"), "published": ("ViT-B/16", "RN50", "ViT-B/32")}
+)
+"""Judges that audit a sweep whose file names no judges, by what it draws with, in the order in which they are tried. Starters know nothing
+of what published networks draw; the published ones are the smallest of CLIP's, which every such machine can load.
+"""
 
 
 def default_auditor(weights: WeightsName, used: Collection[str]) -> str | None:
-    """Returns a judge that is none of the perceptors `used`, which guide a sweep or choose its best pictures; None where there is none.
-
-    Only starters audit unasked, and only pictures of starters: a published network may have to be downloaded, and a starter knows
-    nothing of what published networks draw.
-    """
-    if weights != "starter" or not any(name.startswith("starter-") for name in used):
-        return None
-    return next((name for name in AUDITORS if name not in used), None)
+    """Returns a judge that is none of the perceptors `used`, which guide a sweep or choose its best pictures; None where all are."""
+    return next((name for name in AUDITORS[weights] if name not in used), None)

@@ -64,8 +64,8 @@ class Sweep(Spec):
     judge: JudgeName = "starter-judge"
     """What scores the pictures on the way and chooses the best one of each trial; it never steers."""
     judges: tuple[FurtherJudge, ...] | None = None
-    """Further judges, which score each best picture once and choose nothing: `[ViT-L/14, labels:cifar100]`; `[]` for none. Left out, a
-    starter network that neither guides nor chooses does, where there is one."""
+    """Further judges, which score each best picture once and choose nothing: `[ViT-L/14, labels:cifar100]`; `[]` for none. Left out, one
+    does that neither guides nor chooses: `starter-auditor`, or `ViT-B/16` with published weights."""
     weights: WeightsName = "starter"
     precision: Precision = "default"
     """Arithmetic of the networks: `default` is float32 on a CPU, and on a GPU what each system's own code uses; `bfloat16` is faster where

@@ -3,9 +3,8 @@
 import pytest
 
 from dreamsweep.spec import GuideChoice, WeightsName
-from dreamsweep.spec import judges as spec_judges
 from dreamsweep.spec.base import WeightedPerceptor, guides_of
-from dreamsweep.spec.judges import AUDITOR, FurtherJudge, JudgeParts, default_auditor, parse_judge_name
+from dreamsweep.spec.judges import AUDITOR, AUDITORS, FurtherJudge, JudgeParts, default_auditor, parse_judge_name
 
 
 @pytest.mark.parametrize(
@@ -45,28 +44,21 @@ def test_a_name_that_says_nothing_is_one_sentence_with_the_nearest(name: str, se
 @pytest.mark.parametrize(
     ("weights", "guide", "judge", "auditor"),
     [
-        ("starter", "starter-guide", "starter-judge", "RN101"),
-        ("starter", "starter-guide", "RN101", "starter-judge"),
-        ("starter", "RN101", "starter-judge", "starter-guide"),
-        ("starter", (WeightedPerceptor(name="starter-guide"), WeightedPerceptor(name="RN50")), "ViT-B/32", "RN101"),
-        ("starter", "RN50", "ViT-B/32", None),  # nothing here is a starter's
-        ("published", "starter-guide", "starter-judge", None),
+        ("starter", "starter-guide", "starter-judge", "starter-auditor"),
+        ("starter", "RN50", "ViT-B/32", "starter-auditor"),
+        ("starter", "starter-guide", "starter-auditor", "starter-judge"),
+        ("published", "ViT-B/32", "RN50", "ViT-B/16"),
+        ("published", (WeightedPerceptor(name="ViT-B/32"), WeightedPerceptor(name="ViT-B/16")), "ViT-L/14", "RN50"),
+        ("published", "starter-guide", "starter-judge", "ViT-B/16"),
     ],
 )
-def test_an_auditor_neither_guides_nor_chooses(
-    weights: WeightsName, guide: GuideChoice, judge: str, auditor: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(spec_judges, "AUDITORS", ("RN101", "starter-judge", "starter-guide"))
+def test_an_auditor_neither_guides_nor_chooses(weights: WeightsName, guide: GuideChoice, judge: str, auditor: str) -> None:
     assert default_auditor(weights, [*(part.name for part in guides_of(guide)), judge]) == auditor
 
 
-def test_the_starter_auditor_comes_first() -> None:
-    assert default_auditor("starter", ("starter-guide", "starter-judge")) == AUDITOR == "starter-auditor"
-
-
-def test_where_all_auditors_are_taken_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spec_judges, "AUDITORS", ("starter-judge", "starter-guide"))
-    assert default_auditor("starter", ("starter-guide", "starter-judge")) is None
+def test_where_all_auditors_are_taken_there_is_none() -> None:
+    assert default_auditor("starter", AUDITORS["starter"][:2]) == "starter-guide"
+    assert default_auditor("starter", AUDITORS["starter"]) is None and AUDITORS["starter"][0] == AUDITOR
 
 
 def test_a_list_of_one_s_own_is_known_by_its_labels() -> None:
