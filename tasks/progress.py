@@ -11,7 +11,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.exceptions import PrefectException
 from prefect.logging import get_run_logger
 
-from dreamsweep.generation.events import Noted, Planned, ShardDone, ShardLost, ShardProgress, SweepEvent
+from dreamsweep.generation.events import Learning, Noted, Planned, ShardDone, ShardLost, ShardProgress, SweepEvent
 from dreamsweep.generation.tally import drawing_text
 from dreamsweep.planning.expand import Shard
 from dreamsweep.results.handoff import Progress
@@ -60,6 +60,8 @@ def show_sweep(sweep: Sweep, events: Iterable[SweepEvent]) -> Iterator[SweepEven
             case Noted():
                 for note in event.notes:
                     log.warning(note)
+            case Learning() if event.share == 1:
+                log.info("%s has learned %s", event.perceptor, event.token)
             case ShardDone():
                 log.info(done_line(event, trials))
                 bar.show(event.done / trials, f"{event.done:,} of {trials:,} trials", last=event.done == trials)

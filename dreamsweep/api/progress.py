@@ -8,8 +8,8 @@ from html import escape, unescape
 from importlib import import_module
 from typing import Any
 
-from dreamsweep.generation.events import Fetching, Finished, Planned, Published, SweepEvent
-from dreamsweep.generation.tally import BETWEEN, Tally
+from dreamsweep.generation.events import Fetching, Finished, Learning, Planned, Published, SweepEvent
+from dreamsweep.generation.tally import BETWEEN, Tally, learning_text
 from dreamsweep.text import counted, format_seconds
 
 REFRESH_SECONDS = 0.5
@@ -52,6 +52,8 @@ class NotebookLine:
             case Fetching():
                 share = f" {event.done / event.total:.0%}" if event.total else ""
                 self.doing = f"fetching {event.title}{share}"
+            case Learning():
+                self.doing = learning_text(event)
             case Published() if self.tally.done == self.tally.trials:
                 self.doing = "drawing the summary"
             case Finished():

@@ -10,8 +10,8 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from dreamsweep.generation.events import Fetching, Noted, Planned, Published, ShardLost, SweepEvent
-from dreamsweep.generation.tally import BETWEEN, Tally
+from dreamsweep.generation.events import Fetching, Learning, Noted, Planned, Published, ShardLost, SweepEvent
+from dreamsweep.generation.tally import BETWEEN, Tally, learning_text
 from dreamsweep.retry import PROGRESS
 from dreamsweep.text import format_bytes, format_seconds
 
@@ -67,6 +67,8 @@ class Display:
                     self._print(f"note: {note}")
             case Fetching():
                 self._doing = f"fetching {event.title}, {_amount(event)}"
+            case Learning():
+                self._doing = learning_text(event)
             case ShardLost():
                 following = "It is given up." if event.attempt is None else f"It is tried again (attempt {event.attempt})."
                 self._print(f"{event.reason.split('. ')[0].rstrip('.')}. {following}")  # the first sentence; all of it is told at the end

@@ -3,6 +3,7 @@
 Planned          once, first: the size of the sweep, and what is done of it already
 Noted            what networks will not read of the prompts
 Fetching         a download of published weights
+Learning         a new word that a perceptor learns from pictures
 ShardProgress    a shard that is being generated here
 RemoteProgress   the shards that are being generated elsewhere, at each look at them
 ShardDone        a shard that is staged, by this run
@@ -51,6 +52,20 @@ class Fetching:
     """Bytes so far."""
     total: int | None
     """Bytes in all, where the server says so."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Progress of a word that a perceptor learns."""
+
+    token: str
+    perceptor: str
+    number: int
+    """Number of this lesson, from 1; a lesson is one word and one perceptor."""
+    lessons: int
+    """Lessons of this run."""
+    share: float
+    """Share of this lesson that is done, 1 at its end."""
 
 
 @dataclass(frozen=True)
@@ -117,4 +132,6 @@ class Finished:
     """Keys of the contact sheet's pages and of the curves."""
 
 
-SweepEvent = Planned | Noted | Fetching | ShardProgress | RemoteProgress | ShardDone | ShardLost | ShardFailed | Published | Finished
+SweepEvent = (
+    Planned | Noted | Fetching | Learning | ShardProgress | RemoteProgress | ShardDone | ShardLost | ShardFailed | Published | Finished
+)

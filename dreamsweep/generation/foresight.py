@@ -1,14 +1,15 @@
 """What a sweep comes to, said before its night: counts, time, size, downloads, and text that its networks will not read."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, cast, get_args
 
-from dreamsweep.planning.estimate import estimate_seconds
+from dreamsweep.planning.concepts import learners, used_concepts
+from dreamsweep.planning.estimate import estimate_seconds, seconds_to_learn
 from dreamsweep.planning.expand import engines, plan
 from dreamsweep.planning.prompts import prompts
 from dreamsweep.results.remaining import remaining
-from dreamsweep.spec import AnySpec, PerceptorName, Sweep
+from dreamsweep.spec import AnySpec, PerceptorName, Sweep, token_of, without_tokens
 from dreamsweep.store import Store
 from dreamsweep.text import counted, format_bytes, format_megabytes, format_seconds
 
@@ -45,11 +46,21 @@ def forecast(sweep: Sweep, store: Store | None = None) -> list[tuple[str, str]]:
     if judges := sweep.further_judges:
         names = ", ".join(judge.name for judge in judges)
         rows.append(("judges", f"{names}: {counted(counts.trials * len(judges), 'score')} of best pictures"))
+    if concepts := used_concepts(sweep):
+        rows.append(("concepts", _lessons(sweep, sorted(concepts))))
     if missing := downloads(sweep):
         rows.append(("downloads", ", ".join(f"{name} {format_megabytes(megabytes)}" for name, megabytes in missing)))
     if sweep.keep_states and (without := _without_states(engines(sweep))):
         rows.append(("states", f"not kept of {', '.join(without)}: with more iterations they start over"))
     return rows if store is None else [*rows, *_left_in(store, sweep)]
+
+
+def _lessons(sweep: Sweep, concepts: Sequence[str]) -> str:
+    """Returns which words are learned by which perceptors, and how long that takes."""
+    words = ", ".join(f"{token_of(name)} from {counted(sweep.concepts[name].pictures, 'picture')}" for name in concepts)
+    seconds = seconds_to_learn(sweep, len(concepts))
+    time = "how long is not known beforehand" if seconds is None else f"about {format_seconds(seconds)} on one CPU core"
+    return f"{words}, learned by {' and '.join(learners(sweep))} before the first shard, {time}"
 
 
 def _left_in(store: Store, sweep: Sweep) -> Iterator[tuple[str, str]]:
@@ -89,6 +100,7 @@ def unread_texts(sweep: Sweep) -> list[str]:
     from dreamsweep.perceptors import text_reader
 
     texts = dict.fromkeys(text for prompt in islice(prompts(sweep), MOST_PROMPTS) for text in prompt.texts.values())
+    texts = dict.fromkeys(without_tokens(text, sweep.concepts) for text in texts)
     readers = [text_reader(name) for name in _perceptors(sweep)]
     notes = list(dict.fromkeys(note for text in texts for unread in readers for note in unread(text)))
     more = len(notes) - MOST_NOTES

@@ -23,6 +23,7 @@ from torch import Tensor
 from dreamsweep.compute.devices import resolve_device
 from dreamsweep.compute.images import decode_png, spec_json_of
 from dreamsweep.errors import DreamsweepError, StoreError
+from dreamsweep.generation.concepts import Lexicon, reason_unread
 from dreamsweep.judges.protocol import Explains, Judgement
 from dreamsweep.judges.registry import judge_weights, make_judge
 from dreamsweep.report.query import query
@@ -164,6 +165,8 @@ def _judgements(run: _Run, pictures: Sequence[_Picture]) -> list[dict[str, Any]]
     for picture, opened in zip(pictures, ahead(lambda picture: _open(run, picture), pictures), strict=True):
         if isinstance(opened, str):
             said[picture] = (None, None, opened)
+        elif opened.trial.concepts and (reason := _unread(run, opened.trial)):
+            said[picture] = (Judgement(None, reason), opened.trial.prompt.text, None)
         else:
             batches.setdefault(_batch_of(run.judge, opened), []).append(opened)
     for alike in batches.values():
@@ -174,6 +177,11 @@ def _judgements(run: _Run, pictures: Sequence[_Picture]) -> list[dict[str, Any]]
                 said[opened.picture] = (None, prompt, judgement) if isinstance(judgement, str) else (judgement, prompt, None)
     now = datetime.now(UTC)
     return [_row(run, picture, *said[picture], now) for picture in pictures]
+
+
+def _unread(run: _Run, trial: Trial) -> str | None:
+    """Returns why the judge has no score for a trial with new words; None where it knows them."""
+    return reason_unread(run.store, run.sweep, run.judge, run.version.partition(" ")[0], trial)
 
 
 def _batch_of(judge: str, opened: _Opened) -> tuple[Any, ...]:
@@ -206,7 +214,8 @@ def _open(run: _Run, picture: _Picture) -> _Opened | str:
 def _score(run: _Run, batch: Sequence[_Opened]) -> list[Judgement | str]:
     """Returns the judge's word on each picture of a batch, or why it has none: where a batch fails, each picture by itself."""
     try:
-        judge = make_judge(run.judge, [opened.trial for opened in batch], run.device, run.labels)
+        trials = [opened.trial for opened in batch]
+        judge = make_judge(run.judge, trials, run.device, run.labels, Lexicon(run.store, run.sweep, trials).teach)
         pixels = torch.stack([opened.pixels for opened in batch]).float().div(255).to(run.device)
         iteration = batch[0].picture.iteration or batch[0].trial.num_iter
         if isinstance(judge, Explains):

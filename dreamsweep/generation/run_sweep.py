@@ -2,6 +2,7 @@
 
     check      the store can be written, the name is free for these trials; if anything is left to make: the device, the weights
     plan       counts, and sweep.yaml in the store
+    learn      new words that its prompts use, from pictures, where no run of the sweep has before
     make       every shard that is not staged yet, here or by the maker that is handed in
     publish    as shards finish, every few minutes, and at every end: failure, Ctrl-C, and a caller that stops iterating
     summary    contact sheet and curves, where they are not drawn yet
@@ -10,6 +11,7 @@ What is done is known from the store alone: a finished sweep imports no torch an
 """
 
 import hashlib
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from dreamsweep.environment import publish_seconds
 from dreamsweep.errors import DreamsweepError, WeightsError
 from dreamsweep.generation.checks import check_machine
+from dreamsweep.generation.concepts import learn, lessons
 from dreamsweep.generation.events import (
     Fetching,
     Finished,
@@ -98,10 +101,16 @@ def run_sweep(
             step("check-machine", lambda: check_machine(sweep, store, device))
     if planned.done < planned.plan.trials and (notes := _unread_texts(sweep)):
         yield Noted(tuple(notes))
-    maker = make or (lambda left: make_here(left, store, device, stop))
+    left = work(sweep, done_shards(run.store, sweep.name))
+    maker = make or (lambda shards: make_here(shards, store, device, stop))
     failures: list[BaseException] = []
     try:
-        for event in run.events(maker(work(sweep, done_shards(run.store, sweep.name)))):
+        if sweep.concepts and (first := next(left, None)):
+            left = itertools.chain((first,), left)
+            with report_downloads_to(on_fetch and (lambda *progress: on_fetch(Fetching(*progress)))):
+                unlearned = step("find-concepts", lambda: lessons(sweep, store))
+            yield from learn(sweep.name, unlearned, store, device if check_here else "auto", stop)
+        for event in run.events(maker(left)):
             yield event
             if isinstance(event, ShardFailed):
                 failures.append(event.error)

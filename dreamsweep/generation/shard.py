@@ -21,6 +21,7 @@ from dreamsweep.generation.artefacts import files_of
 from dreamsweep.generation.batch_log import ENDLESS, BatchLog, is_due, is_judged
 from dreamsweep.generation.batching import generate_in_parts, part_size
 from dreamsweep.generation.checkpoint import Checkpoint, checkpoint_bytes, read_checkpoint
+from dreamsweep.generation.concepts import Lexicon
 from dreamsweep.generation.continuation import continuation
 from dreamsweep.generation.extend import extend_shard
 from dreamsweep.generation.records import REDRAWN, spec_json, trial_records
@@ -115,10 +116,12 @@ class _Run:
         self.trials: Sequence[Trial] = shard.trials
         self.iterations = first.num_iter
         self.engine: Engine = make_engine(first.engine, first.weights, device)
-        guides = [(load_perceptor(guide.name, device), guide.weight) for guide in guides_of(first.guide)]
+        lexicon = Lexicon(store, shard.sweep, self.trials)
+        guides = [(lexicon.teach(load_perceptor(guide.name, device)), guide.weight) for guide in guides_of(first.guide)]
         self.guide_of = partial(make_guide, guides)
-        self.judge = make_judge(shard.judging.judge, self.trials, device)
+        self.judge = make_judge(shard.judging.judge, self.trials, device, teach=lexicon.teach)
         self.sha256 = {p.name: p.sha256 for p, _ in guides} | judge_weights(shard.judging.judge) | weights_used(first.engine, first.weights)
+        self.sha256 |= lexicon.sha256
         self.warnings = [_warnings_for(trial, [*(guide for guide, _ in guides), self.judge]) for trial in self.trials]
         self.frames: dict[tuple[str, int], Tensor] = {}
         self.artefacts: dict[str, list[str]] = {}

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dreamsweep.generation.events import Planned, RemoteProgress, ShardDone, ShardFailed, ShardLost, ShardProgress, SweepEvent
+from dreamsweep.generation.events import Learning, Planned, RemoteProgress, ShardDone, ShardFailed, ShardLost, ShardProgress, SweepEvent
 from dreamsweep.results.handoff import Progress
 from dreamsweep.text import counted, fitting_list, format_seconds
 
@@ -146,6 +146,12 @@ class Tally:
     def drawing(self, width: int) -> str:
         """Returns the engines and prompts that are being drawn, within a width in cells (see `drawing_text`); empty for none."""
         return drawing_text([*self.running.values()], width)
+
+
+def learning_text(event: Learning) -> str:
+    """Returns `learning <moomin> for starter-guide, 45%` and, of several lessons, which one it is."""
+    several = f" ({event.number} of {event.lessons})" if event.lessons > 1 else ""
+    return f"learning {event.token} for {event.perceptor}{several}, {event.share:.0%}"
 
 
 def drawing_text(shards: Sequence[Progress], width: int) -> str:

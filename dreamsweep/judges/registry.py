@@ -1,6 +1,6 @@
 """Judges by name, as `dreamsweep.spec.judges` lists the names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,7 @@ from dreamsweep.judges.protocol import Judge
 from dreamsweep.judges.segments import SegmentsJudge
 from dreamsweep.judges.similarity import VIEWS_VERSION, SimilarityJudge, ViewsJudge
 from dreamsweep.perceptors import load_perceptor
+from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.spec import PERCEPTORS, PerceptorName, Trial
 from dreamsweep.spec.judges import AUDITOR, JudgeParts, parse_judge_name
 from dreamsweep.spec.plugins import JUDGES_GROUP, plugins
@@ -26,8 +27,11 @@ WITH_WEIGHTS: dict[str, type[AuditorJudge | AestheticJudge | SegmentsJudge]] = {
 """Judges that are more than a perceptor, or none, by name."""
 
 
-def make_judge(name: str, trials: Sequence[Trial], device: str, labels: Sequence[str] = ()) -> Judge:
-    """Builds a judge for a batch of trials. `labels` are those of a list that is a file; without them the file is read.
+def make_judge(
+    name: str, trials: Sequence[Trial], device: str, labels: Sequence[str] = (), teach: Callable[[Perceptor], Perceptor] = lambda same: same
+) -> Judge:
+    """Builds a judge for a batch of trials. `labels` are those of a list that is a file; without them the file is read. `teach` gives the
+    perceptor that reads the prompts the new words that they hold.
 
     Raises WeightsError when its weights are missing or damaged, PluginError when there is none of that name or its package is broken, and
     UserError for a list that there is not.
@@ -45,9 +49,9 @@ def make_judge(name: str, trials: Sequence[Trial], device: str, labels: Sequence
         case "labels":
             return LabelsJudge(perceptor, _labels(parts, labels), trials)
         case "views":
-            return ViewsJudge(perceptor, trials)
+            return ViewsJudge(teach(perceptor), trials)
         case _:
-            return SimilarityJudge(perceptor, trials)
+            return SimilarityJudge(teach(perceptor), trials)
 
 
 def judge_weights(name: str, labels: Sequence[str] = ()) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dreamsweep.errors import WeightsError
 from dreamsweep.perceptors.clip_package import import_clip
 from dreamsweep.perceptors.reading import published_reader
 from dreamsweep.perceptors.starter import embed_pictures
+from dreamsweep.perceptors.text_tower import TextTower, clip_tower
 from dreamsweep.perceptors.vocabulary import CONTEXT
 from dreamsweep.weights.safe import load_clip_tensors, load_tensors
 
@@ -35,6 +36,10 @@ class PublishedPerceptor:
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         tokens = import_clip().tokenize(list(texts), context_length=CONTEXT, truncate=True).to(self.device)
         return F.normalize(self.model.encode_text(tokens).float(), dim=1)
+
+    @property
+    def text_tower(self) -> TextTower:
+        return clip_tower(self.model.token_embedding, self.model.encode_text)
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         return embed_pictures(self.model, pictures.to(self.model.dtype))

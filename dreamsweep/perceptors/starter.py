@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from dreamsweep.compute.devices import compile_if_asked
 from dreamsweep.compute.precision import of_network
 from dreamsweep.perceptors.clip_package import import_clip
-from dreamsweep.perceptors.vocabulary import Vocabulary, text_reader
+from dreamsweep.perceptors.text_tower import TextTower
+from dreamsweep.perceptors.vocabulary import UNKNOWN, Vocabulary, text_reader
 from dreamsweep.weights.starter import read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -80,6 +81,13 @@ class StarterPerceptor:
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         tokens = torch.from_numpy(self.vocabulary.tokenize(list(texts))).to(self.device)
         return F.normalize(self.model.encode_text(tokens).float(), dim=1)
+
+    @property
+    def text_tower(self) -> TextTower:
+        start, end = self.vocabulary.rows("")
+        return TextTower(
+            self.model.token_embedding, self.model.encode_text, self.vocabulary.body, start, end, UNKNOWN, self.vocabulary.context
+        )
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         return embed_pictures(self.model, pictures)

@@ -20,6 +20,7 @@ from dreamsweep.perceptors.gemma import gemma_tokens
 from dreamsweep.perceptors.open_clip import renamed, settings_of
 from dreamsweep.perceptors.reading import TOKENIZER, published_reader
 from dreamsweep.perceptors.starter import PIXEL_MEAN, PIXEL_STD
+from dreamsweep.perceptors.text_tower import TextTower, clip_tower
 from dreamsweep.perceptors.vocabulary import CONTEXT
 
 Tokenize = Callable[[Sequence[str]], Tensor]
@@ -55,8 +56,18 @@ class TwoTowerPerceptor:
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Returns unit embeddings, `n d`."""
-        embedded = self.model.get_text_features(input_ids=self.tokenize(texts).to(self.device)).pooler_output
-        return F.normalize(embedded.float(), dim=1)
+        return F.normalize(self._features(self.tokenize(texts).to(self.device)).float(), dim=1)
+
+    @property
+    def text_tower(self) -> TextTower | None:
+        """Returns the text tower of a CLIP; None of a SigLIP, whose tokens are pieces of whole sentences."""
+        if self.tokenize is not clip_tokens:
+            return None
+        return clip_tower(self.model.text_model.embeddings.token_embedding, self._features)
+
+    def _features(self, tokens: Tensor) -> Tensor:
+        features: Tensor = self.model.get_text_features(input_ids=tokens).pooler_output
+        return features
 
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Returns unit embeddings of pixels in [0, 1], `n d`; differentiable."""

@@ -92,9 +92,11 @@ class Vocabulary:
 
     def rows(self, text: str) -> list[int]:
         """Returns the embedding rows of one text, start and end included, cut to the context."""
-        row = self._row
-        body = [row.get(token, UNKNOWN) for token in bpe().encode(text)][: self.context - 2]
-        return [row[START], *body, row[END]]
+        return [self._row[START], *self.body(text)[: self.context - 2], self._row[END]]
+
+    def body(self, text: str) -> list[int]:
+        """Returns the embedding rows of one text, without start and end."""
+        return [self._row.get(token, UNKNOWN) for token in bpe().encode(text)]
 
     def tokenize(self, texts: list[str]) -> NDArray[np.int64]:
         """Returns embedding rows of the texts, `n context`, padded with zeros after the end."""

@@ -1,5 +1,6 @@
 """Estimates how long a sweep takes: measured seconds an iteration, scaled by the settings that cost the most."""
 
+from dreamsweep.planning.concepts import learners
 from dreamsweep.planning.expand import Plan, engines
 from dreamsweep.spec import EngineSpec, Sweep
 
@@ -16,6 +17,16 @@ def estimate_seconds(sweep: Sweep, plan: Plan) -> float | None:
             return None
         total += trials_each * (spec.num_iter or sweep.iterations) * seconds
     return total
+
+
+LESSON_SECONDS = 3.0
+"""Seconds in which a starter learns one word on one CPU core."""
+
+
+def seconds_to_learn(sweep: Sweep, concepts: int) -> float | None:
+    """Estimates the seconds in which a sweep's perceptors learn so many words; None where one of them was not measured."""
+    names = learners(sweep)
+    return LESSON_SECONDS * concepts * len(names) if all(name.startswith("starter-") for name in names) else None
 
 
 UNKNOWN_SECONDS = 0.1

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ConfigDict, ValidationError
 
 from dreamsweep.errors import SweepFileError
+from dreamsweep.planning.concepts import concepts_of
 from dreamsweep.planning.document import Mistake, Path
 from dreamsweep.planning.mistakes import text_of
 from dreamsweep.planning.prompts import prompts
@@ -146,9 +147,10 @@ def trials(sweep: Sweep) -> Iterator[Trial]:
         fixed = {**shared, "guide": guide, "engine": engine, "stopped_by": sweep.judging if engine.patience else None}
         fixed_parts = identity_parts(fixed)
         for prompt in prompts_for(engine, sweep):
-            parts = fixed_parts | identity_parts({"prompt": prompt})
+            concepts = concepts_of(prompt, sweep)
+            parts = fixed_parts | identity_parts({"prompt": prompt, "concepts": concepts})
             for seed in _seeds(sweep):
-                trial = Trial.model_construct(prompt=prompt, seed=seed, **fixed)
+                trial = Trial.model_construct(prompt=prompt, seed=seed, concepts=concepts, **fixed)
                 trial.__dict__["id"] = trial_id({**parts, "seed": str(seed)})  # what the cached property would say
                 yield trial
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from dreamsweep.spec import ENGINES, Sweep
 
-WORDS_FOR_TEXT = ("Prompt", "Phrase", "OptimizerGrid", "ImageFile", "WeightedPerceptor", "FurtherJudge", "Schedule")
+WORDS_FOR_TEXT = ("Prompt", "Phrase", "OptimizerGrid", "ImageFile", "WeightedPerceptor", "FurtherJudge", "Schedule", "ConceptFolder")
 """Mappings that a sweep file may abbreviate to a plain text."""
 LISTS_OF_TEXTS = ("also", "negatives", "to")
 """Lists of a prompt that a sweep file may abbreviate to a plain text."""
@@ -31,6 +31,7 @@ def sweep_schema() -> dict[str, Any]:
     words["engines"] = {"anyOf": [engine, {**words["engines"], "items": engine}]}
     judges: dict[str, Any] = next(kind for kind in words["judges"]["anyOf"] if kind.get("type") == "array")
     words["judges"] = {**words["judges"], "anyOf": [judges["items"], *words["judges"]["anyOf"]]}
+    words["concepts"]["additionalProperties"] = False
     words["seeds"] = {**words["seeds"], "anyOf": [{"type": "integer", "minimum": 0}, *words["seeds"]["anyOf"]]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

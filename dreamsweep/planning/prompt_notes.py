@@ -9,12 +9,13 @@ from itertools import chain
 from pathlib import Path
 
 from dreamsweep.planning.characters import split_lines
+from dreamsweep.planning.concepts import used_concepts
 from dreamsweep.planning.prompt_files import READERS
 from dreamsweep.planning.prompt_lists import yaml_comments, yaml_prompts
 from dreamsweep.planning.prompt_tables import csv_prompts, tsv_prompts
 from dreamsweep.planning.prompts import entry_prompts
 from dreamsweep.planning.text_file import TextFile
-from dreamsweep.spec import PromptEntry, PromptFile, PromptTemplate, Sweep
+from dreamsweep.spec import PromptEntry, PromptFile, PromptTemplate, Sweep, token_of
 from dreamsweep.text import counted, quoted
 
 
@@ -32,11 +33,17 @@ NAMES = Notation(
     re.compile(r"\{[^{}]*\}|__[\w/-]+__"), "is read as plain text, and replaced by nothing; for a list of words use {template: …}"
 )
 """Names of lists; what stands in braces in a template was doubled, and so was meant."""
+TOKENS = Notation(
+    re.compile(r"<([a-z][a-z0-9_-]+)>(?!.*</\1>)", re.IGNORECASE | re.DOTALL),
+    "is read as plain text; for a word of your own, name a folder of pictures that show it (concepts: {name: folder})",
+)
+"""Tokens in a sweep without concepts, and no HTML; in a sweep that has some, each is a concept or a mistake."""
 IN_TEXTS = (
     Notation(
         re.compile(r"<(?:lora|lyco|hypernet|ti)\s*:[^>]*>|\bembedding:\S+", re.IGNORECASE),
         "is read as plain text, and loads nothing; leave it out",
     ),
+    TOKENS,
     NAMES,
     Notation(
         re.compile(r"\([^()]*:\s*[-+]?[\d.]+\s*\)|\(\(+[^()]*\)\)+|\[[^][]*\]"),
@@ -85,20 +92,26 @@ Sight = tuple[str, str, str]
 
 
 def prompt_notes(sweep: Sweep) -> list[str]:
-    """Returns a sentence for each notation that the sweep's prompts hold, with its first place. Raises SweepFileError as `prompts`."""
+    """Returns a sentence for each notation that the sweep's prompts hold, with its first place, and for each concept that none uses.
+
+    Raises SweepFileError as `prompts`.
+    """
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for number, entry in enumerate(sweep.prompts):
-        for place, sight, meaning in chain(_around(entry, f"prompts[{number}]"), _in_texts(entry, number)):
+        for place, sight, meaning in chain(_around(entry, f"prompts[{number}]"), _in_texts(entry, number, bool(sweep.concepts))):
             first.setdefault(meaning, f"{place}: {sight} {meaning}")
             counts[meaning] += 1
     more = {meaning: f" ({counted(count - 1, 'more place')})" for meaning, count in counts.items() if count > 1}
-    return [f"{sentence}{more.get(meaning, '')}." for meaning, sentence in first.items()]
+    notes = [f"{sentence}{more.get(meaning, '')}." for meaning, sentence in first.items()]
+    unused = sweep.concepts.keys() - used_concepts(sweep) if sweep.concepts else ()
+    return [*notes, *(f"concepts.{name}: no prompt holds {token_of(name)}, so it is not learned." for name in sorted(unused))]
 
 
-def _in_texts(entry: PromptEntry, number: int) -> Iterator[Sight]:
+def _in_texts(entry: PromptEntry, number: int, has_concepts: bool) -> Iterator[Sight]:
     """Returns each notation in the texts of an entry's prompts."""
-    notations = [notation for notation in IN_TEXTS if notation is not NAMES or not isinstance(entry, PromptTemplate)]
+    left_out = {*([NAMES] if isinstance(entry, PromptTemplate) else []), *([TOKENS] if has_concepts else [])}
+    notations = [notation for notation in IN_TEXTS if notation not in left_out]
     for place, prompt in entry_prompts(entry, number):
         for text in prompt.texts.values():
             plain = html.unescape(text) if "&" in text else text

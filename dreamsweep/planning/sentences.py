@@ -75,6 +75,8 @@ def sentence(path: Path, complaint: Any, content: Any, written: str | None) -> s
             return f"the text has {len(str(value)):,} characters; at most {MAX_PROMPT:,} are read, so shorten it"
         case "string_pattern_mismatch" if path == ("name",):
             return f"{text} cannot be part of a path; use small letters, digits, '.', '_' and '-', such as 'demo-1'"
+        case "string_pattern_mismatch" if path[:1] == ("concepts",):
+            return f"{text} cannot be a concept's name; use a small letter, then small letters, digits, '_' and '-', such as 'moomin'"
         case "string_unicode":
             return f"{text} holds half a character (a lone surrogate); write it again"
         case "tuple_type" | "model_type" if path == ("seeds",):

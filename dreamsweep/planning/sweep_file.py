@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from dreamsweep.errors import SweepFileError, UserError
+from dreamsweep.planning.concepts import read_concepts
 from dreamsweep.planning.document import Document, Mistake, kind_of, parse_document, shortened
 from dreamsweep.planning.expansion_mistakes import expansion_mistakes
 from dreamsweep.planning.label_files import labels_of_file
@@ -105,7 +106,7 @@ def _looks_like_a_sweep(path: Path) -> bool:
 
 
 def with_real_paths(sweep: Sweep, folder: Path) -> Sweep:
-    """Returns the sweep with absolute paths, the hashes of pictures to start from, and the labels of its judges.
+    """Returns the sweep with absolute paths, the hashes of its pictures, and the labels of its judges.
 
     Raises SweepFileError, with a line for each, where a picture, a list or a prompt file cannot be read, and where it cannot be expanded.
     """
@@ -143,7 +144,11 @@ def _with_real_paths(sweep: Sweep, folder: Path) -> tuple[Sweep, list[Mistake]]:
             grid = grid.model_copy(update={name: image.model_copy(update={"path": str(path), "sha256": digest})})
         engines.append(grid)
     judges, unread = _with_labels(sweep.judges, folder)
-    return sweep.model_copy(update={"prompts": entries, "engines": tuple(engines), **judges}), [*missing, *unread]
+    concepts, unseen = read_concepts(sweep.concepts, folder)
+    changes: dict[str, Any] = {"prompts": entries, "engines": tuple(engines), **judges}
+    if concepts:
+        changes["concepts"] = concepts
+    return sweep.model_copy(update=changes), [*missing, *unread, *unseen]
 
 
 def _with_labels(judges: tuple[FurtherJudge, ...] | None, folder: Path) -> tuple[dict[str, tuple[FurtherJudge, ...]], list[Mistake]]:

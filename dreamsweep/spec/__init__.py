@@ -21,6 +21,16 @@ from dreamsweep.spec.base import (
     WeightsName,
     guides_of,
 )
+from dreamsweep.spec.concepts import (
+    CONCEPT_RECIPE,
+    NO_LEARNERS,
+    TOKEN,
+    Concept,
+    ConceptFolder,
+    concepts_in,
+    token_of,
+    without_tokens,
+)
 from dreamsweep.spec.diffusion_engines import GuidedDiffusionSpec, InterpolationSpec, UnclipSpec
 from dreamsweep.spec.engine_base import (
     IMAGE_FIELDS,
@@ -56,6 +66,7 @@ from dreamsweep.spec.sweep import FIRST_DAY, SEEDS_A_DAY, SeedRange, Sweep
 from dreamsweep.spec.trial import Trial, canonical_json, identity, identity_parts, trial_id
 
 __all__ = [
+    "CONCEPT_RECIPE",
     "DATE",
     "ENGINES",
     "FIRST_DAY",
@@ -63,14 +74,18 @@ __all__ = [
     "LABEL_LISTS",
     "MAX_PROMPT",
     "MAX_SEED",
+    "NO_LEARNERS",
     "PERCEPTORS",
     "RATE_END",
     "RATE_UNTIL",
     "SEEDS_A_DAY",
     "SHIPPED_JUDGES",
+    "TOKEN",
     "AnySpec",
     "BigSleepSpec",
     "BoxViews",
+    "Concept",
+    "ConceptFolder",
     "Curve",
     "DalleSpec",
     "DescentSpec",
@@ -117,6 +132,7 @@ __all__ = [
     "Views",
     "WeightsName",
     "canonical_json",
+    "concepts_in",
     "default_auditor",
     "guides_of",
     "identity",
@@ -125,5 +141,7 @@ __all__ = [
     "listable",
     "parse_judge_name",
     "schedule_name",
+    "token_of",
     "trial_id",
+    "without_tokens",
 ]

@@ -79,6 +79,10 @@ class GuidedDiffusionSpec(SteeredSpec):
         return Steering(TurnedViews(self.cutouts, sides, self.rotation, self.noise), self.contrast)
 
     @property
+    def knows_concepts(self) -> bool:
+        return False  # the diffusion model reads the prompt as well, by a text encoder of its own
+
+    @property
     def divergence_hint(self) -> str:
         return f"Lower guide_strength (it is {self.guide_strength:g})."
 

@@ -77,6 +77,11 @@ class AnySpec(Spec):
         return None
 
     @property
+    def knows_concepts(self) -> bool:
+        """Whether learned words (`concepts:`) mean something to this engine: its guide alone reads the prompt."""
+        return self.steering is not None
+
+    @property
     def picture_side(self) -> int:
         """Side of a picture in pixels, as far as the spec knows."""
         return int(getattr(self, "image_size", None) or UNKNOWN_SIDE)

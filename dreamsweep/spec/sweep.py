@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from dreamsweep.spec.base import DATE, MAX_SEED, DatedName, FilmFormat, GuideChoice, Precision, Seed, Spec, WeightsName, guides_of
+from dreamsweep.spec.concepts import ConceptFolder, ConceptName
 from dreamsweep.spec.grids import EngineGrid
 from dreamsweep.spec.judges import FurtherJudge, default_auditor
 from dreamsweep.spec.keeping import Judging, Keep
@@ -45,6 +46,8 @@ class Sweep(Spec):
     name: DatedName
     """With `{date}` in it, such as `nightly-{date}`, a sweep of its own every day."""
     prompts: Annotated[tuple[PromptEntry, ...], Field(min_length=1)]
+    concepts: dict[ConceptName, ConceptFolder] = Field(default_factory=dict)
+    """New words, each learned from a folder of pictures: `{moomin: pictures/moomin}` gives the prompts the word `<moomin>`."""
     engines: Annotated[tuple[EngineGrid, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | SeedRange = (0,)
     iterations: PositiveInt = 200

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, NonNegativeInt, model_validator
 from pydantic_core import to_jsonable_python
 
 from dreamsweep.spec.base import GuideChoice, Precision, Spec, WeightsName
+from dreamsweep.spec.concepts import Concept
 from dreamsweep.spec.keeping import Judging
 from dreamsweep.spec.prompts import Prompt
 from dreamsweep.spec.registry import EngineSpec
@@ -34,6 +35,9 @@ class Trial(Spec):
     precision: Precision = "default"
     stopped_by: Judging | None = None
     """The judging that stops the trial early. Set only where the engine has `early_stop`, as a judge decides no pixels elsewhere."""
+
+    concepts: tuple[Concept, ...] = ()
+    """New words that the prompt uses, each with the hash of the pictures that it is learned from."""
 
     @model_validator(mode="after")
     def _stopped_by_a_judge_only_where_asked(self) -> "Trial":  # not Self, which beartype refuses outside a class decorator

@@ -159,6 +159,11 @@ def planned_picture(sweep: str, sha256: str) -> str:
     return f"{sweep}/planned/{sha256}.image"
 
 
+def concept(sweep: str, address: str) -> str:
+    """Returns the key of the vector that a perceptor has learned for a new word."""
+    return f"{sweep}/concepts/{address}.safetensors"
+
+
 def judged(sweep: str, table: str) -> str:
     """Returns the prefix of the rows of a judged table, of all judges."""
     return f"{sweep}/judged/{table}/"

@@ -101,7 +101,7 @@ TRIALS = pa.schema(
         _column("device", _TEXT, "what it was made on"),
         _column("trials_at_once", _I32, "trials generated together: the shard's, or fewer where memory was too small"),
         _column("versions", pa.struct([(n, _TEXT) for n in ("dreamsweep", "python", "torch", "platform")]), "of what made it"),
-        _column("weights_sha256", pa.map_(_TEXT, _TEXT), "name and SHA-256 of each weight file used"),
+        _column("weights_sha256", pa.map_(_TEXT, _TEXT), "name and SHA-256 of each weight file and learned word used"),
         _column("warnings", pa.list_(_TEXT), "what the perceptors could not read of the prompt, and whether the best picture is blank"),
         _column("status", _TEXT, "`done`, `diverged` or `failed`"),
         _column("error", _TEXT, "why it diverged or failed"),

@@ -149,7 +149,7 @@ def test_a_picture_that_a_judge_cannot_score_is_a_row_and_the_shard_is_done(tmp_
                 raise ZeroDivisionError("no hearts")
             return torch.ones(len(pictures)), torch.zeros(len(pictures), 0)
 
-    monkeypatch.setattr(judging, "make_judge", lambda name, trials, device, labels: Moody(trials))
+    monkeypatch.setattr(judging, "make_judge", lambda name, trials, device, labels, teach: Moody(trials))
     store = in_folder(tmp_path)
     run(store, small_sweep(judges=NAMES[:1]))
     said = {(row["prompt"], row["score"], row["error"]) for row in rows(store)}

@@ -128,7 +128,7 @@ def test_a_judge_that_breaks_on_one_picture_scores_the_others(store: Store, monk
                 raise ZeroDivisionError("no rockets")
             return torch.ones(len(pictures)), torch.zeros(len(pictures), 0)
 
-    monkeypatch.setattr(judging, "make_judge", lambda name, trials, device, labels: Moody(trials, device))
+    monkeypatch.setattr(judging, "make_judge", lambda name, trials, device, labels, teach: Moody(trials, device))
     monkeypatch.setattr(judging, "judge_weights", lambda name, labels: {})
     assert run(store, "moody")[-1] == Judged("moody", 6, 6, 2)
     errors = {row["prompt"]: row["error"] for row in rows(store)}

@@ -12,7 +12,7 @@ from dreamsweep.store import is_key, keys
 PACKAGE = Path(__file__).parents[3] / "dreamsweep"
 FILES = sorted({*PACKAGE.rglob("*.py"), *(PACKAGE / "flows").glob("*.py"), *(PACKAGE / "tasks").glob("*.py")} - {PACKAGE / "store/keys.py"})
 SPELLED = re.compile(
-    r"(^|/)(staging|states|pictures|tables|planned|summary)/|(^|/)(manifest\.json|sweep\.yaml|progress\.json|checkpoint\.safetensors)$"
+    r"(^|/)(staging|states|pictures|tables|planned|summary|concepts)/|(^|/)(manifest\.json|sweep\.yaml|progress\.json|checkpoint\.safetensors)$"
     r"|(contact-sheet|curves|best|final|sheet)\.png$|(trials|scores|embeddings)\.parquet$|^film\.$|\.image$"
 )
 """What no string outside keys.py may hold."""
@@ -46,6 +46,7 @@ def test_every_key_is_as_it_always_was() -> None:
     assert keys.state("demo", "l1", 200, "s1") == "demo/states/l1/000200-s1.safetensors"
     assert keys.planned_shard("demo", "s1") == "demo/planned/s1.json"
     assert keys.planned_picture("demo", "ab") == "demo/planned/ab.image"
+    assert keys.concept("demo", "ab") == "demo/concepts/ab.safetensors"
     assert keys.contact_sheet("demo") == "demo/summary/contact-sheet.png"
     assert keys.contact_sheet("demo", 2) == "demo/summary/contact-sheet-2.png"
     assert keys.contact_sheet("demo", 2).startswith(keys.further_sheets("demo"))
