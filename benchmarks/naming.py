@@ -2,10 +2,11 @@
 
     python benchmarks/naming.py
 
-Reads the answers of the blind naming test and its pictures (`tests/data`). Prints, engine by engine, the share of pictures that were
-named and the area under the ROC curve of the starter guide, the starter judge and the starter auditor: the share of pairs of a named and
+Reads the answers of the blind naming test and its pictures (`tests/data`). Prints, seed by seed and engine by engine, the share of
+pictures that were named and the area under the ROC curve of the starter guide, the starter judge and the starter auditor: the share of pairs of a named and
 an unnamed picture in which the named one has the higher score. The last rows: all pictures, a 95 % interval (bootstrap over prompts), and
-pairs of pictures of one prompt alone, which is what sorting within a prompt gets right.
+pairs of pictures of one prompt alone, which is what sorting within a prompt gets right. Last, the same pairs on the wall of
+`prompts/engines.yaml`, by the ranks that the sweep's own run gave its trials.
 """
 
 import csv
@@ -19,7 +20,7 @@ from PIL import Image
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SIDE, COLUMNS = 128, 16
-"""Pixels on a side of a picture, and pictures in a row, of `naming.webp`."""
+"""Pixels on a side of a picture, and pictures in a row, of the files with pictures."""
 DRAWS = 1000
 NETWORKS = ("starter-guide", "starter-judge", "starter-auditor")
 
@@ -29,16 +30,23 @@ class Named:
     """A picture of the naming test."""
 
     number: int
-    """Place in `naming.webp`, from 0."""
+    """Place among the pictures of its seed, from 0."""
+    seed: int
     prompt: str
     engine: str
     was_named: bool
 
 
 def read_pictures() -> list[Named]:
-    """Returns the pictures of the naming test with what became of each."""
+    """Returns the pictures of the naming test with what became of each, seed by seed."""
     with (DATA / "naming.csv").open(encoding="utf-8", newline="") as file:
-        return [Named(int(row["picture"]), row["prompt"], row["engine"], row["named"] == "yes") for row in csv.DictReader(file)]
+        rows = csv.DictReader(file)
+        return [Named(int(row["picture"]), int(row["seed"]), row["prompt"], row["engine"], row["named"] == "yes") for row in rows]
+
+
+def atlas_of(seed: int) -> Path:
+    """Returns the file with the pictures of a seed."""
+    return DATA / ("naming.webp" if seed == 0 else f"naming-seed-{seed}.webp")
 
 
 def area(scores: Sequence[float], named: Sequence[bool]) -> float:
@@ -58,9 +66,9 @@ def score_all(pictures: Sequence[Named]) -> dict[str, list[float]]:
     from dreamsweep.judges.auditor import load_auditor, things_in
     from dreamsweep.perceptors import load_perceptor
 
-    atlas = np.asarray(Image.open(DATA / "naming.webp").convert("RGB"))
-    places = [(picture.number // COLUMNS * SIDE, picture.number % COLUMNS * SIDE) for picture in pictures]
-    tiles = np.stack([atlas[top : top + SIDE, left : left + SIDE] for top, left in places])
+    atlases = {seed: np.asarray(Image.open(atlas_of(seed)).convert("RGB")) for seed in {picture.seed for picture in pictures}}
+    places = [(picture.seed, picture.number // COLUMNS * SIDE, picture.number % COLUMNS * SIDE) for picture in pictures]
+    tiles = np.stack([atlases[seed][top : top + SIDE, left : left + SIDE] for seed, top, left in places])
     pixels = torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 255
     scores = {}
     for name in ("starter-guide", "starter-judge"):
@@ -108,10 +116,25 @@ def standings(pictures: Sequence[Named], *scores: Sequence[float]) -> list[float
     return [float(mean) for mean in means]
 
 
-def main() -> None:
-    """Prints the table."""
-    pictures = read_pictures()
-    scores = score_all(pictures)
+def wall_pairs() -> tuple[float, int]:
+    """Returns how many pairs of the wall of `prompts/engines.yaml` are in the right order, equal ranks counting half, and their number.
+
+    A pair is a named and an unnamed picture of one prompt; a walk and a picture of its first text are two prompts.
+    """
+    with (DATA / "naming-wall.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    right, pairs = 0.0, 0
+    for named in rows:
+        for unnamed in rows:
+            same = (named["prompt"], named["to"]) == (unnamed["prompt"], unnamed["to"])
+            if same and named["named"] == "yes" and unnamed["named"] == "no":
+                high, low = int(named["rank"]), int(unnamed["rank"])
+                right, pairs = right + (high < low) + (high == low) / 2, pairs + 1
+    return right, pairs
+
+
+def print_table(pictures: Sequence[Named], scores: dict[str, list[float]]) -> None:
+    """Prints what each network makes of these pictures, engine by engine and of all."""
     print("| engine | pictures | named by the viewer | " + " | ".join(NETWORKS) + " |")
     print("|---|---|---|" + "---|" * len(NETWORKS))
     for engine in (*sorted({picture.engine for picture in pictures}), "all"):
@@ -129,7 +152,20 @@ def main() -> None:
     print("| all, 95 % interval | | | " + " | ".join(intervals) + " |")
     print("| pairs within a prompt | | | " + " | ".join(f"{within_prompts(pictures, scores[name]):.0%}" for name in NETWORKS) + " |")
     both = within_prompts(pictures, standings(pictures, scores["starter-judge"], scores["starter-auditor"]))
-    print(f"\nPairs within a prompt by the standing (mean z-score of judge and auditor): {both:.0%}")
+    print(f"\nPairs within a prompt by the standing (mean z-score of judge and auditor): {both:.0%}\n")
+
+
+def main() -> None:
+    """Prints a table for each seed and one for all pictures, and the pairs of the wall."""
+    pictures = read_pictures()
+    scores = score_all(pictures)
+    seeds = sorted({picture.seed for picture in pictures})
+    for title, wanted in (*((f"Seed {seed}", {seed}) for seed in seeds), ("Both seeds", {*seeds})):
+        places = [at for at, picture in enumerate(pictures) if picture.seed in wanted]
+        print(f"{title}\n")
+        print_table([pictures[at] for at in places], {name: [values[at] for at in places] for name, values in scores.items()})
+    right, pairs = wall_pairs()
+    print(f"The wall of prompts/engines.yaml: {right:g} of {pairs} pairs in the right order ({right / pairs:.0%})")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
+from dreamsweep.planning.expand import trials
 from dreamsweep.planning.sweep_file import load_sweep
 from dreamsweep.spec import Prompt
 
@@ -30,16 +31,26 @@ def rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_each_picture_has_one_answer_and_one_place() -> None:
+def test_each_picture_has_one_answer_and_one_place(benchmark: ModuleType) -> None:
     answers = rows("naming.csv")
     sweep = load_sweep(DATA / "naming.yaml")
     prompts, engines = {prompt.text for prompt in sweep.prompts if isinstance(prompt, Prompt)}, {engine.engine for engine in sweep.engines}
     assert {row["prompt"] for row in answers} == prompts and {row["engine"] for row in answers} == engines
     assert set(Counter((row["prompt"], row["engine"], row["seed"]) for row in answers).values()) == {1}
-    assert [int(row["picture"]) for row in answers] == [*range(len(answers))]
-    assert len({(row["sitting"], row["tile"]) for row in answers}) == len(answers)
-    with Image.open(DATA / "naming.webp") as atlas:
-        assert atlas.size == (16 * 128, -(-len(answers) // 16) * 128)
+    assert len({(row["sitting"], row["tile"]) for row in [*answers, *rows("naming-wall.csv")]}) == len(answers) + 24
+    for seed in (0, 1):
+        of_seed = [row for row in answers if int(row["seed"]) == seed]
+        assert [int(row["picture"]) for row in of_seed] == [*range(120)]
+        with Image.open(benchmark.atlas_of(seed)) as atlas:
+            assert atlas.size == (16 * 128, 8 * 128)
+
+
+def test_the_wall_has_every_trial_of_its_sweep_and_its_pairs_are_counted(benchmark: ModuleType) -> None:
+    wall = rows("naming-wall.csv")
+    sweep = load_sweep(DATA.parents[1] / "prompts" / "engines.yaml")
+    assert {row["trial_id"] for row in wall} == {trial.id for trial in trials(sweep)}
+    right, pairs = benchmark.wall_pairs()
+    assert pairs == 15 and 0 < right <= pairs
 
 
 def test_what_was_named_follows_the_rule() -> None:
@@ -58,5 +69,5 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order(benchmark: ModuleType
 
 
 def test_pairs_within_a_prompt_leave_other_prompts_out(benchmark: ModuleType) -> None:
-    pictures = [benchmark.Named(0, "a", "e", True), benchmark.Named(1, "a", "e", False), benchmark.Named(2, "b", "e", False)]
+    pictures = [benchmark.Named(0, 0, "a", "e", True), benchmark.Named(1, 0, "a", "e", False), benchmark.Named(2, 0, "b", "e", False)]
     assert benchmark.within_prompts(pictures, [2.0, 1.0, 9.0]) == 1.0
