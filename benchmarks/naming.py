@@ -4,9 +4,9 @@
 
 Reads the answers of the blind naming test and its pictures (`tests/data`). Prints, seed by seed and engine by engine, the share of
 pictures that were named and the area under the ROC curve of the starter guide, the starter judge and the starter auditor: the share of
-pairs of a named and an unnamed picture in which the named one has the higher score. The last rows: all pictures, a 95 % interval (bootstrap over prompts), and
-pairs of pictures of one prompt alone, which is what sorting within a prompt gets right. Last, the same pairs on the wall of
-`prompts/engines.yaml`, by the ranks that the sweep's own run gave its trials.
+pairs of a named and an unnamed picture in which the named one has the higher score. The last rows: all pictures, a 95 % interval
+(bootstrap over prompts), and pairs of pictures of one prompt alone, which is what sorting within a prompt gets right. Last, the same
+pairs on the wall of `prompts/engines.yaml`, by the ranks that the sweep's own run gave its trials.
 """
 
 import csv
