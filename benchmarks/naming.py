@@ -3,7 +3,7 @@
     python benchmarks/naming.py
 
 Reads the answers of the blind naming test and its pictures (`tests/data`). Prints, seed by seed and engine by engine, the share of
-pictures that were named and the area under the ROC curve of the starter guide, the starter judge and the starter auditor: the share of
+pictures that were named and the area under the ROC curve of the starter guide, judge, auditor and segmenter: the share of
 pairs of a named and an unnamed picture in which the named one has the higher score. The last rows: all pictures, a 95 % interval
 (bootstrap over prompts), and pairs of pictures of one prompt alone, which is what sorting within a prompt gets right. Last, the same
 pairs on the wall of `prompts/engines.yaml`, by the ranks that the sweep's own run gave its trials.
@@ -22,7 +22,7 @@ DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SIDE, COLUMNS = 128, 16
 """Pixels on a side of a picture, and pictures in a row, of the files with pictures."""
 DRAWS = 1000
-NETWORKS = ("starter-guide", "starter-judge", "starter-auditor")
+NETWORKS = ("starter-guide", "starter-judge", "starter-auditor", "starter-segmenter")
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,17 @@ def area(scores: Sequence[float], named: Sequence[bool]) -> float:
 
 
 def score_all(pictures: Sequence[Named]) -> dict[str, list[float]]:
-    """Returns each network's score of each picture: cosine to the prompt by guide and judge, share of the prompt's thing by the auditor."""
+    """Returns each network's score of each picture.
+
+    Cosine to the prompt by guide and judge, share of the prompt's thing among all things by the auditor, and the share of the picture that
+    the prompt's thing covers by the segmenter.
+    """
     import torch
 
     from dreamsweep.guidance.targets import shrink
     from dreamsweep.judges.auditor import load_auditor, things_in
+    from dreamsweep.judges.segments import classes_in, shares_of
+    from dreamsweep.models.starter_segmenter import load_starter_segmenter
     from dreamsweep.perceptors import load_perceptor
 
     atlases = {seed: np.asarray(Image.open(atlas_of(seed)).convert("RGB")) for seed in {picture.seed for picture in pictures}}
@@ -81,6 +87,11 @@ def score_all(pictures: Sequence[Named]) -> dict[str, list[float]]:
     shares = torch.cat([auditor.shares(part)[0] for part in pixels.split(40)])
     scores["starter-auditor"] = [
         float(row[[*things_in(picture.prompt, auditor.names)]].sum()) for row, picture in zip(shares, pictures, strict=True)
+    ]
+    segmenter = load_starter_segmenter("cpu")
+    covered = torch.cat([shares_of(segmenter.classes_of(part), len(segmenter.classes)) for part in pixels.split(40)])
+    scores["starter-segmenter"] = [
+        float(row[[*classes_in(picture.prompt, segmenter.words)]].sum()) for row, picture in zip(covered, pictures, strict=True)
     ]
     return scores
 

@@ -9,10 +9,11 @@ from dreamsweep.judges.auditor import Head, save_auditor
 from dreamsweep.models.biggan import plain, save_biggan
 from dreamsweep.models.dvae import DvaeShape, build_decoder, build_encoder, save_dvae
 from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape
+from dreamsweep.models.starter_segmenter import Decoder, SegmenterShape, save_segmenter
 from dreamsweep.perceptors.starter import ClipShape, build_clip, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
-from dreamsweep.spec.judges import AUDITOR
-from dreamsweep.weights.starter import list_folder
+from dreamsweep.spec.judges import AUDITOR, SEGMENTER
+from dreamsweep.weights.starter import file_sha256, list_folder
 from tests.tiny_diffusion import write_tiny_diffusion, write_tiny_unclip
 
 CLIP = ClipShape(
@@ -20,6 +21,7 @@ CLIP = ClipShape(
 )
 DVAE = DvaeShape(n_hid=8, n_init=8, codes=16)
 LITE = LiteShape(stem=4, stages=((1, 4, 1, 3, 2), (2, 8, 1, 3, 2)), features=8)
+SEGMENTS = SegmenterShape(channels=(4, 8), width=6, classes=5)
 BLOCKS = [(True, 16, 8), (True, 8, 4), (True, 4, 2), (True, 2, 2), (True, 2, 1)]
 BIGGAN = BigGANConfig(
     output_dim=128, z_dim=8, class_embed_dim=8, channel_width=4, num_classes=6, layers=BLOCKS, attention_layer_position=3, n_stats=3
@@ -27,7 +29,7 @@ BIGGAN = BigGANConfig(
 
 
 def write_tiny_weights(folder: Path) -> None:
-    """A guide, a judge, an auditor, a dVAE, a BigGAN and a diffusion that load and run like the real ones, and know nothing."""
+    """A guide, judge, auditor, segmenter, dVAE, BigGAN and diffusion that load and run like the real ones, and know nothing."""
     vocabulary = Vocabulary.of(["a red heart", "a green apple", "a rocket"], CLIP.context)
     with torch.random.fork_rng():
         for seed, name in enumerate(("starter-guide", "starter-judge")):
@@ -42,6 +44,10 @@ def write_tiny_weights(folder: Path) -> None:
         save_auditor(
             folder / f"{AUDITOR}.safetensors", LITE, EfficientNetLite(LITE).state_dict(), head, ["red heart", "green apple", "rocket"]
         )
+        decoder, things = Decoder(SEGMENTS), ["heart", "apple", "rocket"]
+        words = [(thing, *more) for thing, more in zip(things, (("red heart",), ("green apple",), ()), strict=True)]
+        auditor = file_sha256(folder / f"{AUDITOR}.safetensors", AUDITOR)
+        save_segmenter(folder / f"{SEGMENTER}.safetensors", SEGMENTS, decoder.state_dict(), things, words, auditor)
         write_tiny_diffusion(folder / "starter-diffusion")
         write_tiny_unclip(folder / "starter-unclip")
         for name in ("starter-diffusion", "starter-unclip"):

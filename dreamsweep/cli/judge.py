@@ -41,7 +41,8 @@ def judge(
         typer.Option(
             "--with",
             metavar="JUDGE",
-            help="A perceptor, views:PERCEPTOR, starter-auditor, labels:LIST[@PERCEPTOR], segments, aesthetic, diversity, quality:FOLDER.",
+            help="A perceptor, views:PERCEPTOR, starter-auditor, labels:LIST[@PERCEPTOR], segments, segments:voc, aesthetic, diversity, "
+            "quality:FOLDER.",
             show_default=False,
         ),
     ] = None,
@@ -57,13 +58,15 @@ def judge(
 ) -> None:
     """Score the pictures of a published sweep. What was generated stays as it is; what is scored already is left out."""
     from dreamsweep.results.manifest import published_manifest
+    from dreamsweep.spec.judges import SEGMENTS, SEGMENTS_VOC
     from dreamsweep.store import open_store
     from dreamsweep.text import counted
 
     if not judges:
         raise UserError(f"--with: no judge is named; name one, as in dreamsweep judge {shlex.quote(sweep)} --with labels:cifar100.")
-    if overlays is not None and "segments" not in judges:
-        raise UserError("--overlays: of all judges, segments alone draws them; add --with segments.")
+    drawn_by = [name for name in judges if name in (SEGMENTS, SEGMENTS_VOC)]
+    if overlays is not None and len(drawn_by) != 1:
+        raise UserError(f"--overlays: either {SEGMENTS} or {SEGMENTS_VOC} draws them; add --with {SEGMENTS}, and not both.")
     opened = open_store(store)
     published_manifest(opened, sweep)  # before PyTorch is imported
     from dreamsweep.generation.judging import judge_sweep
@@ -88,7 +91,7 @@ def judge(
     if overlays is not None:
         from dreamsweep.generation.overlays import write_overlays
 
-        drawn = write_overlays(opened, sweep, overlays, [kind.value for kind in pictures or [Pictures.best]], device.value)
+        drawn = write_overlays(opened, sweep, overlays, [kind.value for kind in pictures or [Pictures.best]], device.value, *drawn_by)
         say(f"{counted(drawn, 'overlay picture')} in {overlays}")
     option = store_option(store)
     for statement in [*([RANKED] if of_pictures else []), *([OF_SETS] if of_sets else [])]:

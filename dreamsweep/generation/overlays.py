@@ -15,10 +15,10 @@ from dreamsweep.compute.images import decode_png
 from dreamsweep.compute.torchvision_ops import declare_missing_ops
 from dreamsweep.errors import UserError
 from dreamsweep.generation.judging import PictureKind
-from dreamsweep.judges.segments import shares_of
-from dreamsweep.models.segmenter import load_segmenter
+from dreamsweep.judges.segments import SEGMENTERS, shares_of
 from dreamsweep.report.fonts import legible
 from dreamsweep.report.query import query
+from dreamsweep.spec.judges import SEGMENTS
 from dreamsweep.store import Store, keys
 
 NAMES: dict[PictureKind, str] = {"best": r"best\.png", "final": r"final\.png", "snapshots": r"\d{6}\.png"}
@@ -28,13 +28,15 @@ LEAST_SIDE = 256
 LINE, MOST_NAMED, OPACITY = 18, 5, 0.6
 
 
-def write_overlays(store: Store, sweep: str, folder: Path, pictures: Sequence[PictureKind] = ("best",), device: str = "auto") -> int:
-    """Draws the classes over each kept picture of a published sweep, into `folder/TRIAL-NAME.png`; returns how many were drawn.
+def write_overlays(
+    store: Store, sweep: str, folder: Path, pictures: Sequence[PictureKind] = ("best",), device: str = "auto", judge: str = SEGMENTS
+) -> int:
+    """Draws the classes that a judge sees over each kept picture of a sweep, into `folder/TRIAL-NAME.png`; returns how many were drawn.
 
     Pictures that cannot be read are left out: the judge's rows say why. Raises StoreError where there is no such sweep, WeightsError
     without the network's weights, and UserError where the folder cannot be written.
     """
-    segmenter = load_segmenter(resolve_device(device))
+    segmenter = SEGMENTERS[judge](resolve_device(device))
     drawn = 0
     for trial, name, picture in _pictures(store, sweep, pictures):
         (classes,) = segmenter.classes_of((picture[None].float() / 255).to(resolve_device(device))).cpu()

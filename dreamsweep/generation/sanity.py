@@ -14,7 +14,9 @@ from torch import Tensor
 from dreamsweep.compute.randomness import generator
 from dreamsweep.guidance.targets import shrink
 from dreamsweep.judges.auditor import Auditor, things_in
+from dreamsweep.judges.segments import classes_in, shares_of
 from dreamsweep.models.biggan import Biggan, draw, load_biggan
+from dreamsweep.models.segmenter import Segmenter
 from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.weights.starter import thing_names
 
@@ -89,6 +91,14 @@ def names_things(auditor: Auditor, pictures: Float[Tensor, "8 3 h w"]) -> Recogn
     likeliest = auditor.shares(pictures)[0][:, :-1].argmax(1).tolist()
     named = [at in things_in(name, auditor.names) for at, name in zip(likeliest, THINGS, strict=True)]
     return Recognition(sum(named), len(named))
+
+
+def finds_things(segmenter: Segmenter, pictures: Float[Tensor, "8 3 h w"]) -> Recognition:
+    """Returns in how many of the shown pictures a segmenter's largest class, the background aside, is that of their own name."""
+    shares = shares_of(segmenter.classes_of(pictures), len(segmenter.classes))
+    largest = (1 + shares[:, 1:].argmax(1)).tolist()
+    right = [at in classes_in(name, segmenter.words) and row[at] > 0 for at, name, row in zip(largest, THINGS, shares, strict=True)]
+    return Recognition(sum(map(bool, right)), len(right))
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from dreamsweep.generation.sanity import (
     class_pictures,
     decibels,
     fault_of,
+    finds_things,
     index_of,
     names_things,
     ranks,
@@ -33,6 +34,7 @@ from dreamsweep.judges.auditor import load_auditor
 from dreamsweep.models.biggan import load_biggan
 from dreamsweep.models.dvae import decode, encode_logits, load_dvae
 from dreamsweep.models.image_encoder import load_image_encoder
+from dreamsweep.models.starter_segmenter import load_starter_segmenter
 from dreamsweep.models.unclip import load_unclip
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import (
@@ -52,14 +54,14 @@ from dreamsweep.weights import fetch
 from dreamsweep.weights.starter import STARTER_FOLDERS, STARTER_NAMES
 
 Verdict = Literal["sane", "not sane", "unsure"]
-Kind = Literal["perceptor", "auditor", "dvae", "biggan", "stable-diffusion", "unclip", "image-encoder"]
+Kind = Literal["perceptor", "auditor", "segmenter", "dvae", "biggan", "stable-diffusion", "unclip", "image-encoder"]
 OnShare = Callable[[float], None]
 """Function that receives how much of a set of weights is done, from 0 to 1."""
 PROMPTS = ("a red heart", "a rocket")
 """Prompts to draw: two things that every set of weights with a text encoder should know."""
 STARTER_KINDS: dict[str, Kind] = {
-    "starter-guide": "perceptor", "starter-judge": "perceptor", "starter-auditor": "auditor", "starter-dvae": "dvae",
-    "starter-biggan": "biggan", "starter-diffusion": "stable-diffusion", "starter-unclip": "unclip",
+    "starter-guide": "perceptor", "starter-judge": "perceptor", "starter-auditor": "auditor", "starter-segmenter": "segmenter",
+    "starter-dvae": "dvae", "starter-biggan": "biggan", "starter-diffusion": "stable-diffusion", "starter-unclip": "unclip",
 }  # fmt: skip
 IMAGENET = {"zebra": 340, "giant panda": 388, "pizza": 963, "daisy": 985}
 """Classes of the published BigGANs that a perceptor is shown, by their places in ImageNet's list."""
@@ -186,6 +188,11 @@ def _try_auditor(tried: _Tried) -> Outcome:
     return tried.outcome(most, f"it names {seen} pictures of the starter BigGAN", {})
 
 
+def _try_segmenter(tried: _Tried) -> Outcome:
+    seen = finds_things(load_starter_segmenter(tried.device), shown_pictures(tried.device))
+    return tried.outcome(2 * seen.right > seen.count, f"it finds the thing in {seen} pictures of the starter BigGAN", {})
+
+
 def _try_dvae(tried: _Tried) -> Outcome:
     dvae, shown = load_dvae(tried.weights, tried.device), shown_pictures(tried.device)
     with torch.no_grad():
@@ -238,6 +245,7 @@ def _try_image_encoder(tried: _Tried) -> Outcome:
 TRIALS: dict[Kind, Callable[[_Tried], Outcome]] = {
     "perceptor": _try_perceptor,
     "auditor": _try_auditor,
+    "segmenter": _try_segmenter,
     "dvae": _try_dvae,
     "biggan": _try_biggan,
     "stable-diffusion": _try_stable_diffusion,

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.guidance.targets import shrink
-from dreamsweep.models.aesthetic import NAME, PERCEPTOR, AestheticHead, load_aesthetic_head
+from dreamsweep.models.aesthetic import PERCEPTOR, AestheticHead, load_aesthetic_head
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.spec import Trial
@@ -24,13 +24,6 @@ class AestheticJudge:
         """Builds the judge from its published weights. Raises WeightsError without them."""
         head = load_aesthetic_head(device)  # 4 MB: whether it can be had is known before the perceptor's gigabyte
         return cls(load_perceptor(PERCEPTOR, device), head)
-
-    @staticmethod
-    def weights_used() -> dict[str, str]:
-        """Returns name and SHA-256 of both weight files."""
-        from dreamsweep.weights.hashes import sha256_of
-
-        return sha256_of(NAME) | sha256_of(PERCEPTOR)
 
     @torch.no_grad()
     def score(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> tuple[Float[Tensor, "b"], Float[Tensor, "b d"]]:

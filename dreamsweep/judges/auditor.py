@@ -19,7 +19,7 @@ from dreamsweep.guidance.targets import shrink
 from dreamsweep.guidance.waypoints import place
 from dreamsweep.judges.labels import labels_in
 from dreamsweep.judges.protocol import Judgement
-from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape
+from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape, load_lite
 from dreamsweep.spec import Trial
 from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.weights.starter import read_weights, write_weights
@@ -87,13 +87,6 @@ class AuditorJudge:
         """Builds the judge from the weights that ship. Raises WeightsError when their file is missing or damaged."""
         return cls(load_auditor(device), trials)
 
-    @staticmethod
-    def weights_used() -> dict[str, str]:
-        """Returns name and SHA-256 of the weight file."""
-        from dreamsweep.weights.hashes import sha256_of
-
-        return sha256_of(AUDITOR)
-
     def warnings_for(self, text: str) -> list[str]:
         """Returns a sentence where a text names nothing that the auditor knows."""
         return [] if things_in(text, self.auditor.names) else [f"{AUDITOR} knows none of the things that {text!r} names"]
@@ -158,10 +151,7 @@ def load_auditor(device: str) -> Auditor:
 
 def _loaded(device: str) -> Auditor:
     tensors, metadata, sha256 = read_weights(AUDITOR)
-    record = json.loads(metadata["shape"])
-    shape = LiteShape(record["stem"], tuple(map(tuple, record["stages"])), record["features"])
-    tower = EfficientNetLite(shape)
-    tower.load_state_dict({key.removeprefix("tower."): value.float() for key, value in tensors.items() if key.startswith("tower.")})
+    tower = load_lite(tensors, json.loads(metadata["shape"]))
     head = Head(*(tensors[f"head.{field}"].float() for field in Head.__dataclass_fields__))
     return Auditor(tower, head, json.loads(metadata["names"]), sha256, device)
 

@@ -16,15 +16,16 @@ from dreamsweep.judges.similarity import VIEWS_VERSION, SimilarityJudge, ViewsJu
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.spec import PERCEPTORS, PerceptorName, Trial
-from dreamsweep.spec.judges import AUDITOR, JudgeParts, parse_judge_name
+from dreamsweep.spec.judges import AUDITOR, SEGMENTS, SEGMENTS_VOC, SHIPPED_JUDGES, JudgeParts, parse_judge_name
 from dreamsweep.spec.plugins import JUDGES_GROUP, plugins
 
-WITH_WEIGHTS: dict[str, type[AuditorJudge | AestheticJudge | SegmentsJudge]] = {
-    AUDITOR: AuditorJudge,
-    "aesthetic": AestheticJudge,
-    "segments": SegmentsJudge,
+WITH_WEIGHTS: dict[str, Callable[[Sequence[Trial], str], Judge]] = {
+    AUDITOR: AuditorJudge.load,
+    "aesthetic": AestheticJudge.load,
+    SEGMENTS: SegmentsJudge.load,
+    SEGMENTS_VOC: SegmentsJudge.load_voc,
 }
-"""Judges that are more than a perceptor, or none, by name."""
+"""Loaders of the judges that are more than a perceptor, or none, by name; each takes a batch's trials and the device."""
 
 
 def make_judge(
@@ -43,7 +44,7 @@ def make_judge(
             raise plugins(JUDGES_GROUP, PERCEPTORS)[0][name].error("it has no method score(pictures, iteration)")
         return judge
     if parts.kind == "shipped":
-        return WITH_WEIGHTS[name].load(trials, device)
+        return WITH_WEIGHTS[name](trials, device)
     perceptor = load_perceptor(_perceptor(parts), device)
     match parts.kind:
         case "labels":
@@ -59,8 +60,10 @@ def judge_weights(name: str, labels: Sequence[str] = ()) -> dict[str, str]:
     from dreamsweep.weights.hashes import sha256_of
 
     parts = _parts(name)
-    if parts.kind in ("plugin", "shipped"):
-        weights_used = getattr(WITH_WEIGHTS.get(name) or _judge_class(name), "weights_used", None)
+    if parts.kind == "shipped":
+        return {file: sha256 for weights in SHIPPED_JUDGES[name] for file, sha256 in sha256_of(weights).items()}
+    if parts.kind == "plugin":
+        weights_used = getattr(_judge_class(name), "weights_used", None)
         return dict(weights_used()) if weights_used else {}
     if parts.kind == "labels":
         listed = _labels(parts, labels)  # before the weights, which may have to be downloaded

@@ -1,6 +1,10 @@
-"""The segments judge: the share of a picture that each of Pascal VOC's classes covers, and whether the prompt's noun is among them."""
+"""The segments judge: the share of a picture that each class covers, and whether the prompt's noun is among the classes.
 
-from collections.abc import Mapping, Sequence
+`segments` asks the segmenter that ships with dreamsweep, which learned drawings of things; `segments:voc` torchvision's DeepLabv3, which
+learned photographs of Pascal VOC's twenty classes.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
@@ -9,27 +13,14 @@ from torch import Tensor
 
 from dreamsweep.judges.labels import labels_in
 from dreamsweep.judges.protocol import Judgement
-from dreamsweep.models.segmenter import NAME, Segmenter, load_segmenter
+from dreamsweep.models.segmenter import Segmenter, load_segmenter
+from dreamsweep.models.starter_segmenter import load_starter_segmenter
 from dreamsweep.spec import Trial
+from dreamsweep.spec.judges import SEGMENTS, SEGMENTS_VOC
 
-SYNONYMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "aeroplane": ("airplane", "plane", "jet"),
-        "bicycle": ("bike",),
-        "boat": ("ship",),
-        "cat": ("kitten", "kitty"),
-        "cow": ("cattle", "bull", "calf"),
-        "diningtable": ("dining table", "table"),
-        "dog": ("puppy", "puppies"),
-        "horse": ("pony", "ponies"),
-        "motorbike": ("motorcycle",),
-        "person": ("people", "man", "men", "woman", "women", "boy", "girl", "child", "children"),
-        "pottedplant": ("potted plant",),
-        "sofa": ("couch",),
-        "tvmonitor": ("tv monitor", "tv", "television", "monitor"),
-    }
-)
-"""Other words for VOC's classes, whose own names are not always English words."""
+SEGMENTERS: Mapping[str, Callable[[str], Segmenter]] = MappingProxyType({SEGMENTS: load_starter_segmenter, SEGMENTS_VOC: load_segmenter})
+"""Loaders of the networks behind the judges, by the judge's name; each takes the device."""
+
 LEAST_SHARE = 0.001
 """Smallest share that the reason names, a tenth of a per cent."""
 
@@ -42,19 +33,17 @@ class SegmentsJudge:
 
     def __init__(self, segmenter: Segmenter, trials: Sequence[Trial]) -> None:
         self.segmenter = segmenter
-        self.named = [classes_in(trial.prompt.text, segmenter.classes) for trial in trials]
+        self.named = [classes_in(trial.prompt.text, segmenter.words) for trial in trials]
 
     @classmethod
     def load(cls, trials: Sequence[Trial], device: str) -> "SegmentsJudge":
-        """Builds the judge from its published weights. Raises WeightsError without them."""
-        return cls(load_segmenter(device), trials)
+        """Builds the judge of the segmenter that ships with dreamsweep. Raises WeightsError when a file is missing or damaged."""
+        return cls(SEGMENTERS[SEGMENTS](device), trials)
 
-    @staticmethod
-    def weights_used() -> dict[str, str]:
-        """Returns name and SHA-256 of the network's file."""
-        from dreamsweep.weights.hashes import sha256_of
-
-        return sha256_of(NAME)
+    @classmethod
+    def load_voc(cls, trials: Sequence[Trial], device: str) -> "SegmentsJudge":
+        """Builds the judge of DeepLabv3 from its published weights. Raises WeightsError without them."""
+        return cls(SEGMENTERS[SEGMENTS_VOC](device), trials)
 
     def score(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> tuple[Float[Tensor, "b"], Float[Tensor, "b d"]]:
         """Returns the shares of what each prompt names, not a number where it names no class; and no embeddings."""
@@ -73,7 +62,7 @@ class SegmentsJudge:
         seen = ", ".join(f"{classes[at]} {shares[at]:.1%}" for at in things[:5] if shares[at] >= LEAST_SHARE) or "nothing but background"
         if named:
             return Judgement(sum(shares[at] for at in named), seen, details)
-        return Judgement(None, f"the prompt names none of the {len(classes) - 1} classes of Pascal VOC; {seen}", details)
+        return Judgement(None, f"the prompt names none of the {self.segmenter.known}; {seen}", details)
 
 
 def shares_of(classes: Int[Tensor, "b y x"], count: int) -> Float[Tensor, "b n"]:
@@ -82,7 +71,7 @@ def shares_of(classes: Int[Tensor, "b y x"], count: int) -> Float[Tensor, "b n"]
     return torch.stack([row.bincount(minlength=count) for row in pixels]).double().cpu().div(pixels.shape[1])
 
 
-def classes_in(text: str, classes: Sequence[str]) -> tuple[int, ...]:
-    """Returns which classes a text names, by their own names or other words for them; the background is never named."""
-    words = [(word, at) for at, name in enumerate(classes) if at > 0 for word in (name, *SYNONYMS.get(name, ()))]
-    return tuple(sorted({words[number][1] for number in labels_in(text, [word for word, _ in words])}))
+def classes_in(text: str, words: Sequence[tuple[str, int]]) -> tuple[int, ...]:
+    """Returns the places of the classes that a text names, by any of a segmenter's words; the background, 0, is never named."""
+    named = {words[number][1] for number in labels_in(text, [word for word, _ in words])}
+    return tuple(sorted(named - {0}))

@@ -5,6 +5,7 @@ It is frozen, so each batch normalisation is part of the convolution before it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -84,9 +85,25 @@ class EfficientNetLite(nn.Module):
         self.head = SameConv(width, shape.features, 1)
 
     def forward(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
+        return self.levels(pictures)[-1].mean((2, 3))
+
+    def levels(self, pictures: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n c y x"]]:
+        """Returns the maps from which a block halves the sides, the largest first, and last the features of each place."""
         mean, std = (pictures.new_tensor(values)[:, None, None] for values in (PIXEL_MEAN, PIXEL_STD))
-        inner = self.blocks(F.relu6(self.stem((pictures - mean) / std)))
-        return F.relu6(self.head(inner)).mean((2, 3))
+        inner, levels = F.relu6(self.stem((pictures - mean) / std)), []
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            if block.depthwise.stride[0] > 1:
+                levels.append(inner)
+            inner = block(inner)
+        return [*levels, F.relu6(self.head(inner))]
+
+
+def load_lite(tensors: Mapping[str, Tensor], record: Mapping[str, Any], prefix: str = "tower.") -> EfficientNetLite:
+    """Returns the frozen network whose tensors begin with the prefix, in float32; `record` holds its `LiteShape`, as JSON has it."""
+    network = EfficientNetLite(LiteShape(record["stem"], tuple(map(tuple, record["stages"])), record["features"]))
+    network.load_state_dict({key.removeprefix(prefix): value.float() for key, value in tensors.items() if key.startswith(prefix)})
+    return network.eval().requires_grad_(False)
 
 
 def folded(checkpoint: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ A name is spelt alike in a sweep file (`judges:`) and in `dreamsweep judge --wit
 ViT-B/32                      a perceptor: similarity of the whole picture and the prompt
 views:ViT-B/32                the same, averaged over fixed views of the picture
 labels:cifar100@ViT-B/32      zero-shot classification by a list of labels; without @PERCEPTOR by `starter-judge`
+segments                      share of the picture that the prompt's thing covers, by the starter segmenter
+segments:voc                  the same, by torchvision's DeepLabv3
 sharpness                     a judge of another package
 """
 
@@ -26,8 +28,17 @@ from dreamsweep.spec.plugins import JUDGES_GROUP, plugins
 PERCEPTORS: frozenset[str] = frozenset(get_args(PerceptorName))
 AUDITOR = "starter-auditor"
 """Judge of another kind than the starter guide and judge; its ranks decide what is first (docs/naming.md)."""
+SEGMENTER = "starter-segmenter"
+"""Weights of the judge `segments`: a decoder on the auditor's network."""
+SEGMENTS, SEGMENTS_VOC = "segments", "segments:voc"
+"""Judges of the share of a picture that the prompt's thing covers, by the starter segmenter and by a published one."""
 SHIPPED_JUDGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {AUDITOR: (AUDITOR,), "aesthetic": ("aesthetic", "ViT-L/14"), "segments": ("deeplabv3-resnet50",)}
+    {
+        AUDITOR: (AUDITOR,),
+        "aesthetic": ("aesthetic", "ViT-L/14"),
+        SEGMENTS: (SEGMENTER, AUDITOR),
+        SEGMENTS_VOC: ("deeplabv3-resnet50",),
+    }
 )
 """Judges that are more than a perceptor, or none, and the weights that each needs."""
 LABELS, VIEWS = "labels:", "views:"
@@ -130,7 +141,8 @@ class FurtherJudge(Spec):
     """A judge that scores the best picture of each trial once, and chooses nothing."""
 
     name: AnyJudgeName
-    """A perceptor, `views:PERCEPTOR`, `labels:LIST[@PERCEPTOR]`, `starter-auditor`, `segments`, `aesthetic`, or another package's judge."""
+    """A perceptor, `views:PERCEPTOR`, `labels:LIST[@PERCEPTOR]`, `starter-auditor`, `segments`, `segments:voc`, `aesthetic`, or another
+    package's judge."""
     labels: Annotated[tuple[str, ...], Field(max_length=MOST_LABELS)] = ()
     """Labels of a list that does not ship; left out, they are read from the file that the name names."""
 

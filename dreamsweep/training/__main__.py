@@ -13,8 +13,11 @@ from dreamsweep.training.export import SEEDS, export_all
 from dreamsweep.weights.starter import weights_folder
 
 NEVER = 2.0
-ALL = ("guide", "judge", "dvae", "biggan", "vae", "export", "auditor", "diffusion", "unclip", "export", "evaluate")
-"""In this order: the auditor learns from what the exported guide steers, and the diffusion and unCLIP read texts as it does."""
+ALL = (
+    "guide", "judge", "dvae", "biggan", "vae", "export", "auditor", "diffusion", "unclip", "export", "segmenter", "export", "evaluate",
+)  # fmt: skip
+"""In this order: the auditor learns from what the exported guide steers, the diffusion and unCLIP read texts as it does, and the segmenter
+reads pictures with the exported auditor's network."""
 
 
 def main() -> int:
@@ -56,6 +59,10 @@ def _run(command: str, art: Art, options: argparse.Namespace) -> None:
             from dreamsweep.training.train_auditor import AuditorRun, train_auditor
 
             train_auditor(art, AuditorRun(), options.folder)
+        case "segmenter":
+            from dreamsweep.training.train_segmenter import SEGMENTER_RUN, train_segmenter
+
+            train_segmenter(art, SEGMENTER_RUN, options.folder, options.device)
         case "dvae":
             from dreamsweep.training.train_dvae import DvaeRun, train_dvae
 

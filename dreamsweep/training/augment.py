@@ -2,15 +2,28 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Generator, Tensor
+
+
+def premultiplied(rgba: NDArray[np.uint8]) -> Float[Tensor, "n 4 h w"]:
+    """Returns drawings in [0, 1], their colours multiplied by their opacity, from bytes `n h w 4`."""
+    scaled = torch.from_numpy(rgba).permute(0, 3, 1, 2).float() / 255
+    return torch.cat([scaled[:, :3] * scaled[:, 3:], scaled[:, 3:]], 1)
 
 
 def augment(rgba: Tensor, rng: Generator) -> Tensor:
     """Returns pictures in [0, 1], `n 3 h w`, from premultiplied RGBA in [0, 1], `n 4 h w`; every draw comes from `rng`."""
     rgba = _warp(rgba, rng)
-    pictures = _colours(rgba, rng)
+    return damage(_colours(rgba, rng), rng)
+
+
+def damage(pictures: Tensor, rng: Generator) -> Tensor:
+    """Returns pictures, `n 3 h w`, some of them as outlines, some with less detail, some with noise and holes."""
     pictures = _outline(pictures, rng)
     pictures = _coarsen(pictures, rng)
     return _noise(pictures, rng).clamp(0, 1)
@@ -48,7 +61,7 @@ def _chosen(n: int, share: float, rng: Generator) -> Tensor:
 
 
 def _warp(rgba: Tensor, rng: Generator) -> Tensor:
-    n, _, h, w = rgba.shape
+    n = len(rgba)
     log_zoom = torch.where(torch.rand(n, generator=rng) < 0.3, _uniform(n, -0.55, 0.55, rng), _uniform(n, -0.2, 0.2, rng))
     angle = torch.where(torch.rand(n, generator=rng) < 0.3, _uniform(n, -0.5, 0.5, rng), torch.randn(n, generator=rng) * 0.08)
     stretch = torch.exp(torch.randn(n, generator=rng) * 0.08)
@@ -59,21 +72,36 @@ def _warp(rgba: Tensor, rng: Generator) -> Tensor:
     reach = 0.1 + 0.25 * log_zoom.abs()
     dx, dy = _uniform(n, -1, 1, rng) * reach, _uniform(n, -1, 1, rng) * reach
     theta = torch.stack([torch.stack([cos * stretch * mirror, -sin + shear, dx], 1), torch.stack([sin * mirror, cos / stretch, dy], 1)], 1)
-    grid = F.affine_grid(theta, [n, 4, h, w], align_corners=False)
-    bend = torch.randn(n, 2, 4, 4, generator=rng) * 0.09 * _chosen(n, 0.5, rng)
-    grid = grid + F.interpolate(bend, size=(h, w), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+    return bend(rgba, theta, rng)
+
+
+def bend(rgba: Tensor, theta: Tensor, rng: Generator) -> Tensor:
+    """Returns drawings, `n c h w`, moved by affine maps `n 2 3` of the plane, half of them bent as well."""
+    n, c, h, w = rgba.shape
+    grid = F.affine_grid(theta, [n, c, h, w], align_corners=False)
+    bent = torch.randn(n, 2, 4, 4, generator=rng) * 0.09 * _chosen(n, 0.5, rng)
+    grid = grid + F.interpolate(bent, size=(h, w), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
     return F.grid_sample(rgba, grid, align_corners=False)
+
+
+def recolour(rgba: Tensor, rng: Generator) -> Tensor:
+    """Returns the colours, `n 3 h w`, of premultiplied drawings, `n 4 h w`: other contrast, saturation, brightness, a little hue."""
+    matrix = _colour_matrix(len(rgba), rng)
+    bright = (torch.randn(len(rgba), 1, 1, 1, generator=rng) * 0.08) * rgba[:, 3:]
+    return torch.einsum("nij,njhw->nihw", matrix, rgba[:, :3]) + bright
+
+
+def grounds(n: int, h: int, w: int, rng: Generator) -> Tensor:
+    """Returns backgrounds, `n 3 h w`: half of them of one colour, half of them of four that run into each other."""
+    ground = torch.rand(n, 3, 2, 2, generator=rng)
+    ground = torch.where(_chosen(n, 0.5, rng) > 0, ground, ground.mean((2, 3), keepdim=True).expand(n, 3, 2, 2))
+    return F.interpolate(ground, size=(h, w), mode="bilinear", align_corners=True)
 
 
 def _colours(rgba: Tensor, rng: Generator) -> Tensor:
     n, _, h, w = rgba.shape
-    rgb, alpha = rgba[:, :3], rgba[:, 3:]
-    matrix = _colour_matrix(n, rng)
-    bright = (torch.randn(n, 1, 1, 1, generator=rng) * 0.08) * alpha
-    rgb = torch.einsum("nij,njhw->nihw", matrix, rgb) + bright
-    ground = torch.rand(n, 3, 2, 2, generator=rng)
-    ground = torch.where(_chosen(n, 0.5, rng) > 0, ground, ground.mean((2, 3), keepdim=True).expand(n, 3, 2, 2))
-    ground = F.interpolate(ground, size=(h, w), mode="bilinear", align_corners=True)
+    rgb, alpha = recolour(rgba, rng), rgba[:, 3:]
+    ground = grounds(n, h, w, rng)
     plain = _chosen(n, 0.65, rng)
     ground = plain + (1 - plain) * ground
     return (rgb + (1 - alpha) * ground).clamp(0, 1)

@@ -17,6 +17,7 @@ from dreamsweep.engines import make_engine
 from dreamsweep.guidance.guides import make_guide
 from dreamsweep.guidance.targets import shrink
 from dreamsweep.models.dvae import load_dvae
+from dreamsweep.models.starter_segmenter import load_starter_segmenter
 from dreamsweep.models.unclip import Unclip, load_unclip
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.starter import StarterPerceptor
@@ -33,6 +34,8 @@ from dreamsweep.spec import (
 )
 from dreamsweep.training.art import Art
 from dreamsweep.training.captions import HELD_OUT_TEMPLATE
+from dreamsweep.training.card import Marks
+from dreamsweep.training.scene_marks import segmenter_marks
 from dreamsweep.training.train_clip import HeldOut, retrieval_among
 from dreamsweep.training.train_dvae import ArtOnWhite, psnr_through
 from dreamsweep.weights.starter import thing_names
@@ -48,14 +51,6 @@ MARKED: tuple[EngineSpec, ...] = (
     InterpolationSpec(num_iter=2), UnclipSpec(num_iter=1), UnclipSpec(num_iter=1, prior="autoregressive"),
 )  # fmt: skip
 """What each engine is marked with."""
-
-
-@dataclass(frozen=True)
-class Marks:
-    """One line of the model card."""
-
-    what: str
-    figure: str
 
 
 def evaluate(art: Art, folder: Path) -> list[Marks]:
@@ -83,6 +78,8 @@ def evaluate(art: Art, folder: Path) -> list[Marks]:
         ranks = np.array(drawn_ranks(spec, folder / f"{spec.engine}{prior}.png"))
         label = f"{spec.engine}{prior}, 20 prompts, seed 0: own name in the judge's top 5 of 100, and first"
         marks.append(Marks(label, f"{np.mean(ranks <= 5):.0%}, {np.mean(ranks == 1):.0%}"))
+    segmenter = load_starter_segmenter("cpu")
+    marks += [mark for style in ("twemoji", "openmoji") for mark in segmenter_marks(art, segmenter, style)]
     return marks + prior_marks(art, load_unclip("starter", UnclipSpec().model, "cpu"))
 
 

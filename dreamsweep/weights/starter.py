@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SHIPPED = Path(__file__).parents[1] / "starter" / "weights"
-STARTER_NAMES = ("starter-guide", "starter-judge", "starter-auditor", "starter-dvae", "starter-biggan")
+STARTER_NAMES = ("starter-guide", "starter-judge", "starter-auditor", "starter-segmenter", "starter-dvae", "starter-biggan")
 """Names of weights that ship as one safetensors file."""
 STARTER_FOLDERS = ("starter-diffusion", "starter-unclip")
 """Names of weights that ship as a folder in the format of diffusers."""

@@ -41,6 +41,7 @@ def test_starters_and_cached_weights_are_drawn_with(publish: Publish, tried: lis
         "starter-guide",
         "starter-judge",
         "starter-auditor",
+        "starter-segmenter",
         "starter-dvae",
         "starter-biggan",
         "starter-diffusion",
@@ -53,7 +54,7 @@ def test_starters_and_cached_weights_are_drawn_with(publish: Publish, tried: lis
     assert decode_png(path.read_bytes()).shape == (3, 8, 16)
     names = ", ".join(name for name in registry() if name != "toy")
     assert absent == f"Not in the cache, so not drawn: {names}; `dreamsweep weights pull NAME` downloads one."
-    assert total == "8 sets of weights drawn, 0 not sane."
+    assert total == "9 sets of weights drawn, 0 not sane."
 
 
 def test_what_is_not_sane_ends_with_exit_code_1(publish: Publish, tried: list[str], tmp_path: Path, capsys: Output) -> None:

@@ -74,7 +74,7 @@ def test_a_picture_that_no_set_has_is_told_of(capsys: Output) -> None:
     [
         (["made-up"], "--with: no judge is named; name one, as in dreamsweep judge made-up --with labels:cifar100."),
         (["made-up", "--with", "labels:cifar10"], "did you mean 'cifar100'?"),
-        (["made-up", "--with", "starter-guide", "--overlays", "here"], "--overlays: of all judges, segments alone draws them; add --with"),
+        (["made-up", "--with", "starter-guide", "--overlays", "here"], "--overlays: either segments or segments:voc draws them; add"),
         (["made-up", "--with", "quality:none"], "judge 'quality:none': there is no folder 'none'"),
         (["mad-up", "--with", "starter-guide"], "did you mean 'made-up'?"),
     ],

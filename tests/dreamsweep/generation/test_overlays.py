@@ -51,7 +51,8 @@ def test_a_picture_of_background_alone_stays_as_it_is() -> None:
 
 
 def test_each_kept_picture_has_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(overlays, "load_segmenter", lambda device: Segmenter(Corner(), lambda pictures: pictures.float(), NAMES, "0" * 64))
+    corner = Segmenter(Corner(), lambda pictures: pictures.float(), NAMES, "0" * 64)
+    monkeypatch.setattr(overlays, "SEGMENTERS", {"segments": lambda device: corner, "segments:voc": pytest.fail})
     store = open_store(str(tmp_path / "runs"))
     publish_sample(store, prompts=["a red heart"], snapshots=(30,))
     assert write_overlays(store, "made-up", tmp_path / "best", device="cpu") == 2

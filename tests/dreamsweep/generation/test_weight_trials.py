@@ -14,6 +14,7 @@ from dreamsweep.errors import WeightsError
 from dreamsweep.generation import weight_trials
 from dreamsweep.generation.weight_trials import STARTER_KINDS, TRIALS, Outcome, kind_of, try_weights
 from dreamsweep.spec import InterpolationSpec, StrokesSpec
+from dreamsweep.weights.starter import STARTER_NAMES
 from tests.dreamsweep.weights.conftest import cache  # noqa: F401 - a fixture
 from tests.dreamsweep.weights.vectors import write_vector
 
@@ -75,7 +76,7 @@ def test_both_prompts_are_drawn_and_progress_is_reported() -> None:
 
 
 @pytest.mark.usefixtures("_undrawn")
-@pytest.mark.parametrize("name", ["starter-guide", "starter-judge", "starter-auditor", "starter-dvae", "starter-biggan"])
+@pytest.mark.parametrize("name", STARTER_NAMES)
 def test_random_starters_are_not_sane(name: str, tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random_starter(name, tiny_weights, tmp_path / "weights", monkeypatch)
     (outcome,) = try_weights([name], "cpu")

@@ -13,7 +13,8 @@ from dreamsweep.spec import SHIPPED_JUDGES, FurtherJudge
         ("labels:things@RN50", {"RN50"}),
         ("views:RN101", {"RN101"}),
         ("aesthetic", {"aesthetic", "ViT-L/14"}),
-        ("segments", {segmenter.NAME}),
+        ("segments", {"starter-segmenter", "starter-auditor"}),
+        ("segments:voc", {segmenter.NAME}),
     ],
 )
 def test_weights_that_a_judge_needs(name: str, weights: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""The segments judge: shares as torchvision's network gives them, and what a prompt names of Pascal VOC's classes."""
+"""The segments judges: shares as their networks give them, and which classes a prompt names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,8 @@ from dreamsweep.errors import WeightsError
 from dreamsweep.judges.protocol import Explains, Judge
 from dreamsweep.judges.registry import judge_weights, make_judge
 from dreamsweep.judges.segments import SegmentsJudge, classes_in, shares_of
-from dreamsweep.models.segmenter import Segmenter
+from dreamsweep.models.segmenter import Segmenter, voc_words
+from dreamsweep.models.starter_segmenter import load_starter_segmenter
 from tests.dreamsweep.sample_rows import sample_trial
 from tests.dreamsweep.weights.conftest import cache  # noqa: F401 - a fixture
 from tests.dreamsweep.weights.vectors import write_vector
@@ -45,9 +46,8 @@ class Halves(nn.Module):
 
 
 def judge_of(*prompts: str) -> SegmentsJudge:
-    return SegmentsJudge(
-        Segmenter(Halves(), lambda pictures: pictures.float(), VOC, "0" * 64), [sample_trial(prompt) for prompt in prompts]
-    )
+    segmenter = Segmenter(Halves(), lambda pictures: pictures.float(), VOC, "0" * 64, voc_words(VOC), "20 classes of Pascal VOC")
+    return SegmentsJudge(segmenter, [sample_trial(prompt) for prompt in prompts])
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def judge_of(*prompts: str) -> SegmentsJudge:
     ],
 )
 def test_classes_that_a_prompt_names(text: str, named: list[str]) -> None:
-    assert [VOC[at] for at in classes_in(text, VOC)] == named
+    assert [VOC[at] for at in classes_in(text, voc_words(VOC))] == named
 
 
 def test_a_score_is_the_share_of_what_the_prompt_names() -> None:
@@ -88,7 +88,7 @@ def test_a_picture_of_nothing_that_it_knows() -> None:
 def test_shares_are_those_of_a_plain_torchvision_run(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     write_vector("deeplabv3-resnet50", cache, monkeypatch)
     bytes_of = torch.randint(256, (1, 3, 16, 20), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
-    judge = make_judge("segments", [sample_trial("a person with a dog")], "cpu")
+    judge = make_judge("segments:voc", [sample_trial("a person with a dog")], "cpu")
     assert isinstance(judge, SegmentsJudge)
     (judgement,) = judge.judgements(bytes_of.float() / 255, 1)
 
@@ -104,7 +104,7 @@ def test_shares_are_those_of_a_plain_torchvision_run(cache: Path, monkeypatch: p
     assert tuple(names) == VOC and len(judgement.details) > 1
     assert judgement.details == {name: pytest.approx(share) for name, share in shares.items() if share > 0}
     assert judgement.score == pytest.approx(shares["person"] + shares["dog"])
-    assert judge_weights("segments").keys() == {"deeplabv3-resnet50"}
+    assert judge_weights("segments:voc").keys() == {"deeplabv3-resnet50"}
 
 
 def test_shares_sum_to_all_of_the_picture() -> None:
@@ -112,6 +112,36 @@ def test_shares_sum_to_all_of_the_picture() -> None:
     assert shares.tolist() == [[0.25, 0.0, 0.75], [0.0, 1.0, 0.0]]
 
 
-def test_no_segmenter_ships() -> None:
+def test_deeplab_does_not_ship() -> None:
     with pytest.raises(WeightsError, match=r"'deeplabv3-resnet50': .* is missing .* by hand; nothing that ships .* does the same"):
-        make_judge("segments", [sample_trial()], "cpu")
+        make_judge("segments:voc", [sample_trial()], "cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("a kitten beside two red hearts", ["cat", "heart"]),
+        ("a hot dog", ["hot dog"]),
+        ("an old television", ["television"]),
+        ("a teddy bear on a motorbike", ["bear", "motorcycle"]),
+        ("cattle", ["cow"]),
+        ("a computer mouse", []),  # a thing of another name, which is no class
+        ("a bow and arrow", []),
+        ("the background of something else", []),
+        ("a zeppelin", []),
+    ],
+)
+def test_things_that_a_prompt_names(text: str, named: list[str]) -> None:
+    segmenter = load_starter_segmenter("cpu")
+    assert [segmenter.classes[at] for at in classes_in(text, segmenter.words)] == named
+
+
+@pytest.mark.usefixtures("tiny_weights")
+def test_the_starter_s_judgement() -> None:
+    judge = make_judge("segments", [sample_trial("a red heart"), sample_trial("a zeppelin")], "cpu")
+    assert isinstance(judge, SegmentsJudge)
+    heart, zeppelin = judge.judgements(torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0)), 1)
+    assert heart.score == heart.details.get("heart", 0.0) and sum(heart.details.values()) == pytest.approx(1)
+    assert zeppelin.score is None
+    assert str(zeppelin.reason).startswith("the prompt names none of the 3 things that starter-segmenter knows; ")
+    assert judge_weights("segments").keys() == {"starter-segmenter", "starter-auditor"}

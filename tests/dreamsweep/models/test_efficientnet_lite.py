@@ -50,6 +50,18 @@ def test_a_folded_network_is_the_published_one() -> None:
     assert network(x).shape == (2, 8)
 
 
+def test_levels_are_the_maps_before_each_halving_and_the_features_of_each_place() -> None:
+    network = EfficientNetLite(TINY)
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    large, features = network.levels(x)
+    assert large.shape == (2, 4, 8, 8) and features.shape == (2, 8, 4, 4)
+    assert torch.equal(features.mean((2, 3)), network(x))
+    with torch.device("meta"):
+        assert [level.shape[1:] for level in EfficientNetLite(LITE2).levels(torch.zeros(1, 3, 160, 160))] == [
+            (16, 80, 80), (24, 40, 40), (48, 20, 20), (120, 10, 10), (1280, 5, 5),
+        ]  # fmt: skip
+
+
 def test_an_odd_padding_has_its_extra_pixel_below_and_on_the_right() -> None:
     convolution = SameConv(1, 1, 3, 2, bias=False)
     torch.nn.init.ones_(convolution.weight)

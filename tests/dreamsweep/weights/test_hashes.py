@@ -15,6 +15,7 @@ from dreamsweep.judges.auditor import load_auditor
 from dreamsweep.models.biggan import load_biggan
 from dreamsweep.models.dvae import load_dvae
 from dreamsweep.models.stable_diffusion import load_stable_diffusion
+from dreamsweep.models.starter_segmenter import load_starter_segmenter
 from dreamsweep.models.unclip import load_unclip
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.weights.cache import session_sha256
@@ -39,6 +40,7 @@ def test_starter_weights() -> None:
     recorded = {
         **{perceptor.name: perceptor.sha256 for perceptor in (guide, judge)},
         "starter-auditor": load_auditor("cpu").sha256,
+        "starter-segmenter": load_starter_segmenter("cpu").sha256,
         "starter-dvae": load_dvae("starter", "cpu").sha256,
         "starter-biggan": load_biggan("starter", 128, "cpu").sha256,
         diffusion.name: diffusion.sha256,
