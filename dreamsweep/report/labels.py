@@ -13,6 +13,8 @@ COLUMNS = ("engine", *map(engine_column, ENGINES), "guide_name", "seed")
 """Columns of the table of trials that a variant is made of."""
 PROMPT_COLUMNS = ("prompt", "prompts_to", "weight", "also", "negatives")
 """Columns of the table of trials that a prompt is made of."""
+PICTURE = re.compile(r".*?([^/]*) [0-9a-f]{64}")
+"""A picture's path and hash, of which a label shows the name alone."""
 Row = Mapping[str, Any]
 Phrases = tuple[tuple[str, float], ...]
 
@@ -71,7 +73,10 @@ def settings_of(row: Row) -> dict[str, str]:
 
 
 def labels(rows: Iterable[Row]) -> dict[Variant, str]:
-    """Returns what to call each variant among these rows: the engine, and only those settings in which they differ."""
+    """Returns what to call each variant among these rows: the engine, and only those settings in which they differ.
+
+    A setting that a variant does without is left out of its label.
+    """
     variants = {variant_of(row): settings_of(row) for row in rows}
     seeds = {seed for _, _, seed in variants}
     values: dict[tuple[str, str], set[str]] = {}
@@ -80,10 +85,15 @@ def labels(rows: Iterable[Row]) -> dict[Variant, str]:
             values.setdefault((engine, name), set()).add(value)
     labels = {}
     for (engine, text, seed), settings in variants.items():
-        differing = [(name, value) for name, value in settings.items() if len(values[engine, name]) > 1]
-        words = [value if name == "optimizer" else f"{name} {value}" for name, value in differing]
+        differing = [(name, value) for name, value in settings.items() if len(values[engine, name]) > 1 and value != str(None)]
+        words = [value if name == "optimizer" else f"{name} {_short(value)}" for name, value in differing]
         labels[engine, text, seed] = " · ".join([engine, *words, *([f"seed {seed}"] if len(seeds) > 1 else [])])
     return labels
+
+
+def _short(value: str) -> str:
+    picture = PICTURE.fullmatch(value)
+    return picture[1] if picture else value
 
 
 def _plain(value: Any) -> str:

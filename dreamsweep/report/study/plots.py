@@ -106,7 +106,7 @@ def trade_off(points: Mapping[str, tuple[float, float]], judge: str) -> bytes:
     """Draws a point for each setting: how many different pictures it makes of a prompt (Vendi score), and what a judge says of them."""
     from matplotlib.ticker import AutoLocator
 
-    figure = _figure(7, 4 + 0.2 * math.ceil(len(points) / 2))
+    figure = _figure(8, 4 + 0.2 * len(points))
     panel = figure.subplots()
     markers = {
         setting: panel.scatter([x], [y], s=60, color=COLOURS[number % len(COLOURS)], marker="osD^v"[number // len(COLOURS) % 5])
@@ -117,12 +117,12 @@ def trade_off(points: Mapping[str, tuple[float, float]], judge: str) -> bytes:
     panel.margins(0.1)
     panel.set_xlabel("different pictures of a prompt (Vendi score)", fontsize=9, color=PALE)
     panel.set_ylabel(f"score by {judge}", fontsize=9, color=PALE)
-    _legend(figure, markers, 2)
+    _legend(figure, markers, 1)
     return _saved(figure)
 
 
 def walks(lines: Sequence[tuple[str, Sequence[int], Sequence[Sequence[float]]]]) -> bytes:
-    """Draws for each walk the similarity of every frame to each of the prompts that it passes: name, frames, similarities by frame."""
+    """Draws for each walk the similarity of every frame to each of the prompts that it passes: name, frames, similarities."""
     across = min(3, len(lines))
     down = math.ceil(len(lines) / across)
     figure = _figure(4 * across, 2.9 * down)
@@ -131,8 +131,9 @@ def walks(lines: Sequence[tuple[str, Sequence[int], Sequence[Sequence[float]]]])
         for number, curve in enumerate(zip(*similarities, strict=True)):
             panel.plot(frames, curve, color=COLOURS[number % len(COLOURS)], linewidth=1.6)
         dress(panel, "")
-        (title,), families = legible_by_families([name])
-        panel.set_title(title.replace("$", r"\$"), loc="left", fontsize=10, color=INK, fontfamily=families)
+        names, families = legible_by_families(name.split("\n"))
+        title = "\n".join(names).replace("$", r"\$")
+        panel.set_title(title, loc="left", fontsize=10 if len(names) == 1 else 8.5, color=INK, fontfamily=families)
         panel.set_xlabel("frame", fontsize=9, color=PALE)
     for panel in figure.axes[len(lines) :]:
         panel.set_visible(False)

@@ -8,6 +8,7 @@ from dreamsweep.report.study import plots
 from dreamsweep.report.study.data import Study
 from dreamsweep.report.study.parts import Part, Plot, Section, Table
 from dreamsweep.report.study.pictures import MOST_STRIPS
+from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.spec.report import Report
 from dreamsweep.store import keys
 
@@ -60,8 +61,9 @@ def _grids(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _quality_judge(study: Study) -> str:
-    """Returns the judge that quality is told by: the first that chose nothing, or the one that chose."""
-    return next((judged.judge for judged in study.judged if not judged.chose_best), study.judged[0].judge if study.judged else "")
+    """Returns the judge that quality is told by: the auditor, else another that chose nothing, else the one that chose."""
+    order = sorted(study.judged, key=lambda judged: (judged.judge != AUDITOR, judged.chose_best, judged.judge))
+    return order[0].judge if order else ""
 
 
 def _quality_and_diversity(study: Study, rows: list[dict[str, Any]]) -> Mapping[str, tuple[float, float]]:

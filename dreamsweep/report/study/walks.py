@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dreamsweep.report.labels import natural
 from dreamsweep.report.study import plots
 from dreamsweep.report.study.data import Study, StudyTrial
 from dreamsweep.report.study.details import foremost
@@ -27,6 +28,7 @@ _WORDS = (
 def between_section(study: Study, report: Report) -> Section:
     """Returns where each walk switches, its similarity to each end, the nearest words along the way, and its frames."""
     walks = [trial for trial in study.trials if trial.row["prompts_to"]]
+    walks.sort(key=lambda walk: (natural(walk.prompt), natural(walk.setting), walk.row["seed"]))
     if not walks:
         return Section("In between", [], "No trial walks from one prompt to another.")
     rows = [
@@ -36,7 +38,9 @@ def between_section(study: Study, report: Report) -> Section:
     headings = ["from → to", "setting", "seed", "frames", "switches at frame"]
     parts: list[Part] = [Table("Frames at which the guide finds the next prompt nearer than the one before.", headings, rows)]
     curves = {row["trial_id"]: row for row in study.ask(_CURVES)}
-    lines = [(walk.prompt, row["frames"], row["similarities"]) for walk in walks if (row := curves.get(walk.trial_id))]
+    several = len({walk.setting for walk in walks}) > 1
+    titles = {walk.trial_id: f"{walk.prompt}\n{walk.setting}" if several else walk.prompt for walk in walks}
+    lines = [(titles[walk.trial_id], row["frames"], row["similarities"]) for walk in walks if (row := curves.get(walk.trial_id))]
     if lines:
         caption = "The guide's similarity to each prompt that the walk passes, frame by frame: blue to the first, orange to the second."
         parts.append(Plot("between", plots.walks(lines), caption))

@@ -34,6 +34,14 @@ def test_a_guide_is_a_setting_where_guides_differ() -> None:
     assert list(labels(rows[:1]).values()) == ["strokes"]
 
 
+def test_a_picture_goes_by_its_name_and_nothing_by_no_name() -> None:
+    pictures = [{"path": f"/far away/{name}.png", "sha256": digit * 64} for name, digit in (("a heart", "1"), ("b", "2"))]
+    rows = [row("unclip", 0, to_image=picture, components=None) for picture in pictures] + [row("unclip", 0, to_image=None, components=4)]
+    assert list(labels(rows).values()) == ["unclip · to_image a heart.png", "unclip · to_image b.png", "unclip · components 4"]
+    alike = [row("unclip", 0, to_image={**pictures[0], "sha256": digit * 64}) for digit in "12"]
+    assert len(labels(alike)) == 2, "two pictures of one name are two settings"
+
+
 def test_settings_are_text() -> None:
     only = row("guided-diffusion", 0, cutouts=16, background="#ffffff", guide_strength=0.5)
     assert settings_of(only) == {"cutouts": "16", "background": "#ffffff", "guide_strength": "0.5"}
