@@ -151,7 +151,12 @@ def _unknown_word(path: Path, content: Any) -> str:
 def _elsewhere(path: Path) -> dict[str, str]:
     """Returns words that are known in another place of a sweep, with half a sentence about where."""
     if path[0] == "engines":
-        return dict.fromkeys(Sweep.model_fields, "it stands beside 'engines', not in it")
+        owners: dict[str, list[str]] = {}
+        for engine in ENGINES if len(path) == 3 else ():
+            for name in ENGINES[engine].model_fields:
+                owners.setdefault(name, []).append(engine)
+        others = {name: f"it is a setting of {', '.join(engines)}" for name, engines in owners.items()}
+        return others | dict.fromkeys(Sweep.model_fields, "it stands beside 'engines', not in it")
     if len(path) == 1:
         settings = sorted({name for engine in ENGINES for name in ENGINES[engine].model_fields})
         return {name: f"it belongs to an engine: engines: [{{engine: …, {name}: …}}]" for name in settings}

@@ -146,6 +146,10 @@ def test_a_misspelt_word_of_a_prompt_is_no_text_with_a_colon() -> None:
             "name: t\nprompts: [a]\nengines: [Big Sleep, DALLE]",
             ["engines[0]: no engine 'Big Sleep'; did you mean 'big-sleep'?", "engines[1]: no engine 'DALLE'; did you mean 'dalle'?"],
         ),
+        (
+            START.replace("[dalle]", "[{engine: dalle, guidance_scale: 3}]") + "prompts: [a]",
+            ["engines[0].guidance_scale: no such word here; it is a setting of guided-diffusion, interpolation, unclip."],
+        ),
         (START + "prompts: [a]\ncutouts: 3", ["cutouts: no such word here; it belongs to an engine: engines: [{engine: …, cutouts: …}]."]),
         (START + "prompts: [a]\nguide: vit-b/32", ["guide: no 'vit-b/32'; did you mean 'ViT-B/32'?"]),
     ],
