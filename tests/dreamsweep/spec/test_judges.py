@@ -57,6 +57,12 @@ def test_an_auditor_neither_guides_nor_chooses(weights: WeightsName, guide: Guid
     assert default_auditor(weights, [*(part.name for part in guides_of(guide)), judge]) == auditor
 
 
+@pytest.mark.parametrize("name", ["diversity", "diversity@RN50", "quality:photos"])
+def test_judges_of_sets_come_after_the_sweep(name: str) -> None:
+    with pytest.raises(ValueError, match=f"only after the sweep; then: dreamsweep judge SWEEP --with {name}"):
+        parse_judge_name(name)
+
+
 def test_where_all_auditors_are_taken_there_is_none() -> None:
     assert default_auditor("starter", AUDITORS["starter"][:2]) == "starter-guide"
     assert default_auditor("starter", AUDITORS["starter"]) is None and AUDITORS["starter"][0] == AUDITOR
