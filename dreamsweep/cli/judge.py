@@ -58,7 +58,7 @@ def judge(
 ) -> None:
     """Score the pictures of a published sweep. What was generated stays as it is; what is scored already is left out."""
     from dreamsweep.results.manifest import published_manifest
-    from dreamsweep.spec.judges import SEGMENTS, SEGMENTS_VOC
+    from dreamsweep.spec.judges import SEGMENTS, SEGMENTS_VOC, is_set_judge
     from dreamsweep.store import open_store
     from dreamsweep.text import counted
 
@@ -71,7 +71,7 @@ def judge(
     published_manifest(opened, sweep)  # before PyTorch is imported
     from dreamsweep.generation.judging import judge_sweep
     from dreamsweep.generation.set_judging import judge_sets
-    from dreamsweep.judges.set_judges import is_set_judge, set_judge
+    from dreamsweep.judges.set_judges import set_judge
 
     of_sets = [name for name in judges if is_set_judge(name)]
     of_pictures = [name for name in judges if name not in of_sets]

@@ -12,9 +12,6 @@ from dreamsweep.cli.terminal import copy_to, place, say
 if TYPE_CHECKING:
     from dreamsweep.store import Store
 
-SETS = "diversity"
-"""Judge that the section `sets` needs."""
-
 
 def report(
     sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="A published sweep's name.", show_default=False)],
@@ -50,6 +47,7 @@ def _judge_what_is_shown(store: "Store", sweep: str) -> None:
     from dreamsweep.cli.judge import show_judging
     from dreamsweep.generation.judging import judge_sweep
     from dreamsweep.generation.set_judging import judge_sets
+    from dreamsweep.spec.judges import DIVERSITY
 
-    of_sets = [SETS] if "sets" in sections else []
+    of_sets = [DIVERSITY] if "sets" in sections else []
     show_judging(chain(judge_sweep(store, sweep, of_frames, ["snapshots"]), judge_sets(store, sweep, of_sets)))

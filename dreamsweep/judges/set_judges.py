@@ -25,9 +25,9 @@ from dreamsweep.judges.set_statistics import (
     vendi_score,
 )
 from dreamsweep.spec import PerceptorName
+from dreamsweep.spec.judges import DIVERSITY, QUALITY
 from dreamsweep.text import did_you_mean
 
-DIVERSITY, QUALITY = "diversity", "quality:"
 DEFAULT: PerceptorName = "starter-judge"
 """Perceptor of a judge of sets that names none."""
 INCEPTION: Literal["inception"] = "inception"
@@ -64,11 +64,6 @@ class Texts:
     labels: Float[np.ndarray, "c d"]
     scale: float
     """Factor of the cosines in the perceptor's softmax."""
-
-
-def is_set_judge(name: str) -> bool:
-    """Returns whether a judge's name is that of a judge of sets."""
-    return name == DIVERSITY or name.startswith((f"{DIVERSITY}@", QUALITY))
 
 
 def set_judge(name: str) -> SetJudge:

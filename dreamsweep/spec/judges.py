@@ -42,8 +42,8 @@ SHIPPED_JUDGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Judges that are more than a perceptor, or none, and the weights that each needs."""
 LABELS, VIEWS = "labels:", "views:"
-OF_SETS = ("diversity", "quality:")
-"""Beginnings of the names of judges of sets, which look at a finished sweep alone."""
+DIVERSITY, QUALITY = "diversity", "quality:"
+"""Judges of sets, which look at a finished sweep alone."""
 LABEL_LISTS = ("cifar100", "imagenet", "things")
 """Lists of labels that ship; every other name of a list is that of a file."""
 MOST_LABELS = 20_000
@@ -60,6 +60,11 @@ class JudgeParts:
     """None for `shipped` judges and those of other packages."""
     labels: str = ""
     """Name of the list of labels, or its file."""
+
+
+def is_set_judge(name: str) -> bool:
+    """Returns whether a judge's name is that of a judge of sets."""
+    return name == DIVERSITY or name.startswith((f"{DIVERSITY}@", QUALITY))
 
 
 def parse_judge_name(name: str) -> JudgeParts:
@@ -81,7 +86,7 @@ def parse_judge_name(name: str) -> JudgeParts:
     usable, errors = plugins(JUDGES_GROUP, PERCEPTORS)
     if name in errors:
         raise errors[name]
-    if name not in usable and name.startswith(OF_SETS):
+    if name not in usable and is_set_judge(name):
         raise ValueError(f"it judges sets, which are whole only after the sweep; then: dreamsweep judge SWEEP --with {name}")
     if name not in usable:
         lists = (f"{LABELS}{labels}" for labels in LABEL_LISTS)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dreamsweep.errors import UserError
-from dreamsweep.judges.set_judges import SetJudge, Texts, diversity_scores, is_set_judge, quality_scores, set_judge
+from dreamsweep.judges.set_judges import SetJudge, Texts, diversity_scores, quality_scores, set_judge
 from dreamsweep.judges.set_statistics import frechet_distance, r_precision
+from dreamsweep.spec.judges import is_set_judge
 
 
 @pytest.mark.parametrize(
