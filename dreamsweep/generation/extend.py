@@ -1,6 +1,5 @@
 """Extension of a staged shard: films and scores from what it stored. No engine iterates here."""
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -23,6 +21,7 @@ from dreamsweep.results.missing import Missing
 from dreamsweep.retry import PROGRESS
 from dreamsweep.spec import FilmFormat, Kept, Trial
 from dreamsweep.store import Store, keys
+from dreamsweep.tables.parquet import read_parquet
 from dreamsweep.text import counted
 
 
@@ -78,7 +77,7 @@ def _staged_rows(store: Store, shard: Shard, trial_ids: Sequence[str]) -> list[d
     manifest = read_shard_manifest(store, shard.sweep, shard.shard_id)
     rows: list[dict[str, Any]] = []
     for key in manifest.tables.get("trials", ()) if manifest else ():
-        table = pq.read_table(io.BytesIO(store.read(key)), columns=[*TRIAL_COLUMNS])
+        table = read_parquet(store.read(key), TRIAL_COLUMNS)
         rows += table.filter(pc.is_in(table["trial_id"], pa.array(trial_ids, pa.string()))).to_pylist()
     order = {trial_id: number for number, trial_id in enumerate(trial_ids)}
     return sorted(rows, key=lambda row: order[row["trial_id"]])

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dreamsweep.errors import StoreUnavailableError
 from dreamsweep.store import Store, is_key, keys
-from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, parquet_bytes
+from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, parquet_bytes, read_parquet
 from dreamsweep.tables.registry import TABLES, Table
 from dreamsweep.tables.schemas import conform
 
@@ -68,7 +68,7 @@ def fold(store: Store, sweep: str, table: str) -> int:
     if not single and len(files) < 2:
         return sum(pq.read_metadata(pa.BufferReader(store.read(key))).num_rows for key in files)
     id_column = _id_column(written)
-    folded = (conform(pq.read_table(pa.BufferReader(store.read(key))), written.schema).to_pylist() for key in files)
+    folded = (conform(read_parquet(store.read(key)), written.schema).to_pylist() for key in files)
     rows = {row[id_column]: row for row in [*(row for rows in folded for row in rows), *single]}
     name = hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16]
     target = keys.folded_rows(sweep, table, name)

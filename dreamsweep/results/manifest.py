@@ -11,14 +11,13 @@ from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import ConfigDict, ValidationError, model_validator
 
 from dreamsweep import __version__
 from dreamsweep.errors import StoreError
 from dreamsweep.spec import Kept, Spec, canonical_json
 from dreamsweep.store import Entry, Store, is_key, keys
-from dreamsweep.tables.parquet import PARQUET, ahead, parquet_bytes
+from dreamsweep.tables.parquet import PARQUET, ahead, parquet_bytes, read_parquet
 from dreamsweep.tables.registry import GENERATED
 from dreamsweep.tables.schemas import conform, embeddings_of_format_1, relative_addresses
 from dreamsweep.text import did_you_mean
@@ -211,7 +210,7 @@ def _with_earlier_rows(store: Store, before: ShardManifest, tables: Mapping[str,
     merged = {}
     for name, table in tables.items():
         source = "trials" if before.format == 1 and name == "embeddings" else name
-        earlier = [pq.read_table(pa.BufferReader(store.read(key))) for key in before.tables.get(source, ())]
+        earlier = [read_parquet(store.read(key)) for key in before.tables.get(source, ())]
         if before.format == 1:
             earlier = [rows_of_format_1(name, rows) for rows in earlier]
         conformed = [conform(rows, GENERATED[name].schema) for rows in earlier]

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dreamsweep import __version__
 from dreamsweep.errors import StoreError
 from dreamsweep.results.manifest import FORMAT, JSON, Manifest, Tables, manifest_json, read_manifest, rows_of_format_1
 from dreamsweep.results.sources import Seen, Source, Taken, choose_from_parts, choose_from_shards, gathered_parts, staged_shards
 from dreamsweep.store import Store, keys
-from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate
+from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, read_parquet
 from dreamsweep.tables.registry import GENERATED, Table
 from dreamsweep.text import counted
 
@@ -61,7 +60,7 @@ def published_trials(store: Store, manifest: Manifest) -> frozenset[str]:
 
     def read(key: str) -> list[str]:
         try:
-            ids: list[str] = pq.read_table(pa.BufferReader(store.read(key)), columns=["trial_id"])["trial_id"].to_pylist()
+            ids: list[str] = read_parquet(store.read(key), ["trial_id"])["trial_id"].to_pylist()
         except pa.ArrowInvalid:
             raise StoreError(f"store {store.uri!r}: {key!r} cannot be read; run the sweep again to write it anew.") from None
         return ids

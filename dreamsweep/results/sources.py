@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dreamsweep.results.manifest import FORMAT, Manifest, ShardManifest, Status, Tables, done_shards
 from dreamsweep.store import Entry, Store, keys
-from dreamsweep.tables.parquet import ahead
+from dreamsweep.tables.parquet import ahead, read_parquet
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def _part(store: Store, name: str, key: str, files: Tables, written_in: int) -> 
     columns = ["trial_id", "picture_sha256", "status", "iterations_done", "finished_at", "weights_sha256"]
     data = store.get(key)
     try:
-        rows = [] if data is None else pq.read_table(pa.BufferReader(data), columns=columns).to_pylist()
+        rows = [] if data is None else read_parquet(data, columns).to_pylist()
     except (pa.ArrowInvalid, OSError):
         return None
     if not rows:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,19 @@ def parquet_bytes(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, **_encoding(table.schema))
     return bytes(sink.getvalue())
+
+
+def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+    """Reads a whole Parquet file, or some of its columns, in this thread.
+
+    pyarrow's read_table reads in threads of its own, which may still hold Python's bytes when the interpreter ends; before Python 3.14
+    such a thread ends the process with SIGABRT (https://github.com/apache/arrow/issues/34314). Raises ArrowInvalid if the file is
+    damaged or lacks a column.
+    """
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        if missing := {*(columns or ())} - {*file.schema_arrow.names}:
+            raise pa.ArrowInvalid(f"no column {min(missing)!r}")
+        return file.read(columns=columns if columns is None else [*columns], use_threads=False)
 
 
 def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: Path, group: int) -> int:
