@@ -28,7 +28,8 @@ SETTINGS: dict[str, dict[str, object]] = {
 }
 MEAN, MOST = 1.0, 0.05
 """Levels of 255 by which pixels may differ on average, and the share of them that may differ by more than 3: other processors, and other
-numbers of threads, sum in other orders (most so far: 0.42 and 0.021, guided-diffusion with AVX-512 against AVX2). Other random draws would change most pixels by tens of levels."""
+numbers of threads, sum in other orders; most so far, guided-diffusion with AVX-512 against AVX2: 0.42 and 0.021. Other random draws would
+change most pixels by tens of levels."""
 
 
 def pictures_of(engine: str, folder: Path) -> Tensor:
