@@ -196,7 +196,7 @@ def of_package(folder: Path, size: int, cutouts: int, prompts: int) -> Iterator[
     import torch
     from safetensors.torch import load_file
 
-    from dreamsweep.compute.randomness import generator
+    from dreamsweep.compute.randomness import Draws
     from dreamsweep.guidance.cutouts import draw_boxes
     from dreamsweep.perceptors.starter import PIXEL_MEAN, PIXEL_STD
     from dreamsweep.spec import BigSleepSpec
@@ -213,16 +213,16 @@ def of_package(folder: Path, size: int, cutouts: int, prompts: int) -> Iterator[
     package.BigGAN.from_pretrained = lambda name: model
     sleep = package.BigSleep(num_cutouts=cutouts, image_size=size)
     latents = sleep.model.latents
-    latents.model.normu.data = torch.randn(latents.model.normu.shape, generator=generator(SEED, "latents"))
-    latents.model.cls.data = torch.randn(latents.model.cls.shape, generator=generator(SEED, "classes")) * 0.3 - 3.9
+    latents.model.normu.data = Draws([SEED]).normal("latents", *latents.model.normu.shape)[0]
+    latents.model.cls.data = Draws([SEED]).normal("classes", *latents.model.cls.shape)[0] * 0.3 - 3.9
     optimizer = torch.optim.Adam(latents.model.parameters(), 0.07)
     text = clip.encode_text(package.tokenize(PROMPT)).detach()
     spec = BigSleepSpec.model_validate({"image_size": size, "cutouts": cutouts})
     iteration = 0
     while True:
         iteration += 1
-        corners, sizes = draw_boxes(spec.boxes, SEED, iteration, size)
-        boxes = iter(zip(corners.tolist(), sizes.tolist(), strict=True))
+        corners, sizes = draw_boxes(spec.boxes, Draws([SEED], iteration), size)
+        boxes = iter(zip(corners[0].tolist(), sizes[0].tolist(), strict=True))
 
         def cut(image: Any, size: int, boxes: Iterator[Any] = boxes, **_: object) -> Any:
             (row, column), side = next(boxes)

@@ -77,6 +77,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in full]
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips tests of GPUs where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("there is no CUDA device")
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """A server that is open to all: the endpoint's address."""

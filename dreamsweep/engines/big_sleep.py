@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dreamsweep.compute.images import read_picture
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import State
 from dreamsweep.guidance.protocol import Chooser, Guide
@@ -46,9 +46,9 @@ class BigSleepEngine(DescentEngine):
     @torch.no_grad()
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
         n, biggan = self.biggan.vectors, self.biggan
-        latents = torch.stack([torch.randn(n, biggan.z_dim, generator=generator(t.seed, "latents")) for t in trials])
-        logits = torch.stack([torch.randn(n, biggan.classes, generator=generator(t.seed, "classes")) for t in trials])
-        logits = logits * CLASS_STD + CLASS_MEAN
+        draws = Draws([trial.seed for trial in trials])
+        latents = draws.normal("latents", n, biggan.z_dim)
+        logits = draws.normal("classes", n, biggan.classes) * CLASS_STD + CLASS_MEAN
         if self.spec.init_image is not None:
             latents, logits = self._near(read_picture(self.spec.init_image, self.spec.image_size), latents, logits)
         elif self.spec.start == "classes" and isinstance(guide, Chooser):
@@ -104,7 +104,8 @@ class BigSleepEngine(DescentEngine):
         """Returns for each trial one of the three classes whose pictures its guide finds nearest to the prompt; the seed says which."""
         losses = torch.cat([guide.weigh(pictures) for pictures in self._every_class()])
         best = losses.topk(min(3, len(losses)), dim=0, largest=False).indices  # 3 b
-        ranks = [int(torch.randint(len(best), (), generator=generator(t.seed, "class"))) if t.seed else 0 for t in trials]
+        picked = Draws([t.seed for t in trials]).integers("class", len(best)).tolist()
+        ranks = [rank if trial.seed else 0 for rank, trial in zip(picked, trials, strict=True)]
         return torch.stack([best[rank, i] for i, rank in enumerate(ranks)]).cpu()
 
     def _chosen_logit(self) -> float:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.compute.images import read_picture
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import State
 from dreamsweep.engines.schedules import moved
@@ -40,7 +40,7 @@ class DalleEngine(DescentEngine):
     @torch.no_grad()
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
         spec, side = self.spec, self.spec.image_size // PATCH
-        noise = torch.stack([torch.randn((self.dvae.codes, side, side), generator=generator(t.seed, "codes")) for t in trials])
+        noise = Draws([t.seed for t in trials]).normal("codes", self.dvae.codes, side, side)
         if spec.init_image is not None:
             return {"logits": self._near(read_picture(spec.init_image, spec.image_size)[None], noise)}
         if spec.start == "shape" and self.dvae.shapes is not None and isinstance(guide, Chooser):
@@ -81,8 +81,9 @@ class DalleEngine(DescentEngine):
         size = (self.spec.image_size, self.spec.image_size)
         pictures = F.interpolate(shapes, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
         best = guide.weigh(pictures).topk(3, dim=0, largest=False).indices  # 3 b
-        picked = [int(torch.randint(3, (), generator=generator(t.seed, "shape"))) if t.seed else 0 for t in trials]
-        return torch.stack([pictures[best[rank, i]] for i, rank in enumerate(picked)])
+        picked = Draws([t.seed for t in trials]).integers("shape", 3).tolist()
+        ranks = [rank if trial.seed else 0 for rank, trial in zip(picked, trials, strict=True)]
+        return torch.stack([pictures[best[rank, i]] for i, rank in enumerate(ranks)])
 
     def _prior_at(self, side: int) -> Float[Tensor, "1 c y x"]:
         assert self.dvae.log_frequency is not None
@@ -91,8 +92,7 @@ class DalleEngine(DescentEngine):
 
 def relaxed_codes(logits: Float[Tensor, "b c y x"], tau: float, seeds: Sequence[int], iteration: int) -> Float[Tensor, "b c y x"]:
     """Draws relaxed codes by Gumbel-softmax (Jang et al., 2017), each trial with noise of its own."""
-    shape = logits.shape[1:]
-    uniform = torch.stack([torch.rand(shape, generator=generator(seed, "gumbel", iteration)) for seed in seeds])
+    uniform = Draws(seeds, iteration, logits.device).uniform("gumbel", *logits.shape[1:])
     noise = -(-uniform.clamp(min=1e-20).log()).clamp(min=1e-20).log()
     return ((logits + noise.to(logits)) / tau).softmax(1)
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.compute.images import read_picture
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.protocol import State, Step
 from dreamsweep.guidance.protocol import Guidance, Guide
 from dreamsweep.models.stable_diffusion import Condition, StableDiffusion, load_stable_diffusion
@@ -32,21 +32,22 @@ class GuidedDiffusionEngine:
         conditions = [self.model.condition(trial.prompt.text, trial.prompt) for trial in trials]
         against = [self.model.against(trial.prompt) for trial in trials]
         latents = (state["latents"].clone() if state else self._start(trials)).to(self.model.device)
-        alive = state["alive"].clone() if state else torch.ones(len(trials), dtype=torch.bool)
+        alive = (state["alive"] if state else torch.ones(len(trials), dtype=torch.bool)).to(self.model.device, copy=True)
+        seeds = [trial.seed for trial in trials]
         first = int(state["iteration"]) + 1 if state else 1
         for iteration in range(first, self.spec.num_iter + 1):
             time = self.times[iteration - 1]
             noise, pictures, guidance = self._steer(latents, time, conditions, against, guide, iteration)
-            alive = alive & torch.isfinite(guidance.loss).cpu() & torch.isfinite(noise).flatten(1).all(1).cpu()
-            fresh = torch.stack([torch.randn(latents.shape[1:], generator=generator(t.seed, "denoising", iteration)) for t in trials])
-            moved = self.scheduler.step(noise, time, latents, eta=self.spec.eta, variance_noise=fresh.to(latents)).prev_sample
-            latents = torch.where(alive.to(latents.device)[:, None, None, None], moved, latents)
+            alive = alive & torch.isfinite(guidance.loss) & torch.isfinite(noise).flatten(1).all(1)
+            fresh = Draws(seeds, iteration, latents.device).normal("denoising", *latents.shape[1:]) if self.spec.eta else None
+            moved = self.scheduler.step(noise, time, latents, eta=self.spec.eta, variance_noise=fresh).prev_sample
+            latents = torch.where(alive[:, None, None, None], moved, latents)
             if iteration == self.spec.num_iter:
                 with torch.no_grad():
                     pictures = self.model.decode(latents)
             yield Step(
                 iteration=iteration,
-                loss=torch.where(alive.to(guidance.loss.device), guidance.loss, torch.nan),
+                loss=torch.where(alive, guidance.loss, torch.nan),
                 similarity=guidance.similarity,
                 learning_rate=torch.nan,
                 draw=lambda pictures=pictures: pictures.clamp(0, 1),  # type: ignore[misc]
@@ -84,7 +85,7 @@ class GuidedDiffusionEngine:
     @torch.no_grad()
     def _start(self, trials: Sequence[Trial]) -> Float[Tensor, "b c y x"]:
         shape = self.model.latent_shape(self.side)
-        noise = torch.stack([torch.randn(shape, generator=generator(trial.seed, "noise")) for trial in trials])
+        noise = Draws([trial.seed for trial in trials]).normal("noise", *shape)
         if self.spec.init_image is None:
             return noise
         clean: Tensor = self.model.encode(read_picture(self.spec.init_image, self.side)[None]).cpu()

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws, generator
 from dreamsweep.engines.frames import slerp, steps_of_frames
 from dreamsweep.engines.protocol import State, Step
 from dreamsweep.guidance.protocol import Guide
@@ -35,15 +35,15 @@ class InterpolationEngine:
     def _denoise(
         self, trials: Sequence[Trial], keys: list[list[Condition]], against: list[Condition], frames: range
     ) -> Float[Tensor, "f b 3 h w"]:
-        conditions, noise, randomness = [], [], []
+        conditions, randomness = [], []
+        noise = Draws([trial.seed for trial in trials]).normal("noise", *self.model.latent_shape(self.side))  # the same in every frame
         for frame in frames:
             for trial, passed in zip(trials, keys, strict=True):
                 before, share = place(frame, self.spec.num_iter, len(passed), self.spec.easing)
                 conditions.append(between(passed[before], passed[min(before + 1, len(passed) - 1)], share, self.spec.path))
-                noise.append(torch.randn(self.model.latent_shape(self.side), generator=generator(trial.seed, "noise")))
-                randomness.append(generator(trial.seed, "denoising"))  # the same in every frame
+                randomness.append(generator(trial.seed, "denoising"))
         drawn = self.model.denoise(
-            conditions, against * len(frames), torch.stack(noise), randomness,
+            conditions, against * len(frames), noise.repeat(len(frames), 1, 1, 1), randomness,
             steps=self.spec.steps, guidance_scale=self.spec.guidance_scale, scheduler=self.spec.scheduler,
         )  # fmt: skip
         pictures: Tensor = drawn.unflatten(0, (len(frames), len(trials)))

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dreamsweep.compute.images import paper, read_picture
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import Artefact, Film, State
 from dreamsweep.engines.rasterise import Strokes, rasterise
@@ -99,8 +99,7 @@ class StrokesEngine(DescentEngine):
 
 def begin(spec: StrokesSpec, trials: Sequence[Trial]) -> State:
     """Returns the tensors before the first iteration: every trial's random strokes, from its own seed."""
-    drawn = [_random_strokes(spec, generator(trial.seed, "strokes")) for trial in trials]
-    strokes = Strokes(*(torch.stack(tensors) for tensors in zip(*drawn, strict=True)))
+    strokes = _random_strokes(spec, Draws([trial.seed for trial in trials]))
     if spec.init_image is not None:
         strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image, SIDE))
     return {name: getattr(strokes, name) for name in TENSORS}
@@ -111,15 +110,15 @@ def strokes_of(state: State) -> Strokes:
     return Strokes(*(state[name] for name in TENSORS))
 
 
-def _random_strokes(spec: StrokesSpec, randomness: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Points, segments, widths and colours of one trial: a random walk from a uniform place, width 1, uniform RGBA."""
+def _random_strokes(spec: StrokesSpec, draws: Draws) -> Strokes:
+    """Returns each trial's strokes: random walks from uniform places, of width 1, in uniform RGBA."""
     count = spec.num_paths
-    first = torch.rand(count, 1, 2, generator=randomness)
-    steps = (torch.rand(count, 3 * spec.segments_max, 2, generator=randomness) - 0.5) * RADIUS
-    points = torch.cat((first, first + steps.cumsum(1)), 1) * SIDE
-    segments = torch.randint(1, spec.segments_max + 1, (count,), generator=randomness)
-    widths = torch.full((count,), min(1.0, spec.max_width))
-    return points, segments, widths, torch.rand(count, 4, generator=randomness)
+    first = draws.uniform("strokes.places", count, 1, 2)
+    steps = (draws.uniform("strokes.steps", count, 3 * spec.segments_max, 2) - 0.5) * RADIUS
+    points = torch.cat((first, first + steps.cumsum(2)), 2) * SIDE
+    segments = 1 + draws.integers("strokes.segments", spec.segments_max, count)
+    widths = torch.full((len(draws.seeds), count), min(1.0, spec.max_width))
+    return Strokes(points, segments, widths, draws.uniform("strokes.colours", count, 4))
 
 
 def _some(strokes: Strokes, index: int, first: int, end: int) -> Strokes:

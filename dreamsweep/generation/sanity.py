@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.guidance.targets import shrink
 from dreamsweep.judges.auditor import Auditor, things_in
 from dreamsweep.judges.segments import classes_in, shares_of
@@ -54,7 +54,7 @@ class Recognition:
 
 def class_pictures(biggan: Biggan, classes: Sequence[int], truncation: float = 1.0, noise: float = 0.0) -> Float[Tensor, "n 3 h w"]:
     """Returns pictures of a BigGAN's classes, each with one noise vector of so much deviation for all layers."""
-    latents = torch.stack([torch.randn(biggan.z_dim, generator=generator(index, "sanity")) for index in classes])
+    latents = Draws(classes).normal("sanity", biggan.z_dim)
     one_hot = torch.nn.functional.one_hot(torch.tensor(classes), biggan.classes).float()
     z, c = (vector[:, None].expand(-1, biggan.vectors, -1).to(biggan.device) for vector in (noise * latents, one_hot))
     with torch.no_grad():

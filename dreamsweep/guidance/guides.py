@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.guidance.cutouts import draw_views, make_cutouts
 from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
 from dreamsweep.guidance.targets import embed_prompts, shrink
@@ -45,7 +46,7 @@ class ClipGuide:
 
     def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
         r = self.perceptor.resolution
-        views = draw_views(self.steering.views, self.seeds, iteration, r, pictures.shape[-1])
+        views = draw_views(self.steering.views, Draws(self.seeds, iteration, pictures.device), r, pictures.shape[-1])
         budget = VIEW_PIXELS.get(pictures.device.type, VIEW_PIXELS["cpu"]) // (r * r * len(pictures))
         at_once = max(1, min(self.steering.views.at_once, budget))
         return by_parts(lambda seen, some: self._loss(self._embed(views.of(seen, some))), pictures, len(views), at_once)
@@ -59,7 +60,7 @@ class ClipGuide:
             if self.steering.chooses_whole:
                 embedded = self._embed(shrink(part, r)[:, None])
             else:
-                embedded = self._embed(make_cutouts(part, self.steering.views, [0] * len(part), 0, r))
+                embedded = self._embed(make_cutouts(part, self.steering.views, Draws([0] * len(part), 0, part.device), r))
             losses += [self._loss(picture.expand(len(self.seeds), *picture.shape))[0] for picture in embedded]
         return torch.stack(losses)
 

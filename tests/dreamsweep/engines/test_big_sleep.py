@@ -14,7 +14,7 @@ from pytorch_pretrained_biggan import BigGANConfig
 from torch import Tensor
 
 from dreamsweep.compute.images import png_bytes, to_bytes
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws, generator
 from dreamsweep.compute.torchvision_ops import declare_missing_ops
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.big_sleep import BigSleepEngine, softmax_of_highest
@@ -110,8 +110,8 @@ def theirs(peer: ModuleType, weights: tuple[dict[str, Tensor], dict[str, Tensor]
 @contextlib.contextmanager
 def boxes_of(peer: ModuleType, spec: BigSleepSpec, seed: int, iteration: int) -> Iterator[None]:
     """The package cuts where we do in an iteration."""
-    corners, sizes = draw_boxes(spec.boxes, seed, iteration, spec.image_size)
-    left = iter(zip(corners.tolist(), sizes.tolist(), strict=True))
+    corners, sizes = draw_boxes(spec.boxes, Draws([seed], iteration), spec.image_size)
+    left = iter(zip(corners[0].tolist(), sizes[0].tolist(), strict=True))
 
     def cut(image: Tensor, size: int, **_: object) -> Tensor:
         (row, column), side = next(left)

@@ -27,7 +27,7 @@ from dreamsweep.spec import (
 from dreamsweep.testing import ENGINE_CHECKS, check_a_longer_trial_continues_a_shorter_one, towards_red, trials_of
 
 SPECS: dict[str, AnySpec] = {
-    "dalle": DalleSpec(image_size=64, num_iter=12, start="noise", code_prior=0.0),
+    "dalle": DalleSpec(image_size=64, num_iter=16, start="noise", code_prior=0.0),
     "strokes": StrokesSpec(canvas=48, num_paths=48, num_iter=12, width_rate=1.0, color_rate=0.05),
     "big-sleep": BigSleepSpec(num_iter=12, start="noise", ema_decay=0.5, guide_weight=0.2, latent_weight=0.01, class_weight=0.01),
     "guided-diffusion": GuidedDiffusionSpec(num_iter=12, guide_strength=2.0),

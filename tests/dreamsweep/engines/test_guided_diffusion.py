@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
 from dreamsweep.engines.protocol import Step
@@ -47,7 +47,7 @@ def test_without_a_guide_it_is_the_stock_pipeline_s_picture(scale: float) -> Non
     (trial,) = trials_of(spec)
     stock = model.denoise(
         [model.condition(trial.prompt.text, trial.prompt)], [model.against(trial.prompt)],
-        torch.randn(1, *model.latent_shape(16), generator=generator(0, "noise")), [torch.Generator()],
+        Draws([0]).normal("noise", *model.latent_shape(16)), [torch.Generator()],
         steps=6, guidance_scale=scale, scheduler="ddim",
     )  # fmt: skip
     assert (ours - stock).abs().max() < 1e-4

@@ -1,7 +1,7 @@
 """Same trial, same pixels, from one version to the next: pictures of every engine, drawn once and kept.
 
-`python -m tests.dreamsweep.test_golden_pictures` draws them anew. That is right only after a change that is meant to change pictures,
-and the CHANGELOG must say so.
+`python -m tests.dreamsweep.generation.test_golden_pictures` draws them anew. That is right only after a change that is meant to change
+pictures, and the CHANGELOG must say so.
 """
 
 from pathlib import Path

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamsweep.compute.images import paper
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws, generator
 from dreamsweep.compute.torchvision_ops import declare_missing_ops
 from dreamsweep.guidance.cutouts import (
     Boxes,
@@ -18,7 +18,7 @@ from dreamsweep.guidance.cutouts import (
     crops,
     draw_boxes,
     draw_views,
-    homography,
+    from_quadrilateral,
     homography_grid,
     make_cutouts,
     perspectives,
@@ -32,18 +32,18 @@ VIEWS: list[Views] = [spec.steering.views for spec in (DalleSpec(cutouts=6), Str
 @pytest.mark.parametrize("views", VIEWS, ids=lambda views: type(views).__name__)
 def test_cutouts_come_from_the_seed_and_the_iteration_alone(views: Views) -> None:
     pictures = torch.rand(3, 3, 40, 40, generator=generator(0, "test"))
-    seen = make_cutouts(pictures, views, [4, 5, 4], 7, 16)
+    seen = make_cutouts(pictures, views, Draws([4, 5, 4], 7), 16)
     assert seen.shape == (3, 6, 3, 16, 16)
     assert seen.min() >= 0 and seen.max() <= 1
-    torch.testing.assert_close(seen[1], make_cutouts(pictures[1:2], views, [5], 7, 16)[0], atol=1e-5, rtol=0)
-    other = make_cutouts(pictures, views, [4, 5, 4], 8, 16)
+    torch.testing.assert_close(seen[1], make_cutouts(pictures[1:2], views, Draws([5], 7), 16)[0], atol=1e-5, rtol=0)
+    other = make_cutouts(pictures, views, Draws([4, 5, 4], 8), 16)
     assert (seen - other).abs().mean() > 0.01
 
 
 @pytest.mark.parametrize("views", VIEWS, ids=lambda views: type(views).__name__)
 def test_cutouts_of_a_white_picture_are_white(views: Views) -> None:
     views = replace(views, noise=0.0) if isinstance(views, TurnedViews) else views
-    seen = make_cutouts(torch.ones(1, 3, 40, 40), views, [0], 1, 16)
+    seen = make_cutouts(torch.ones(1, 3, 40, 40), views, Draws([0], 1), 16)
     torch.testing.assert_close(seen, torch.ones_like(seen))
 
 
@@ -62,7 +62,7 @@ def measures(sides: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 def test_crops_of_strokes_are_torchvision_s(transforms: Any) -> None:
     """Their sizes in law: four thousand of ours, as many of theirs."""
-    ours = resized_crops(4000, (0.7, 0.9), generator(0, "test"))
+    (ours,) = resized_crops(4000, (0.7, 0.9), Draws([0]))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         picture = torch.empty(3, 1000, 1000)
@@ -72,51 +72,52 @@ def test_crops_of_strokes_are_torchvision_s(transforms: Any) -> None:
     quantiles = torch.tensor([0.02, 0.2, 0.5, 0.8, 0.98])
     for measured, expected in zip(measures(ours), measures(theirs), strict=True):
         torch.testing.assert_close(measured.quantile(quantiles), expected.quantile(quantiles), atol=0.012, rtol=0)
-    placed = crops(ours, torch.zeros(4000), generator(1, "test"))
+    (placed,) = crops(ours[None], torch.zeros(1, 4000), Draws([1]))
     corner = placed @ torch.tensor([1.0, 1.0, 1.0])
     assert corner.max() <= 1 + 1e-5 and float(corner[:, :2].amax()) > 0.9 and (placed[:, 0, 0] - ours[:, 0]).abs().max() < 1e-6
 
 
 def test_perspectives_of_strokes_are_torchvision_s(transforms: Any) -> None:
-    """The same corners, and the same colour outside: the same view but for where between two pixels a sample lies."""
-    smooth = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8, generator=generator(0, "test")), 128, mode="bicubic").clamp(0, 1)
-    side, (matrix,) = 128, perspectives(1, 0.5, generator(5, "test"))
-    corners = torch.tensor([[-1.0, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]]) @ torch.linalg.inv(matrix).T
-    seen_at = ((corners[:, :2] / corners[:, 2:] + 1) / 2 * (side - 1)).tolist()
+    """The same corners, and the same colour outside: the same views but for where between two pixels a sample lies."""
+    count, side = 8, 128
+    smooth = torch.nn.functional.interpolate(Draws(range(count)).uniform("test", 3, 8, 8), side, mode="bicubic").clamp(0, 1)
+    matrices = perspectives(1, 0.5, Draws(range(count)))
+    square = torch.tensor([[-1.0, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1]])
+    corners = square @ torch.linalg.inv(matrices[:, 0]).transpose(1, 2)
+    seen_at = ((corners[..., :2] / corners[..., 2:] + 1) / 2 * (side - 1)).tolist()
     ends = [[0, 0], [side - 1, 0], [side - 1, side - 1], [0, side - 1]]
-    bilinear = transforms.InterpolationMode.BILINEAR
-    theirs = transforms.functional.perspective(smooth, ends, seen_at, bilinear, fill=paper("#204060").flatten().tolist())
-    views = Projections(matrix[None, None], torch.zeros(1, 1, 1, 1, 1), side, paper("#204060"))
-    error = (views.of(smooth)[0, 0] - theirs[0]).square().mean()
-    assert -10 * error.log10() > 35
+    bilinear, fill = transforms.InterpolationMode.BILINEAR, paper("#204060").flatten().tolist()
+    theirs = [transforms.functional.perspective(*pair, bilinear, fill) for pair in zip(smooth, [ends] * count, seen_at, strict=True)]
+    ours = Projections(matrices, torch.zeros(count, 1, 1, 1, 1), side, paper("#204060")).of(smooth)[:, 0]
+    error = (ours - torch.stack(theirs)).square().mean((1, 2, 3))
+    assert -10 * error.mean().log10() > 33, "a corner that lies a twentieth of the side elsewhere leaves 22 dB"
 
 
 def test_the_paper_of_a_drawing_goes_on_outside_it() -> None:
     blank = paper("#204060").expand(1, 3, 40, 40)
-    seen = make_cutouts(blank, PerspectiveViews(8, outside="#204060"), [0], 1, 16)
+    seen = make_cutouts(blank, PerspectiveViews(8, outside="#204060"), Draws([0], 1), 16)
     torch.testing.assert_close(seen, paper("#204060").expand_as(seen))
 
 
 @settings(max_examples=25, deadline=None)
 @given(share=st.floats(0.2, 1.0), seed=st.integers(0, 1000))
 def test_an_unturned_crop_stays_inside_the_picture(share: float, seed: int) -> None:
-    matrix = crops(torch.tensor([share]), torch.zeros(1), generator(seed, "crop"))
+    (matrix,) = crops(torch.tensor([[share]]), torch.zeros(1, 1), Draws([seed]))
     grid = homography_grid(matrix, 8)
     assert grid.abs().max() <= 1 + 1e-5
     width = float(grid[0, 0, -1, 0] - grid[0, 0, 0, 0]) / (2 - 2 / 8)
     assert math.isclose(width, share, rel_tol=1e-4)
 
 
-def test_a_homography_takes_four_points_where_it_should() -> None:
-    source = torch.tensor([[[-1.0, -1], [1, -1], [1, 1], [-1, 1]]])
-    target = source + torch.rand(1, 4, 2, generator=generator(1, "corners")) * 0.4
-    matrix = homography(source, target)[0]
-    mapped = torch.cat([source[0], torch.ones(4, 1)], 1) @ matrix.T
-    torch.testing.assert_close(mapped[:, :2] / mapped[:, 2:], target[0], atol=1e-5, rtol=0)
+def test_a_quadrilateral_is_taken_to_the_square() -> None:
+    square = torch.tensor([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    corners = square + Draws([1]).uniform("test", 5, 4, 2) * 0.4
+    mapped = torch.cat([corners, torch.ones(1, 5, 4, 1)], 3) @ from_quadrilateral(corners).transpose(2, 3)
+    torch.testing.assert_close(mapped[..., :2] / mapped[..., 2:], square.expand(1, 5, 4, 2), atol=1e-5, rtol=0)
 
 
 def test_perspectives_shrink_the_picture_within_the_view() -> None:
-    grid = homography_grid(perspectives(5, 0.5, generator(3, "p")), 16)
+    grid = homography_grid(perspectives(5, 0.5, Draws([3]))[0], 16)
     assert (grid[:, 0, 0].abs().max(1).values >= 1 - 0.1).all()  # the view's corner looks at or past the picture's
 
 
@@ -135,7 +136,7 @@ def test_a_box_shows_the_nearest_pixels_as_torch_does(size: int, seed: int) -> N
 
 
 def test_big_sleep_s_boxes_are_as_large_as_asked_and_lie_inside() -> None:
-    views = draw_views(BigSleepSpec(cutouts=200, cutout_min=0.5, cutout_max=0.95).boxes, [0, 1], 1, 100, 100)
+    views = draw_views(BigSleepSpec(cutouts=200, cutout_min=0.5, cutout_max=0.95).boxes, Draws([0, 1], 1), 100, 100)
     assert isinstance(views, Boxes)
     for index in (views.rows, views.columns):
         assert index.min() >= 0 and index.max() < 100
@@ -145,7 +146,7 @@ def test_big_sleep_s_boxes_are_as_large_as_asked_and_lie_inside() -> None:
 
 
 def test_boxes_reach_every_edge_and_lie_within() -> None:
-    corners, sizes = draw_boxes(BigSleepSpec(num_iter=5, cutouts=256).boxes, seed=0, iteration=1, width=8)
+    (corners,), (sizes,) = draw_boxes(BigSleepSpec(num_iter=5, cutouts=256).boxes, Draws([0], 1), width=8)
     room = (8 - sizes)[:, None]
     assert (corners >= 0).all() and (corners <= room).all()
     movable = room[:, 0] > 0

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-import torch
 from torch import Tensor
 
 from colours.spec import FlatSpec
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import Artefact, Film, State
 from dreamsweep.guidance.protocol import Guide
@@ -20,7 +19,7 @@ class FlatEngine(DescentEngine):
     spec: FlatSpec
 
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
-        return {"colours": torch.stack([torch.rand(3, generator=generator(trial.seed, "colour")) for trial in trials])}
+        return {"colours": Draws([trial.seed for trial in trials]).uniform("colour", 3)}
 
     def pictures(self, state: State, trials: Sequence[Trial], iteration: int) -> Tensor:
         return state["colours"][:, :, None, None].expand(-1, 3, self.spec.side, self.spec.side)
