@@ -11,6 +11,7 @@ From Python and in notebooks (docs/python.md):
 Names are imported when they are used first: `import dreamsweep` alone loads neither torch nor Prefect.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from dreamsweep.api.running import load, parse, run
     from dreamsweep.errors import DreamsweepError, TransientError, UserError
     from dreamsweep.spec import Sweep
+
+if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & {*os.environ}:
+    # torch's CPU threads sleep where they wait for each other, instead of spinning: on a busy machine that is several times as fast
+    # (benchmarks/threads.py). OpenMP reads it when torch is imported.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 __version__ = "0.1.0"
 __all__ = [

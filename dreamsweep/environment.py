@@ -47,6 +47,18 @@ def gibibytes(variable: str) -> int | None:
     return int(size * 2**30)
 
 
+SHARDS_AT_ONCE = "DREAMSWEEP_SHARDS_AT_ONCE"
+"""Variable that says how many shards this machine makes at once; work pools of processes and Docker containers set it."""
+
+
+def count(variable: str, default: int) -> int:
+    """Returns the count, 1 or more, that an environment variable holds. Raises UserError where it holds something else."""
+    text = os.environ.get(variable, "").strip() or str(default)
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UserError(f"{variable}: {text!r} is no count; write a whole number from 1 on, or unset it.")
+    return int(text)
+
+
 def seconds(variable: str, default: float) -> float:
     """Returns the seconds that an environment variable holds. Raises UserError where it holds something else."""
     text = os.environ.get(variable, "").strip()

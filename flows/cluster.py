@@ -1,6 +1,5 @@
 """Shards as tasks of a Dask or Ray cluster, for those who have one: its machines need this package and the store's credentials."""
 
-import os
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from prefect.task_runners import TaskRunner
 from pydantic import NonNegativeFloat
 
 from dreamsweep.compute.devices import resolve_device
+from dreamsweep.compute.threads import usable_cpus
 from dreamsweep.errors import ClusterError, TransientError
 from dreamsweep.planning.expand import Shard
 from dreamsweep.results.handoff import Elsewhere, Progress, read_progress
@@ -111,8 +111,8 @@ class _Handed:
 
 
 def local_workers(device: str) -> dict[str, Any]:
-    """Returns the workers of a local Dask cluster, one thread each: one a core, or a single one for a GPU."""
-    workers = (os.cpu_count() or 1) if resolve_device(device) == "cpu" else 1
+    """Returns the workers of a local Dask cluster, one thread each: one for each usable CPU, or a single one for a GPU."""
+    workers = usable_cpus() if resolve_device(device) == "cpu" else 1
     return {"n_workers": workers, "threads_per_worker": 1}
 
 

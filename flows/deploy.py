@@ -24,6 +24,7 @@ from prefect.workers.process import ProcessWorker
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from dreamsweep import __version__
+from dreamsweep.environment import SHARDS_AT_ONCE
 from dreamsweep.errors import ApiError, DeployError, SweepFileError
 from dreamsweep.flows import GPU, SWEEPS
 from dreamsweep.flows.automations import HEARTBEAT, TAG, automations
@@ -201,14 +202,19 @@ def _pool(client: SyncPrefectClient, at: Place, name: str, limit: int, gpus: int
 
 
 def base_job_template(at: Place, pool: str, gpus: int) -> dict[str, Any]:
-    """Returns a work pool's job template: the one that ships, with the requested image, GPUs and variables."""
+    """Returns a work pool's job template: the one that ships, with the requested image, GPUs and variables.
+
+    Shards of a process or Docker pool share the CPUs of one machine, and learn how many they are. Kubernetes limits each pod's CPUs.
+    """
+    shared = {SHARDS_AT_ONCE: str(at.window)} if pool == GPU and at.window > 1 and at.pool_type != "kubernetes" else {}
     if at.pool_type == "process":
         processes = ProcessWorker.get_default_base_job_template()
-        processes["variables"]["properties"]["env"]["default"] = HEARTBEAT
+        processes["variables"]["properties"]["env"]["default"] = {**HEARTBEAT, **shared}
         return processes
     template: dict[str, Any] = json.loads((POOLS / f"{at.pool_type}.json").read_text(encoding="utf-8"))
     known = template["variables"]["properties"]
     known["image"]["default"] = at.image
+    known["env"]["default"] = {**known["env"]["default"], **shared}
     if at.pool_type == "kubernetes":
         known["gpus"]["default"] = gpus
         known["tolerations"]["default"] *= bool(gpus)  # what needs no GPU stays off their nodes

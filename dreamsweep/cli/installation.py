@@ -83,12 +83,16 @@ def _devices() -> Iterator[Finding]:
         import torch
 
         from dreamsweep.compute.devices import available_devices
+        from dreamsweep.compute.threads import set_threads
 
-        devices = available_devices()
+        devices, threads = available_devices(), set_threads()
     except ImportError as error:
         yield Finding("devices", f"torch cannot be imported ({error})", ok=False)
         return
-    details = {"cpu": counted(torch.get_num_threads(), "thread")}
+    except UserError as error:
+        yield Finding("threads", str(error), ok=False)
+        return
+    details = {"cpu": f"{counted(threads.number, 'thread')} ({threads.reason})"}
     if "cuda" in devices:
         details["cuda"] = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
     for device in ("cpu", "cuda", "mps"):

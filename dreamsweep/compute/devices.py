@@ -6,12 +6,17 @@ import shutil
 import torch
 from torch import nn
 
+from dreamsweep.compute.threads import set_threads
 from dreamsweep.environment import is_on
 from dreamsweep.errors import DeviceError
 
 
 def resolve_device(requested: str) -> str:
-    """Returns the best device there is for `auto`; any other must be there. Raises DeviceError."""
+    """Returns the best device there is for `auto`; any other must be there. The first call sets the number of CPU threads.
+
+    Raises DeviceError, and UserError where the environment says nonsense about threads.
+    """
+    set_threads()
     available = available_devices()
     if requested == "auto":
         return available[-1]

@@ -1,6 +1,5 @@
 """A sweep by two workers of a real Dask and a real Ray cluster leaves what it leaves when it is made here."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamsweep.compute.threads import usable_cpus
 from dreamsweep.errors import ClusterError
 from dreamsweep.flows.cluster import Cluster, _runner, local_workers, make_on_cluster
 from dreamsweep.flows.sweep import SweepRequest, sweep
@@ -46,7 +46,7 @@ def test_a_worker_of_this_machine_has_one_thread(monkeypatch: pytest.MonkeyPatch
     runner, _ = _runner(Cluster(cluster="dask"), "cpu")
     assert isinstance(runner, prefect_dask.DaskTaskRunner)
     assert runner.cluster_kwargs == {
-        "n_workers": os.cpu_count(),
+        "n_workers": usable_cpus(),
         "threads_per_worker": 1,
     }
     monkeypatch.setattr("dreamsweep.flows.cluster.resolve_device", lambda device: "cuda")

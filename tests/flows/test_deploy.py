@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from dreamsweep import __version__
 from dreamsweep.cli import main as cli
+from dreamsweep.environment import SHARDS_AT_ONCE
 from dreamsweep.errors import ApiError, DeployError, SweepFileError
 from dreamsweep.flows import GPU, SWEEPS
 from dreamsweep.flows.automations import HEARTBEAT, automations
@@ -122,6 +123,16 @@ def test_flow_runs_of_every_pool_say_that_they_live(pool_type: Any) -> None:
     at = place(pool_type, STORE, None, None, None)
     environment = base_job_template(at, GPU, at.gpus)["variables"]["properties"]["env"]["default"]
     assert HEARTBEAT.items() <= environment.items()
+
+
+def test_shards_that_share_a_machine_learn_how_many_they_are() -> None:
+    def environment(pool_type: Any, pool: str, window: int | None) -> dict[str, str]:
+        at = place(pool_type, STORE, None, window, None)
+        return dict(base_job_template(at, pool, at.gpus)["variables"]["properties"]["env"]["default"])
+
+    assert environment("process", GPU, 4)[SHARDS_AT_ONCE] == environment("docker", GPU, 4)[SHARDS_AT_ONCE] == "4"
+    for pool_type, pool, window in (("process", SWEEPS, 4), ("docker", SWEEPS, 4), ("process", GPU, None), ("kubernetes", GPU, 4)):
+        assert SHARDS_AT_ONCE not in environment(pool_type, pool, window)
 
 
 def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectClient) -> None:
