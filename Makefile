@@ -25,8 +25,11 @@ test: $(ENV)/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(or $(ARGS),$(if $(ALL),,-m "not docker and not compiler"))
 
 # The core alone, which needs neither Prefect's server nor a browser, on another Python: make test-core PYTHON=python3.13.
-# Each version has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA.
-CORE := tests/dreamsweep tests/test_layering.py tests/test_package.py tests/test_prompts.py -m "not slow"
+# Each version has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA. NUMERICS, which an interpreter
+# does not change, are tested in .venv alone; every engine still draws its golden picture here, and every loss and judge that sweeps use.
+NUMERICS := compute engines guidance judges models training weights/vectors
+CORE := tests/dreamsweep tests/test_layering.py tests/test_package.py tests/test_prompts.py -m "not slow" \
+    $(addprefix --ignore=tests/dreamsweep/,$(NUMERICS))
 VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 test-core:
 	@$(MAKE) --no-print-directory test ENV=.venv-$(VERSION) PYTHON="$(PYTHON)" ARGS='$(CORE) $(ARGS)'

@@ -9,8 +9,6 @@ from typing import Any, Literal
 from prefect.task_runners import TaskRunner
 from pydantic import NonNegativeFloat
 
-from dreamsweep.compute.devices import resolve_device
-from dreamsweep.compute.threads import usable_cpus
 from dreamsweep.errors import ClusterError, TransientError
 from dreamsweep.planning.expand import Shard
 from dreamsweep.results.handoff import Elsewhere, Progress, read_progress
@@ -112,6 +110,10 @@ class _Handed:
 
 def local_workers(device: str) -> dict[str, Any]:
     """Returns the workers of a local Dask cluster, one thread each: one for each usable CPU, or a single one for a GPU."""
+    # they load torch, which a sweep made elsewhere does without
+    from dreamsweep.compute.devices import resolve_device
+    from dreamsweep.compute.threads import usable_cpus
+
     workers = usable_cpus() if resolve_device(device) == "cpu" else 1
     return {"n_workers": workers, "threads_per_worker": 1}
 

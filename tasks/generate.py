@@ -15,9 +15,9 @@ from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 
 from dreamsweep.generation.make_here import few_a_second
-from dreamsweep.generation.shard import run_shard
 from dreamsweep.planning.expand import Shard
-from dreamsweep.store import open_store
+from dreamsweep.results.handoff import Progress
+from dreamsweep.store import Store, open_store
 from dreamsweep.tasks.policy import RETRIES, retry_delays, worth_retrying
 from dreamsweep.tasks.progress import show_shard
 
@@ -41,6 +41,13 @@ def generate_shard(shard: Shard, store: str, device: str) -> None:
     with termination() as terminated:
         for _ in show_shard(shard, few_a_second(run_shard(shard, open_store(store), device, lambda: terminated() or given_up()))):
             pass
+
+
+def run_shard(shard: Shard, store: Store, device: str, stop: Callable[[], bool]) -> Iterator[Progress]:
+    """Yields the shard's progress while it is generated. Loads torch only now: a flow run that plans and watches does without."""
+    from dreamsweep.generation import shard as engines
+
+    yield from engines.run_shard(shard, store, device, stop)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def browser(executable: str, height: int = 900) -> Iterator[Page]:
     """An empty page; Playwright fetches no browser of its own."""
     with sync_playwright() as play:
         opened = play.chromium.launch(executable_path=executable, args=FLAGS)
-        page = opened.new_page(viewport={"width": 1180, "height": height})
+        page = opened.new_page(viewport={"width": 1180, "height": height}, reduced_motion="reduce")
         page.set_default_timeout(SECONDS * 1000)
         expect.set_options(timeout=SECONDS * 1000)
         yield page

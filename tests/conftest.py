@@ -4,6 +4,7 @@ It comes from the package index like everything else, keeps S3's rules for multi
 users' rights once told to, and is read by DuckDB.
 """
 
+import gc
 import json
 import os
 import socket
@@ -61,20 +62,42 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return _ByFile(config, log)
 
 
+LONGEST = ("tests/docker/", "tests/flows/")
+"""Folders whose files begin first."""
+TOGETHER = {
+    **dict.fromkeys(("events", "run_form", "services"), "the full Prefect server"),
+    **dict.fromkeys(("cluster", "command", "deploy", "deployment", "outage", "shard", "sweep"), "Prefect's test harness"),
+}
+"""Files of tests/flows that share a server of `tests/flows/conftest.py`, which then starts in one process of the tests only."""
+
+
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """A file's tests stay together, and all that need the Docker engine, as what they start is shared."""
+    """A file's tests stay together, and all that need the Docker engine or the same Prefect server, as what they start is shared."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file.startswith("tests/flows/test_"):
+            return TOGETHER.get(Path(file).stem.removeprefix("test_"), file)
         return "tests/docker" if file.startswith("tests/docker/") else file
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves tests of published sizes out, unless they are asked for (`-m published`)."""
+    """Leaves tests of published sizes out, unless they are asked for (`-m published`), and lets the longest files begin first.
+
+    Tests of flows wait for servers, several minutes a file; begun last, they would keep one process busy while the others have ended.
+    """
     if "published" not in config.getoption("-m"):
         full = [item for item in items if item.get_closest_marker("published")]
         config.hook.pytest_deselected(items=full)
         items[:] = [item for item in items if item not in full]
+    items.sort(key=lambda item: next((rank for rank, folder in enumerate(LONGEST) if item.nodeid.startswith(folder)), len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps Python's garbage collector off what lives to the end: millions of objects of libraries, looked through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,6 +12,7 @@ from dreamsweep.results.publishing import gather, publish
 from dreamsweep.spec import DescentSpec, Trial
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.rows import ScoreRows, TrialRecord, shard_tables
+from tests.dreamsweep.copied import publish_once
 
 OPTIMIZERS = ("adam", "sgd", "adagrad")
 PROMPTS = ("a red heart", "a slice of pizza", "don't 'quote' \"me\" {or} ../../etc; DROP TABLE trials")
@@ -82,6 +83,10 @@ def stage_sample_rows(store: Store, sweep: str, shard: str, trials: Sequence[Tri
 
 def publish_sample_rows(store: Store, sweep: str = "demo") -> Manifest:
     """A published sweep: strokes with three optimizers and dVAE with one, three prompts, two seeds; one trial diverged."""
+    return publish_once(store, sweep, f"rows of {sweep}", lambda store: _publish(store, sweep))
+
+
+def _publish(store: Store, sweep: str) -> Manifest:
     diverged = sample_trial(PROMPTS[1], "strokes", "sgd", seed=1).id
     wanted = set()
     for name, engine, optimizer in [

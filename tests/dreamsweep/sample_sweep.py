@@ -18,12 +18,18 @@ from dreamsweep.results.publishing import gather, publish
 from dreamsweep.spec import Sweep, Trial
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.rows import ScoreRows, TrialRecord, shard_tables
+from tests.dreamsweep.copied import publish_once
 
 
 def publish_sample(store: Store, diverged: int = 0, snapshots: tuple[int, ...] = (), **changes: Any) -> Manifest:
     """Publishes a sweep as if it had been run; the first `diverged` trials of each shard did not end well. Pictures were kept at those
     iterations, and then the last one as well."""
     sweep = sample_sweep(**changes)
+    content = f"{diverged} {snapshots} {sweep.model_dump_json()}"
+    return publish_once(store, sweep.name, content, lambda store: _publish(store, sweep, diverged, snapshots))
+
+
+def _publish(store: Store, sweep: Sweep, diverged: int, snapshots: tuple[int, ...]) -> Manifest:
     for shard in shards(sweep):
         stage_sample(store, shard, diverged, snapshots)
     manifest = gather(store, sweep.name, {trial.id for trial in trials(sweep)}, "0" * 64)

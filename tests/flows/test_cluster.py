@@ -49,7 +49,7 @@ def test_a_worker_of_this_machine_has_one_thread(monkeypatch: pytest.MonkeyPatch
         "n_workers": usable_cpus(),
         "threads_per_worker": 1,
     }
-    monkeypatch.setattr("dreamsweep.flows.cluster.resolve_device", lambda device: "cuda")
+    monkeypatch.setattr("dreamsweep.compute.devices.resolve_device", lambda device: "cuda")
     assert local_workers("auto") == {"n_workers": 1, "threads_per_worker": 1}
     elsewhere, _ = _runner(Cluster(cluster="dask", address="tcp://127.0.0.1:9"), "cpu")
     assert isinstance(elsewhere, prefect_dask.DaskTaskRunner)

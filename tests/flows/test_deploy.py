@@ -110,12 +110,15 @@ def test_an_automation_that_was_changed_is_put_right_and_one_that_was_paused_sta
     assert set(outcomes(register(processes(), [])).values()) == {"unchanged"}
 
 
-def test_another_process_finds_nothing_to_change(client: SyncPrefectClient) -> None:
+def test_another_process_finds_nothing_to_change_and_loads_no_torch(client: SyncPrefectClient) -> None:
     list(register(processes(), []))
-    again = [sys.executable, "-m", "dreamsweep", "deploy", "--pool-type", "process", "--store", STORE, "--compute-window", "8", "--dry-run"]
+    python = [sys.executable, "-X", "importtime", "-m", "dreamsweep"]
+    again = [*python, "deploy", "--pool-type", "process", "--store", STORE, "--compute-window", "8", "--dry-run"]
     settings = {"PREFECT_API_URL": str(client.api_url), "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)}  # other orders of sets
-    said = subprocess.run(again, env={**os.environ, **settings}, capture_output=True, text=True, timeout=900, check=True).stdout
-    assert "Nothing to change." in said, said
+    done = subprocess.run(again, env={**os.environ, **settings}, capture_output=True, text=True, timeout=900, check=True)
+    assert "Nothing to change." in done.stdout, done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "dreamsweep.flows.sweep" in loaded and "torch" not in loaded
 
 
 @pytest.mark.parametrize("pool_type", ["process", "docker", "kubernetes"])

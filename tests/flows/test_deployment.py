@@ -57,13 +57,13 @@ def worker(prefect_server: None, tiny_weights: Path, tmp_path: Path) -> Iterator
         process.wait()
 
 
-def content(iterations: int = 300) -> dict[str, Any]:
+def content(iterations: int = 60) -> dict[str, Any]:
     return {
         "name": "t",
         "prompts": ["a red heart", "a green apple"],
         "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2}],
         "iterations": iterations,
-        "snapshot_every": 100,
+        "snapshot_every": 20,
         "shard_size": 1,
     }
 

@@ -40,7 +40,7 @@ def test_cancelling_a_sweep_cancels_its_shards_which_keep_a_checkpoint(deployed_
     store, tagged = open_store(deployed_store), FlowRunFilter(tags=FlowRunFilterTags(all_=["sweep:t"]))
     with get_client(sync_client=True) as client:
         parent: Any = run_deployment(NIGHTLY, parameters={"request": request}, timeout=0)
-        until(lambda: len([key for key in store.keys("t/pictures/") if key.endswith("000100.png")]) == 2)
+        until(lambda: len([key for key in store.keys("t/pictures/") if key.endswith("000020.png")]) == 2)
         client.set_flow_run_state(parent.id, Cancelling(), force=True)
         until(lambda: client.read_flow_run(parent.id).state.is_cancelled())  # type: ignore[union-attr]
         until(lambda: all(run.state and run.state.is_cancelled() for run in client.read_flow_runs(flow_run_filter=tagged)))
@@ -74,11 +74,11 @@ def test_what_is_scheduled_is_planned_ahead(deployed_store: str) -> None:
 @pytest.mark.usefixtures("workers")
 def test_a_sweep_whose_process_is_killed_goes_on_by_itself(deployed_store: str) -> None:
     compute = {"deployment": SHARD, "window": 2, "poll_seconds": 1}
-    request = {"sweep": yaml.safe_dump(content(iterations=300)), "store": deployed_store, "device": "cpu", "compute": compute}
+    request = {"sweep": yaml.safe_dump(content(iterations=100)), "store": deployed_store, "device": "cpu", "compute": compute}
     store = open_store(deployed_store)
     with get_client(sync_client=True) as client:
         parent: Any = run_deployment(NIGHTLY, parameters={"request": request}, timeout=0)
-        until(lambda: any(key.endswith("000100.png") for key in store.keys("t/pictures/")))
+        until(lambda: any(key.endswith("000020.png") for key in store.keys("t/pictures/")))
         process = client.read_flow_run(parent.id).infrastructure_pid
         assert process
         os.kill(int(process.rpartition(":")[2]), signal.SIGKILL)

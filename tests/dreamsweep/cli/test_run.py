@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from dreamsweep.results.manifest import read_manifest
-from dreamsweep.store import open_store
+from dreamsweep.store import Store, open_store
 from tests.dreamsweep.cli.command import SWEEP, Start, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_weights")]
@@ -28,20 +28,21 @@ def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]", 
         time.sleep(0.01)
 
 
-def test_it_is_quiet_and_says_where_things_are(start: Start, tmp_path: Path) -> None:
+def an_undisturbed_run(start: Start, folder: Path) -> Store:
+    """Is quiet and says where things are; returns its store."""
     process = start()
     out, err = process.communicate(timeout=900)
     assert (process.returncode, err) == (0, "")
     assert out.splitlines()[0] == "t: starting…"
     assert "t: 6 trials done" in out
-    places = {line[2:17].strip(): tmp_path / line[17:] for line in out.splitlines() if line.startswith("  ")}
+    places = {line[2:17].strip(): folder / line[17:] for line in out.splitlines() if line.startswith("  ")}
     assert all(places[name].exists() for name in ("contact sheet", "curves", "pictures", "trials"))
-    assert not (tmp_path / ".prefect").exists()
+    assert not (folder / ".prefect").exists()
+    return open_store(str(folder / "runs"))
 
 
 def test_killed_at_three_moments_it_leaves_what_an_undisturbed_run_leaves(start: Start, tmp_path: Path) -> None:
-    calm, torn = open_store(str(tmp_path / "calm")), open_store(str(tmp_path / "torn"))
-    assert start("--store", "calm").wait(900) == 0
+    calm, torn = an_undisturbed_run(start, tmp_path), open_store(str(tmp_path / "torn"))
     moments: list[Callable[[], object]] = [
         lambda: list(torn.keys("t/pictures/")),  # in the midst of the first shard
         lambda: len([key for key in torn.keys("t/staging/") if key.endswith("manifest.json")]) >= 2,  # between shards

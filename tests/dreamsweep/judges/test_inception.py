@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from dreamsweep.judges.set_judges import inception_scores
 from dreamsweep.judges.set_statistics import frechet_distance, kernel_distance
 
 declare_missing_ops()
-pytest.importorskip("torchmetrics")
-pytest.importorskip("torch_fidelity")
+LACKING = [name for name in ("torchmetrics", "torch_fidelity") if find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"{LACKING} of the extra 'quality' is not installed")
 
 
 def features(count: int, shift: float = 0.0, seed: int = 0) -> np.ndarray:
