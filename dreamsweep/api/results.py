@@ -62,12 +62,13 @@ class OpenStore:
     def __contains__(self, name: object) -> bool:
         return name in self.sweeps()
 
-    def query(self, sql: str, to: TableType = "arrow") -> Any:
+    def query(self, sql: str, to: TableType = "arrow", *, unsafe: bool = False) -> Any:
         """Asks DuckDB about all sweeps of the store (docs/query.md lists tables and columns).
 
+        One statement that reads published sweeps; `unsafe` allows whatever DuckDB can do.
         Raises QueryError where DuckDB refuses the statement, or nothing is published.
         """
-        return convert(query(self.store, sql), to)
+        return convert(query(self.store, sql, unsafe=unsafe), to)
 
     def __repr__(self) -> str:
         return f"dreamsweep.open({self.uri!r})"
@@ -112,14 +113,14 @@ class SweepResults:
         """
         return self.query(BEST, to)
 
-    def query(self, sql: str, to: TableType = "arrow") -> Any:
-        """Asks DuckDB about this sweep alone; the tables are `trials` and `scores`.
+    def query(self, sql: str, to: TableType = "arrow", *, unsafe: bool = False) -> Any:
+        """Asks DuckDB about this sweep alone, as `Results.query` does; the tables are `trials` and `scores`.
 
         >>> import dreamsweep as ds
         >>> ds.open("runs")["hearts"].query("SELECT engine, count(*) AS n FROM trials GROUP BY engine").to_pylist()
         [{'engine': 'strokes', 'n': 1}]
         """
-        return convert(query(self.store, sql, self.name), to)
+        return convert(query(self.store, sql, self.name, unsafe=unsafe), to)
 
     def picture(self, trial_id: str, name: PictureName = "best", *, iteration: int | None = None) -> Image.Image:
         """Returns a picture of a trial: the best by the judge, the final one, the sheet of an engine that has one, or a snapshot.

@@ -12,12 +12,15 @@ from dreamsweep.errors import UserError
 SQL = "One statement; the tables are trials, scores, embeddings, judgements, set_scores and ratings. \
 `best`: the best trial of each prompt and engine. Without it, a prompt."
 
+UNSAFE = "Allow whatever DuckDB can do: several statements, COPY, and reading and writing any file. For SQL that you wrote yourself."
+
 
 def query(
     sql: Annotated[str | None, typer.Argument(metavar="SQL", help=SQL, show_default=False)] = None,
     store: StoreUri = "runs",
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a row.")] = False,
+    unsafe: Annotated[bool, typer.Option("--unsafe", help=UNSAFE)] = False,
 ) -> None:
     """Ask DuckDB about every published sweep of a store (`DESCRIBE trials` lists the columns)."""
     from dreamsweep.cli.print_table import print_csv, print_json, print_table
@@ -29,7 +32,7 @@ def query(
     opened = open_store(store)
 
     def ask(statement: str) -> None:
-        answer = answer_of(opened, BEST if statement.strip().rstrip(";") == "best" else statement)
+        answer = answer_of(opened, BEST if statement.strip().rstrip(";") == "best" else statement, unsafe=unsafe)
         if json:
             print_json(answer)
         elif csv:

@@ -17,7 +17,7 @@ def castable(answer: duckdb.DuckDBPyConnection, sql: str) -> str | None:
     casts = [_spelling(kind) for kind in types]
     if all(cast == str(kind) for cast, kind in zip(casts, types, strict=True)):
         return None
-    statement = duckdb.extract_statements(sql)[-1]
+    statement = answer.extract_statements(sql)[-1]
     if statement.type != duckdb.StatementType.SELECT:
         return None
     columns = [

@@ -17,7 +17,8 @@ from dreamsweep.environment import is_loopback
 from dreamsweep.errors import QueryError, StoreError, StoreUnavailableError
 from dreamsweep.report.arrow_types import castable, distinct_names
 from dreamsweep.report.describe import description
-from dreamsweep.report.views import GLOB, make_view, quoted
+from dreamsweep.report.sandbox import UNSAFE, lock, refuse_all_but_reading
+from dreamsweep.report.views import make_view, quoted
 from dreamsweep.results.manifest import Manifest, published, published_manifest
 from dreamsweep.spec import PerceptorName, judge_names
 from dreamsweep.store import Store, keys, without_login
@@ -31,13 +32,14 @@ T = TypeVar("T")
 class Session:
     """One state of a store, for one or several statements: manifests read once, one connection.
 
-    Views are made when a statement first names them. Used as a context; `answer` runs a function with a new one.
+    Views are made when a statement first names them. It reads the folders of its sweeps and no other files, and its settings cannot be
+    changed, unless it is `unsafe` (`sandbox`). Used as a context; `answer` runs a function with a new one.
     """
 
-    def __init__(self, store: Store, sweep: str | None = None) -> None:
-        self.store = store
+    def __init__(self, store: Store, sweep: str | None = None, *, unsafe: bool = False) -> None:
+        self.store, self.unsafe = store, unsafe
         self.manifests = readable_manifests(store) if sweep is None else [published_manifest(store, sweep)]
-        self.connection = connect(store, self.manifests)
+        self.connection = connect(store, self.manifests, unsafe=unsafe)
         self._views: set[str] = set()
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
@@ -52,6 +54,8 @@ class Session:
         """
         if any("\ud800" <= letter <= "\udfff" for letter in sql):
             raise QueryError("the query holds bytes that are not UTF-8; write it in UTF-8.")
+        if not self.unsafe:
+            refuse_all_but_reading(self.connection, sql)
         text = sql.lower()
         for name in [name for name in TABLES if name in text] or TABLES:
             for needed in (*TABLES[name].derived_from, name):
@@ -74,20 +78,21 @@ class Session:
         self.connection.close()
 
 
-def query(store: Store, sql: str, sweep: str | None = None) -> pa.Table:
+def query(store: Store, sql: str, sweep: str | None = None, *, unsafe: bool = False) -> pa.Table:
     """Returns the answer to a statement about every published sweep, or about one alone, whatever else the store holds.
 
-    The answer is of one whole state of every sweep: where another is published meanwhile, the statement runs again.
+    The answer is of one whole state of every sweep: where another is published meanwhile, the statement runs again. `unsafe` allows
+    whatever DuckDB can do, such as several statements, and reading and writing any file.
     Raises QueryError when nothing is published yet, or DuckDB refuses the statement; StoreError where there is no such sweep.
     """
-    return answer(store, lambda session: session.table(sql), sweep)
+    return answer(store, lambda session: session.table(sql), sweep, unsafe=unsafe)
 
 
-def answer(store: Store, ask: Callable[[Session], T], sweep: str | None = None) -> T:
+def answer(store: Store, ask: Callable[[Session], T], sweep: str | None = None, *, unsafe: bool = False) -> T:
     """Returns what `ask` gets out of one session; with a new session where a table was replaced meanwhile. Raises as `query` does."""
     for tries_left in reversed(range(TRIES)):
         try:
-            with Session(store, sweep) as session:
+            with Session(store, sweep, unsafe=unsafe) as session:
                 return ask(session)
         except duckdb.Error as error:
             if _is_outage(error):
@@ -113,19 +118,27 @@ def readable_manifests(store: Store) -> list[Manifest]:
     return manifests
 
 
-def connect(store: Store, manifests: Sequence[Manifest]) -> duckdb.DuckDBPyConnection:
-    """Returns a DuckDB that can read the store. Raises StoreError where a manifest does not name the tables that every sweep has."""
+def connect(store: Store, manifests: Sequence[Manifest], *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
+    """Returns a DuckDB that can read these sweeps, and nothing else unless it is `unsafe`.
+
+    Raises StoreError where a manifest does not name the tables that every sweep has.
+    """
     for manifest in manifests:
         if missing := [name for name in ("trials", "scores") if not manifest.tables.get(name)]:
             raise StoreError(
                 f"store {store.uri!r}: the manifest of sweep {manifest.sweep!r} names no table {missing[0]!r}, which every sweep has; "
                 "run the sweep again to publish it anew."
             )
-    connection = duckdb.connect(config={"autoinstall_known_extensions": False})
+    config = {"autoinstall_known_extensions": False, "allow_persistent_secrets": unsafe}
+    connection = duckdb.connect(config=dict[str, Any](config))
     connection.execute("SET TimeZone = 'UTC'")
     connection.create_function("embed", embed, ["VARCHAR", "VARCHAR"], "FLOAT[]")
     if store.uri.startswith("s3://"):
         _read_s3(connection, store)
+    if not unsafe:
+        if store.uri.startswith("s3://"):
+            _forget_environment(connection)
+        lock(connection, store, manifests)
     return connection
 
 
@@ -195,11 +208,17 @@ def _read_s3(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
             connection.execute(f"SET ca_cert_file = {quoted(bundle)}")
         if is_loopback(endpoint.hostname or ""):
             connection.execute("SET http_proxy = ''")  # else DuckDB takes HTTP_PROXY, whatever NO_PROXY says
-        if GLOB.search(store.uri):  # read as part of a name then, in the user's own addresses as well
-            connection.execute("SET s3_url_compatibility_mode = true")
+        # Characters of patterns stand for themselves, and no address can name another server: `s3://…?s3_endpoint=…`
+        connection.execute("SET s3_url_compatibility_mode = true")
         connection.execute(f"CREATE SECRET (TYPE s3, {options})")
     except duckdb.Error:  # its own text would tell the secret
         raise StoreError(f"store {store.uri!r}: DuckDB cannot use its S3 settings; check AWS_ENDPOINT_URL and the region.") from None
+
+
+def _forget_environment(connection: duckdb.DuckDBPyConnection) -> None:
+    """Empties the settings that httpfs fills from the environment, as any statement can print them; the store has a secret of its own."""
+    for name in ("s3_access_key_id", "s3_secret_access_key", "s3_session_token", "http_proxy_username", "http_proxy_password"):
+        connection.execute(f"SET {name} = ''")
 
 
 def _is_outage(error: duckdb.Error) -> bool:
@@ -226,12 +245,14 @@ def _sentence(error: duckdb.Error) -> str:
             reason, cure = reason.split("! Did you mean")[0], f"the tables are {', '.join(TABLES)}"
         case duckdb.BinderException() if "not found in FROM clause" in reason or "Could not find key" in reason:
             cure = "DESCRIBE trials and DESCRIBE scores list the columns"
+        case duckdb.PermissionException():
+            cure = f"a query reads the published sweeps of the store and nothing else; {UNSAFE}"
         case duckdb.ParserException():
             cure = f"correct the statement at {line!r}" if line else "correct the statement"
         case duckdb.IOException() | duckdb.HTTPException() | duckdb.InvalidInputException():
             cure = "if a table of the store is named, it is missing or damaged, and running its sweep again writes it anew"
         case duckdb.OutOfMemoryException():
-            cure = "ask for fewer columns or rows, or SET memory_limit"
+            cure = "ask for fewer columns or rows, or SET memory_limit = …; before it, with --unsafe"
         case _:
             cure = "`DESCRIBE trials` lists the columns"
     return f"DuckDB refused the query: {reason}; {cure}."

@@ -58,6 +58,15 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def addresses_below(store: Store, prefixes: Sequence[str]) -> list[str]:
+    """Returns how DuckDB spells the addresses of folders in the store: as they are, and as patterns where that differs."""
+    root = store.uri.rstrip("/") + "/"
+    if not root.startswith("file:"):
+        return [root + prefix for prefix in prefixes]
+    plain = [unquote(urlsplit(root).path) + prefix for prefix in prefixes]
+    return list(dict.fromkeys([*plain, *(GLOB.sub(r"[\g<0>]", folder) for folder in plain)]))
+
+
 def _make_appended(connection: duckdb.DuckDBPyConnection, store: Store, manifests: Sequence[Manifest], table: Table) -> None:
     """Makes a table in memory: people's rows are few. One that was being folded stands in both places, and counts once."""
     parts = [appended_rows(store, manifest.sweep, table) for manifest in manifests]

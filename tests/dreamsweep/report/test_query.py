@@ -104,7 +104,10 @@ def test_of_a_sweep_that_has_begun_the_error_says_so(tmp_path: Path) -> None:
         ("SELECT trial_i FROM scores", "DESCRIBE trials and DESCRIBE scores list the columns."),
         ("SELECT strokes.paths FROM trials", "DESCRIBE trials and DESCRIBE scores list the columns."),
         ("SELECT sum(prompt) FROM trials", "Binder Error: No function matches"),
-        ("FROM 'nowhere.parquet'", "No files found that match"),
+        (
+            "FROM 'nowhere.parquet'",
+            "published sweeps of the store and nothing else; dreamsweep query --unsafe lifts this limit.",
+        ),
         ("SELECT prompt::int FROM trials", "Conversion Error: Could not convert string"),
         ("", "the query is empty; try: SELECT"),
         ("  -- only a remark", "the query is empty; try: SELECT"),
@@ -133,12 +136,12 @@ def test_a_missing_or_damaged_table_is_named(store: LocalStore, monkeypatch: pyt
 def test_a_question_is_asked_again_when_tables_are_replaced_under_it(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     connect, trial, calls = query_module.connect, sample_trial(seed=5), list[int]()
 
-    def late(wanted: Store, manifests: list[Manifest]) -> duckdb.DuckDBPyConnection:
+    def late(wanted: Store, manifests: list[Manifest], *, unsafe: bool) -> duckdb.DuckDBPyConnection:
         calls.append(len(manifests))
         if len(calls) == 1:
             stage_sample_rows(store, "demo", "z9", [trial])
             publish(store, gather(store, "demo", lambda _: True, "c" * 64))
-        return connect(wanted, manifests)
+        return connect(wanted, manifests, unsafe=unsafe)
 
     monkeypatch.setattr(query_module, "connect", late)
     assert query(store, "SELECT count(*) AS n FROM trials").to_pylist() == [{"n": 25}]
