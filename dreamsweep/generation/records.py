@@ -20,6 +20,7 @@ from dreamsweep.store import keys
 from dreamsweep.tables.rows import ScoreRows, TrialRecord
 
 BLANK = "its best picture is blank; try another seed, more iterations or other settings"
+DAMAGED = "its checkpoint was damaged or of another version, so it was drawn again from its first iteration"
 REDRAWN = "drawn again for more snapshots, it came out other than before; its final and best picture are the earlier ones"
 BLANK_SPREAD = 4.0
 """The standard deviation over a picture, of 255, below which people see one colour."""

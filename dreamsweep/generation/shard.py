@@ -24,7 +24,7 @@ from dreamsweep.generation.checkpoint import Checkpoint, checkpoint_bytes, read_
 from dreamsweep.generation.concepts import Lexicon
 from dreamsweep.generation.continuation import continuation
 from dreamsweep.generation.extend import extend_shard
-from dreamsweep.generation.records import REDRAWN, spec_json, trial_records
+from dreamsweep.generation.records import DAMAGED, REDRAWN, spec_json, trial_records
 from dreamsweep.guidance.guides import make_guide
 from dreamsweep.judges.registry import judge_weights, make_judge
 from dreamsweep.perceptors import load_perceptor
@@ -147,10 +147,17 @@ class _Run:
                         f"device {self.device!r} has too little free memory for one trial of {self.trials[0].engine.engine!r}: lower its "
                         "cutouts or its picture's size, or free the device."
                     ) from None
+                self.at_once = -(-self.at_once // 2)
+            except (LookupError, RuntimeError, TypeError, ValueError):
+                if not self.resumed_at or self.iteration > self.resumed_at:
+                    raise
+                self._warn_of_checkpoint()  # of another layout; a fault of another kind shows again in the first iteration
             else:
                 return
-            self.at_once = -(-self.at_once // 2)
             self._begin_anew()
+
+    def _warn_of_checkpoint(self) -> None:
+        self.warnings = [[*warnings, DAMAGED] for warnings in self.warnings]
 
     def _begin_anew(self) -> None:
         self.store.delete(self._checkpoint_key)
@@ -290,13 +297,22 @@ class _Run:
     def _resume(self) -> tuple[State | None, BatchLog]:
         """Returns the last checkpoint, where it is of these very trials; else the kept state of a shorter run; else a fresh log."""
         data = self.store.get(self._checkpoint_key)
-        checkpoint = read_checkpoint(data) if data else None
+        checkpoint = read_checkpoint(data) if data is not None else None
+        if data is not None and (checkpoint is None or not self._fits(checkpoint)):
+            checkpoint = None
+            self._warn_of_checkpoint()
         if checkpoint is None or checkpoint.trials != [t.id for t in self.trials]:
             checkpoint = None if self.kept else continuation(self.shard, self.store, self.sha256)
         if checkpoint is None:
             return None, BatchLog.empty(len(self.trials), self.iterations)
         self.artefacts = {trial_id: list(names) for trial_id, names in checkpoint.artefacts.items()}
         return checkpoint.state, checkpoint.log
+
+    def _fits(self, checkpoint: Checkpoint) -> bool:
+        """Returns whether the log of a checkpoint has the shapes that a log of its trials has in this version."""
+        empty = BatchLog.empty(len(checkpoint.trials), self.iterations).state()
+        shapes = {name: value.shape for name, value in checkpoint.log.state().items() if value.numel()}
+        return "iteration" in checkpoint.state and all(shapes.get(name) == value.shape for name, value in empty.items() if value.numel())
 
 
 def _warnings_for(trial: Trial, readers: Sequence[object]) -> list[str]:

@@ -3,7 +3,8 @@
 import io
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from dreamsweep.engines.protocol import Artefact, State, Step
 from dreamsweep.engines.strokes import StrokesEngine
 from dreamsweep.errors import DeviceError
 from dreamsweep.generation import shard as shard_module
-from dreamsweep.generation.records import REDRAWN
+from dreamsweep.generation.checkpoint import checkpoint_bytes, read_checkpoint
+from dreamsweep.generation.records import DAMAGED, REDRAWN
 from dreamsweep.generation.shard import run_shard
 from dreamsweep.guidance.guides import ClipGuide
 from dreamsweep.guidance.protocol import Guidance, Guide
@@ -28,6 +30,7 @@ from dreamsweep.results.manifest import done_shards
 from dreamsweep.results.missing import work
 from dreamsweep.spec import StrokesSpec, Trial
 from dreamsweep.store import Store, open_store
+from dreamsweep.tables.parquet import read_parquet
 from tests.dreamsweep.fakes import ColourPerceptor
 
 
@@ -103,6 +106,77 @@ def test_a_checkpoint_that_is_damaged_or_of_other_trials_is_passed_over(store: S
     shard = a_shard()
     store.write(f"t/staging/{shard.shard_id}/checkpoint.safetensors", b"not a checkpoint")
     assert next(iter(run_shard(shard, store, "cpu"))).status == "running"
+
+
+def cut_off(shard: Shard, store: Store) -> str:
+    """Stops a shard in its fourth iteration, and returns the key of its checkpoint."""
+    stops = itertools.chain([False] * 3, itertools.repeat(True))
+    with pytest.raises(shard_module.ShardStoppedError):
+        list(run_shard(shard, store, "cpu", lambda: next(stops)))
+    return f"t/staging/{shard.shard_id}/checkpoint.safetensors"
+
+
+def of_another_layout(data: bytes) -> bytes:
+    """Returns a whole checkpoint whose engine's state has other names."""
+    checkpoint = read_checkpoint(data)
+    assert checkpoint
+    state = {name if name == "iteration" else f"new.{name}": value for name, value in checkpoint.state.items()}
+    return checkpoint_bytes(replace(checkpoint, state=state))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+        lambda data: data.replace(b'"dtype":"F32"', b'"dtype":"I32"', 1),
+        of_another_layout,
+    ],
+    ids=["cut", "empty", "flipped", "header", "layout"],
+)
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(store: Store, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    shard, whole = a_shard(), open_store(str(tmp_path / "whole"))
+    list(run_shard(shard, whole, "cpu"))
+    key = cut_off(shard, store)
+    before = store.read(key)
+    damaged = damage(before)
+    assert damaged != before
+    store.write(key, damaged)
+    steps = list(run_shard(shard, store, "cpu"))
+    assert steps[-1].status == "done" and 1 in [p.iteration for p in steps]
+    pictures = list(whole.keys("t/pictures/"))
+    assert all(store.read(picture) == whole.read(picture) for picture in pictures)
+    rows = read_parquet(store.read(f"t/staging/{shard.shard_id}/trials.parquet")).to_pylist()
+    assert all(DAMAGED in row["warnings"] for row in rows)
+
+
+def test_a_whole_checkpoint_is_used_without_a_warning(store: Store) -> None:
+    shard = a_shard()
+    cut_off(shard, store)
+    assert next(iter(run_shard(shard, store, "cpu"))).status == "resumed"
+    list(run_shard(shard, store, "cpu"))
+    rows = read_parquet(store.read(f"t/staging/{shard.shard_id}/trials.parquet")).to_pylist()
+    assert not any(DAMAGED in (row["warnings"] or ()) for row in rows)
+
+
+def test_every_flipped_byte_of_a_checkpoint_is_noticed(store: Store) -> None:
+    key = cut_off(shard := a_shard(), store)
+    data = store.read(key)
+    first = read_checkpoint(data)
+    assert first and first.trials == [trial.id for trial in shard.trials]
+    for at in range(0, len(data), 97):
+        assert read_checkpoint(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]) is None, at
+
+
+def test_a_checkpoint_of_an_older_version_has_no_sum(store: Store) -> None:
+    data = store.read(cut_off(a_shard(), store))
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    del header["__metadata__"]["sha256"]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    assert read_checkpoint(len(text).to_bytes(8, "little") + text + data[8 + length :])
 
 
 def test_a_diverged_trial_is_a_row_with_its_reason(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
