@@ -13,6 +13,7 @@ from dreamsweep.cli.terminal import same_command, say
 
 if TYPE_CHECKING:
     from dreamsweep.results.cleanup import Garbage
+    from dreamsweep.store import Store
 
 
 def gc(
@@ -23,7 +24,10 @@ def gc(
     staging: Annotated[bool, typer.Option("--staging", help="Also rows and kept states of shards whose trials are all published.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Remove it; without this, only say what would go.")] = False,
 ) -> None:
-    """Remove what nobody needs any more: never what a manifest names, nor a picture of a trial that is made."""
+    """Remove what nobody needs any more: never what a manifest names, nor a picture of a trial that is made.
+
+    With --apply, the marks that people left, an object each, come into one file a sweep.
+    """
     from fnmatch import fnmatchcase
 
     from dreamsweep.results.cleanup import garbage
@@ -33,8 +37,8 @@ def gc(
     def wanted(sweep: str) -> bool:
         return (not sweeps or sweep in sweeps) and not any(fnmatchcase(sweep, pattern) for pattern in keep or ())
 
-    now, console = time.time(), Console()
-    removable = list(garbage(open_store(store), now - parsed_seconds(older_than, "--older-than"), wanted, staging))
+    now, console, opened = time.time(), Console(), open_store(store)
+    removable = list(garbage(opened, now - parsed_seconds(older_than, "--older-than"), wanted, staging))
     table = Table("sweep", "what", "objects", "size", "oldest", box=None)
     for sweep, kind in sorted({(entry.sweep, entry.kind) for entry in removable}):
         mine = [entry for entry in removable if (entry.sweep, entry.kind) == (sweep, kind)]
@@ -50,6 +54,20 @@ def gc(
         say(f"Removed: {total}.")
     else:
         say(f"{total} can go; nothing was removed. To remove them: {same_command()} --apply")
+    if apply:
+        for sweep in filter(wanted, opened.folders()):
+            _fold_marks(opened, sweep)
+
+
+def _fold_marks(store: "Store", sweep: str) -> None:
+    """Gathers the marks that people left on a sweep, an object each, in one file."""
+    from dreamsweep.results.appended import appended_rows, fold
+    from dreamsweep.tables.registry import TABLES
+    from dreamsweep.text import counted
+
+    _, single = appended_rows(store, sweep, TABLES["ratings"])
+    if single:
+        say(f"{sweep}: {counted(fold(store, sweep, 'ratings'), 'mark')} of people in one file now.")
 
 
 def _remove(removable: "Sequence[Garbage]", console: Console) -> None:

@@ -2,6 +2,9 @@
 
 import os
 import socket
+import sys
+import threading
+import webbrowser
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,6 +17,8 @@ from dreamsweep.review.address import ADDRESS, LOGIN, page_of
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::")
+OPEN_SECONDS = 0.5
+"""Seconds after which a browser is opened: the server listens already, and answers soon."""
 
 
 def review(
@@ -21,8 +26,13 @@ def review(
     store: StoreUri = "runs",
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is for everybody.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 4300,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Nobody can leave marks; the store is never written.")] = False,
+    browser: Annotated[
+        bool | None,
+        typer.Option("--open/--no-open", help="Open the page in a browser; by default at a terminal with a screen.", show_default=False),
+    ] = None,
 ) -> None:
-    """Look at the pictures in a browser: filter, sort, and go through the iterations of each. Ctrl-C ends it.
+    """Look at the pictures in a browser: filter, sort, mark, and go through the iterations of each. Ctrl-C ends it.
 
     DREAMSWEEP_REVIEW_LOGIN=NAME:PASSWORD makes it ask for a login.
     """
@@ -37,7 +47,7 @@ def review(
         published_manifest(opened, sweep)
     elif not any(True for _ in opened.folders()):
         tell(f"Nothing is published in {opened.uri} yet.")
-    app = make_app(opened, _login(), _hosts(host))
+    app = make_app(opened, _login(), _hosts(host), writable=not read_only)
     with _listening(host, port) as listening:
         at = f"http://{'127.0.0.1' if host in EVERYWHERE else f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         say(f"Review page: {page_of(at, sweep) if sweep else at}   (Ctrl-C ends it)")
@@ -45,11 +55,20 @@ def review(
             say(f"From elsewhere: http://{socket.gethostname()}:{listening.getsockname()[1]}")
         if host not in LOCAL and not _login():
             tell(f"Everybody who reaches {host} sees it; set {LOGIN}=NAME:PASSWORD for a login.")
+        if has_screen() if browser is None else browser:
+            threading.Timer(OPEN_SECONDS, webbrowser.open, [page_of(at, sweep) if sweep else at]).start()
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
         try:
             server.run(sockets=[listening])
         except KeyboardInterrupt:
             say("Stopped.")
+
+
+def has_screen() -> bool:
+    """Returns whether somebody sits at a terminal of this machine, with a screen that a browser can use."""
+    if not sys.stdout.isatty() or "SSH_CONNECTION" in os.environ or "CI" in os.environ:
+        return False
+    return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _login() -> str | None:

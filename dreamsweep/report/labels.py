@@ -99,7 +99,14 @@ def _short(value: str) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(_plain(inner) for inner in value.values() if inner is not None)
+    if isinstance(value, list):
+        return ", ".join(_listed(inner) for inner in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _listed(value: Any) -> str:
+    """Returns an entry of a list, such as the steps of a rate: `at 0.5 times 0.4`."""
+    return " ".join(f"{name} {_plain(inner)}" for name, inner in value.items()) if isinstance(value, dict) else _plain(value)
 
 
 def _weighted(text: str, weight: float) -> str:

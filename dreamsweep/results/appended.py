@@ -43,14 +43,15 @@ def write_judged(store: Store, sweep: str, table: str, rows: Sequence[Row], name
     return key
 
 
-def append(store: Store, sweep: str, table: str, row: Row) -> str:
+def append(store: Store, sweep: str, table: str, row: Row, row_id: str | None = None) -> str:
     """Writes one row as an object of its own and returns its id; no two writers conflict.
 
-    Its id, `sweep` and `rated_at` are filled in. Raises ValueError for a table of another lifetime, or an unknown column.
+    `sweep`, `rated_at` and its id are filled in; whoever may send a row twice gives the id, so that it is written once.
+    Raises ValueError for a table of another lifetime, or an unknown column.
     """
     written = _table(table, "appended")
     now = datetime.now(UTC)
-    row_id = f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+    row_id = row_id or f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
     completed = {**_completed(written, sweep, row), _id_column(written): row_id}
     arrow_rows(written, [completed])  # a value of another type is refused here, and not when the row is read
     text = json.dumps({name: _plain(value) for name, value in completed.items()})

@@ -1,10 +1,11 @@
-"""The addresses of the review page. Whoever asks may read what a store has published, and its pictures, and nothing else.
+"""The addresses of the review page. Whoever asks may read what a store has published, and its pictures, may leave marks, and nothing else.
 
 /, /sweeps/NAME                 the page
 /api/sweeps                     every published sweep
 /api/sweeps/NAME                its trials
 /api/sweeps/NAME/generation     which state of it is published
 /api/sweeps/NAME/trials/ID      one of them, with its curves
+/api/sweeps/NAME/marks          people's marks; POST leaves one, the only address that writes
 /pictures/NAME/ID/FILE          a picture or film; ?side=256 for a small one
 /health                         whether the server is up
 """
@@ -17,8 +18,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
@@ -27,6 +29,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dreamsweep.errors import DreamsweepError, StoreError, TransientError
+from dreamsweep.review.marks import Marks, NewMark, marks, trials_of, write_mark
 from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall
 from dreamsweep.store import Store, keys
 
@@ -41,6 +44,8 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+MARKING = "X-Dreamsweep-Mark"
+"""Header that the page sends with each mark."""
 RETRY_AFTER = "10"
 """Seconds after which a browser may try again while the store does not answer."""
 FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
@@ -52,8 +57,8 @@ File = Annotated[str, InPath(pattern=r"^[a-z0-9]+\.(png|webp|gif|mp4|svg)$")]
 Side = Annotated[int | None, Query(ge=16, le=1024)]
 
 
-def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*",)) -> FastAPI:
-    """Returns the page's server.
+def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*",), writable: bool = True) -> FastAPI:
+    """Returns the page's server. Unless it is `writable`, nobody can leave marks.
 
     `login` is NAME:PASSWORD, which browsers then ask for; `hosts` are the names by which it may be addressed, so that no foreign page
     reaches it by a name that resolves to this machine.
@@ -81,6 +86,17 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
     def one_trial(sweep: SweepName, trial: TrialId) -> Detail:
         return detail(store, sweep, trial)
 
+    @app.get("/api/sweeps/{sweep}/marks")
+    def all_marks(sweep: SweepName) -> Marks:
+        return marks(store, sweep, writable)
+
+    if writable:
+        trials = lru_cache(16)(lambda sweep, generation: trials_of(store, sweep))
+
+        @app.post("/api/sweeps/{sweep}/marks", dependencies=[Depends(_from_this_page)], status_code=204)
+        def leave_mark(sweep: SweepName, mark: NewMark) -> None:
+            write_mark(store, sweep, mark, trials(sweep, generation(store, sweep)))
+
     @app.get("/pictures/{sweep}/{trial}/{file}")
     def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
         key = keys.picture(sweep, trial, file)
@@ -104,6 +120,17 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
     app.middleware("http")(_guard(login))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     return app
+
+
+def _from_this_page(request: Request) -> None:
+    """Refuses what another site's page makes a browser send. A form cannot send the header, and a script needs a leave that nobody gives.
+
+    Raises HTTPException (403).
+    """
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "same-origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("Host")
+    if foreign or site != "same-origin" or MARKING not in request.headers:
+        raise HTTPException(403, "marks are taken from the review page alone.")
 
 
 def _guard(login: str | None) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:

@@ -13,6 +13,7 @@ from dreamsweep.report.ranks import RANKED_TRIALS
 from dreamsweep.results.manifest import published_manifest, read_manifest
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import ahead
+from dreamsweep.tables.schemas import engine_column
 
 MOST_TILES = 20_000
 """Maximum number of trials on a wall, some 5 MB for the browser. Of more, those that rank highest within their prompts are shown."""
@@ -45,6 +46,8 @@ class Tile:
 
     id: str
     prompt: str
+    shows: str
+    """The prompt that the best picture shows: of a walk it may be a later one."""
     to: list[str]
     """The prompts that an interpolation goes on to."""
     engine: str
@@ -76,7 +79,9 @@ class Wall:
     """Of the manifest: another one, when the sweep has been published anew."""
     trials: int
     settings: list[dict[str, str]]
-    """Each combination of an engine's settings once."""
+    """Each combination of an engine's settings once; an optimizer's own stand beside it, by the names of a sweep file."""
+    swept: list[str]
+    """Names of those in which trials of the same engine differ, to sort and group by."""
     tiles: list[Tile]
 
 
@@ -156,15 +161,22 @@ def _wall(session: Session) -> Wall:
             "guide_best",
             "status",
             "best_uri IS NOT NULL AS pictured",
+            "best_iteration",
+            "switches",
         )
     )
     rows = session.rows(f"SELECT {columns}, count(*) OVER () AS trials FROM {RANKED_TRIALS} ORDER BY {FOREMOST} LIMIT {MOST_TILES}")
     variants, label_of = [variant_of(row) for row in rows], labels(rows)
-    settings = {text: settings_of(row) for (_, text, _), row in zip(variants, rows, strict=True)}
+    settings = {text: _named_settings(row) for (_, text, _), row in zip(variants, rows, strict=True)}
+    values: dict[tuple[str, str], set[str]] = {}
+    for engine, text, _ in variants:
+        for name, value in settings[text].items():
+            values.setdefault((name, engine), set()).add(value)
+    swept = sorted({name for (name, _), each in values.items() if len(each) > 1})
     numbers = {text: number for number, text in enumerate(settings)}
     tiles = [_tile(row, label_of[variant], numbers[variant[1]]) for row, variant in zip(rows, variants, strict=True)]
     (manifest,) = session.manifests
-    return Wall(manifest.sweep, manifest.generation, rows[0]["trials"] if rows else 0, list(settings.values()), tiles)
+    return Wall(manifest.sweep, manifest.generation, rows[0]["trials"] if rows else 0, list(settings.values()), swept, tiles)
 
 
 def generation(store: Store, sweep: str) -> str:
@@ -188,7 +200,7 @@ def _detail(session: Session, sweep: str, trial: str) -> Detail:
         id=trial,
         prompt=" → ".join([row["prompt"], *(row["prompts_to"] or ())]),
         facts={**_facts(row), **_verdicts(session, trial)},
-        settings=settings_of(row),
+        settings={name: value for name, value in settings_of(row).items() if value != str(None)},
         warnings=row["warnings"] or [],
         error=row["error"],
         files={name: _name(uri) for name, uri in files.items() if uri},
@@ -206,6 +218,7 @@ def _tile(row: dict[str, Any], label: str, settings: int) -> Tile:
     return Tile(
         id=row["trial_id"],
         prompt=row["prompt"],
+        shows=_shown_prompt(row),
         to=row["prompts_to"] or [],
         engine=row["engine"],
         seed=row["seed"],
@@ -220,6 +233,24 @@ def _tile(row: dict[str, Any], label: str, settings: int) -> Tile:
         status=row["status"],
         pictured=row["pictured"],
     )
+
+
+def _shown_prompt(row: dict[str, Any]) -> str:
+    """Returns the prompt that the best picture shows. A walk's frames are nearest to one prompt after the other, if it went as planned."""
+    prompts, switches = [row["prompt"], *(row["prompts_to"] or ())], row["switches"] or ()
+    if len(prompts) == 1 or len(switches) != len(prompts) - 1 or row["best_iteration"] is None:
+        return str(row["prompt"])
+    return str(prompts[sum(frame <= row["best_iteration"] for frame in switches)])
+
+
+def _named_settings(row: dict[str, Any]) -> dict[str, str]:
+    """Returns the settings that a trial has, those of its optimizer also by their own names: `optimizer` and `learning_rate`."""
+    settings = settings_of(row)
+    for group in (row.get(engine_column(row["engine"])) or {}).values():
+        for name, value in group.items() if isinstance(group, dict) else ():
+            if name != "name":  # it stands in the setting itself
+                settings.setdefault(name, f"{value:g}" if isinstance(value, float) else str(value))
+    return {name: value for name, value in settings.items() if value != str(None)}
 
 
 def _facts(row: dict[str, Any]) -> dict[str, str]:

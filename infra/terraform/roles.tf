@@ -5,6 +5,7 @@ locals {
   account      = "arn:${data.aws_partition.here.partition}:iam::${data.aws_caller_identity.here.account_id}:root"
   bucket_arn   = "arn:${data.aws_partition.here.partition}:s3:::${var.bucket}"
   objects_arn  = var.prefix == "" ? "${local.bucket_arn}/*" : "${local.bucket_arn}/${var.prefix}/*"
+  marks_arn    = var.prefix == "" ? "${local.bucket_arn}/*/appended/ratings/*.json" : "${local.bucket_arn}/${var.prefix}/*/appended/ratings/*.json"
   list_prefix  = var.prefix == "" ? "*" : "${var.prefix}/*"
   with_cluster = length(var.subnet_ids) > 0
 
@@ -47,7 +48,7 @@ resource "aws_iam_role_policy" "worker" {
   policy = templatefile("${path.module}/policies/worker.json", { bucket = local.bucket_arn, objects = local.objects_arn, prefix = local.list_prefix })
 }
 
-# Reviewers, and the review page in the cluster: look, and nothing else.
+# Reviewers, and the review page in the cluster: look, and leave marks, each an object of its own; nothing else.
 resource "aws_iam_role" "reviewer" {
   name                 = "${var.name}-reviewer"
   max_session_duration = 43200
@@ -68,13 +69,13 @@ resource "aws_iam_role" "reviewer" {
 resource "aws_iam_role_policy" "reviewer" {
   name   = "store"
   role   = aws_iam_role.reviewer.id
-  policy = templatefile("${path.module}/policies/reviewer.json", { bucket = local.bucket_arn, objects = local.objects_arn, prefix = local.list_prefix })
+  policy = templatefile("${path.module}/policies/reviewer.json", { bucket = local.bucket_arn, objects = local.objects_arn, marks = local.marks_arn, prefix = local.list_prefix })
 }
 
 resource "aws_iam_role_policy" "key" {
   for_each = var.kms_key_arn == null ? {} : {
     worker   = { role = aws_iam_role.worker.id, actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
-    reviewer = { role = aws_iam_role.reviewer.id, actions = ["kms:Decrypt"] }
+    reviewer = { role = aws_iam_role.reviewer.id, actions = ["kms:Decrypt", "kms:GenerateDataKey"] }
   }
 
   name = "key"

@@ -12,6 +12,7 @@ import hcl2
 import pytest
 
 from dreamsweep.errors import StoreError
+from dreamsweep.results.appended import append
 from dreamsweep.store import open_store
 from tests.conftest import moto_server
 
@@ -57,7 +58,8 @@ RESOURCES = dict(_blocks(TERRAFORM, "resource"))
 def _policy(name: str, prefix: str = PREFIX) -> Block:
     """As templatefile renders it."""
     text = (TERRAFORM / "policies" / f"{name}.json").read_text()
-    for key, value in {"bucket": BUCKET, "objects": f"{BUCKET}/{prefix}/*", "prefix": f"{prefix}/*"}.items():
+    marks = f"{BUCKET}/{prefix}/*/appended/ratings/*.json"
+    for key, value in {"bucket": BUCKET, "objects": f"{BUCKET}/{prefix}/*", "prefix": f"{prefix}/*", "marks": marks}.items():
         text = text.replace(f"${{{key}}}", value)
     block: Block = json.loads(text)
     return block
@@ -128,10 +130,11 @@ def test_no_rule_removes_what_a_manifest_may_name() -> None:
 def test_rights_are_named_one_by_one() -> None:
     reading, listing = {"s3:GetObject"}, {"s3:ListBucket"}
     writing = {"s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucketMultipartUploads"}
-    for name, allowed in (("reviewer", reading | listing), ("worker", reading | listing | writing)):
-        statements = _policy(name)["Statement"]
-        assert {action for statement in statements for action in statement["Action"]} == allowed
-        assert {resource for statement in statements for resource in statement["Resource"]} == {BUCKET, f"{BUCKET}/{PREFIX}/*"}
+    objects, marks = f"{BUCKET}/{PREFIX}/*", f"{BUCKET}/{PREFIX}/*/appended/ratings/*.json"
+    reviewer = [(listing, BUCKET), (reading, objects), ({"s3:PutObject"}, marks)]
+    worker = [(listing | {"s3:ListBucketMultipartUploads"}, BUCKET), (reading | writing - {"s3:ListBucketMultipartUploads"}, objects)]
+    for name, allowed in (("reviewer", reviewer), ("worker", worker)):
+        assert [({*statement["Action"]}, *statement["Resource"]) for statement in _policy(name)["Statement"]] == allowed
 
 
 def test_providers_are_pinned() -> None:
@@ -203,6 +206,13 @@ def test_rights_are_enough_and_no_more(
     become("reviewer")
     store = open_store(f"s3://a-bucket/{PREFIX}")
     assert store.read("demo/manifest.json") == b"{}" and [*store.folders()] == ["demo"]
+    mark = append(store, "demo", "ratings", {"trial_id": "0" * 16, "kind": "pick", "value": 1.0, "rated_by": "somebody"})
+    assert [*store.keys("demo/appended/")] == [f"demo/appended/ratings/{mark}.json"]
+    for elsewhere in ("demo/appended/ratings/folded.parquet", "demo/appended/others/1.json", "demo/pictures/0/best.png", "new.json"):
+        with pytest.raises(StoreError, match="access denied"):
+            store.write(elsewhere, b"{}")
+    with pytest.raises(StoreError, match="access denied"):
+        store.delete(f"demo/appended/ratings/{mark}.json")
     with pytest.raises(StoreError, match="access denied"):
         store.write("demo/manifest.json", b"[]")
     with pytest.raises(StoreError, match="access denied"):

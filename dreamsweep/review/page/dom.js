@@ -25,6 +25,20 @@ export async function ask(address) {
   return body;
 }
 
+/** Sends a mark: nothing where the server has it, `refused` with its sentence where it never will, `failed` where it may later. */
+export async function send(address, mark) {
+  let answer;
+  try {
+    answer = await fetch(address, { method: "POST", headers: { "Content-Type": "application/json", "X-Dreamsweep-Mark": "1" }, body: JSON.stringify(mark), keepalive: true });
+  } catch {
+    return { failed: "The review page’s server does not answer." };
+  }
+  if (answer.ok) return {};
+  const { detail } = await answer.json().catch(() => ({}));
+  const sentence = typeof detail === "string" ? detail : detail?.[0]?.msg ?? `the server answered ${answer.status}.`;
+  return answer.status >= 500 || answer.status === 401 ? { failed: sentence } : { refused: sentence };
+}
+
 /** A mark as people read it. */
 export const mark = (value) => (value === null ? "–" : value.toFixed(3));
 

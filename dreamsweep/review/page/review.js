@@ -15,7 +15,7 @@ try {
 async function showSweep(sweep) {
   document.title = `${sweep} · dreamsweep`;
   document.getElementById("title").textContent = sweep;
-  showWall(await ask(`/api/sweeps/${encodeURIComponent(sweep)}`));
+  await showWall(await ask(`/api/sweeps/${encodeURIComponent(sweep)}`));
 }
 
 async function showSweeps() {

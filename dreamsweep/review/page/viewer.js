@@ -6,8 +6,9 @@ import { ask, element, thumbnail } from "./dom.js";
 const FRAME = 120; // milliseconds of a snapshot while they play
 const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
 
-/** `neighbour(id, step)` is the trial shown before or after; `closed(id)` is called when the viewer has gone. */
-export function makeViewer(sweep, neighbour, closed) {
+/** `neighbour(id, step)` is the trial shown before or after, `marksOf(id)` what people left on one: [name, signs, note]. `opened(id)` and
+ * `closed(id)` are called when a trial is shown, and when the viewer has gone. */
+export function makeViewer(sweep, { neighbour, marksOf, opened, closed }) {
   const dialog = document.getElementById("viewer");
   let tile, stops, at, playing, curves;
 
@@ -20,11 +21,12 @@ export function makeViewer(sweep, neighbour, closed) {
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   document.addEventListener("keydown", (event) => dialog.open && typed(event));
 
-  return { show, close: () => dialog.open && dialog.close() };
+  return { show, close: () => dialog.open && dialog.close(), trial: () => tile?.id, remark: (id) => dialog.open && id === tile.id && drawMarks() };
 
   async function show(next) {
     stop();
     tile = next;
+    opened(tile.id);
     stops = [];
     if (!dialog.open) dialog.showModal();
     let trial;
@@ -38,6 +40,7 @@ export function makeViewer(sweep, neighbour, closed) {
     const folder = `/pictures/${sweep}/${trial.id}/`;
     stops = stopsOf(trial, folder);
     dialog.replaceChildren(element("div", { class: "stage" }, stage(trial)), facts(trial, folder));
+    drawMarks();
     dialog.focus(); // what had it is gone
     const best = stops.findIndex((stop) => stop.best);
     go(best < 0 ? stops.length - 1 : best);
@@ -46,7 +49,7 @@ export function makeViewer(sweep, neighbour, closed) {
   function stage(trial) {
     if (!stops.length) return element("p", { class: "message" }, trial.error ?? "It has no picture.");
     const gone = (event) => event.target.getAttribute("src") && (dialog.querySelector("output").textContent += ": this picture cannot be read");
-    const picture = element("img", { alt: trial.prompt.slice(0, 300), fetchpriority: "high", onerror: gone });
+    const picture = element("img", { alt: trial.prompt.slice(0, 300), fetchpriority: "high", onerror: gone, onclick: actualSize });
     if (tile.pictured) picture.style.backgroundImage = `url("${thumbnail(sweep, tile.id)}")`; // until it is there
     picture.addEventListener("load", () => (picture.style.backgroundImage = ""), { once: true });
     if (stops.length === 1) return element("figure", {}, picture, element("figcaption", {}, element("output")));
@@ -66,11 +69,41 @@ export function makeViewer(sweep, neighbour, closed) {
       ...trial.warnings.map((text) => element("p", { class: "warning" }, text)),
       trial.error && element("p", { class: "warning" }, trial.error),
       curves?.drawing,
+      element("div", { id: "marked" }),
       list(trial.facts),
       element("p", { class: "links" }, ...links),
-      element("details", {}, element("summary", {}, "All settings"), list({ trial: trial.id, ...trial.settings })),
-      element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play"),
+      element("details", {}, element("summary", {}, "All settings"), list(trial.settings)),
+      element("p", { class: "id" }, element("code", {}, trial.id), " ", element("button", { type: "button", onclick: copyId }, "Copy id")),
+      element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play  ", element("kbd", {}, "F"), " full screen  ", element("kbd", {}, "A"), " actual size"),
+      element("p", { class: "keys" }, element("kbd", {}, "P"), " pick  ", element("kbd", {}, "X"), " reject  ", element("kbd", {}, "U"), " clear  ", element("kbd", {}, "1"), "–", element("kbd", {}, "5"), " stars  ", element("kbd", {}, "T"), " tag  ", element("kbd", {}, "N"), " note  ", element("kbd", {}, "Z"), " undo"),
     );
+  }
+
+  function drawMarks() {
+    const lines = marksOf(tile.id).flatMap(([who, signs, note]) => [element("dt", { dir: "auto" }, who), element("dd", { dir: "auto" }, signs, note && element("q", { dir: "auto" }, note))]);
+    dialog.querySelector("#marked")?.replaceChildren(lines.length ? element("dl", { class: "marks" }, ...lines) : "");
+  }
+
+  async function copyId(event) {
+    const button = event.target, id = tile.id;
+    try {
+      await navigator.clipboard.writeText(id);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(dialog.querySelector(".id code")); // no clipboard without https: it is selected, for Ctrl-C
+    }
+  }
+
+  function fullScreen() {
+    document.fullscreenElement ? document.exitFullscreen() : dialog.querySelector(".stage")?.requestFullscreen();
+  }
+
+  // One pixel of the picture for one of the screen; again, or by a click, as large as fits.
+  function actualSize() {
+    const picture = dialog.querySelector("figure img");
+    if (!picture) return;
+    const actual = dialog.querySelector("figure").classList.toggle("actual");
+    picture.style.width = actual ? `${picture.naturalWidth / devicePixelRatio}px` : "";
   }
 
   function turns() {
@@ -131,7 +164,10 @@ export function makeViewer(sweep, neighbour, closed) {
       ArrowUp: () => (stop(), go(at + 1)),
       ArrowDown: () => (stop(), go(at - 1)),
       " ": () => (playing ? stop() : start()),
+      f: fullScreen,
+      a: actualSize,
     }[event.key];
+    if (event.target.matches("dialog.ask *")) return; // a tag or a note is being written
     if (!act || (event.key === " " && event.target.matches("summary, button, a"))) return;
     event.preventDefault();
     act();

@@ -1,6 +1,8 @@
 // The wall: all trials of a sweep, filtered, sorted and grouped in the browser. What it shows stands in the address, to be passed on.
 
 import { ask, counted, countedOf, element, mark, pictured, thumbnail } from "./dom.js";
+import { makeMarking } from "./marking.js";
+import { FILTERS, isReviewed, isSuggested, loadMarks, signs } from "./marks.js";
 import { queryOf } from "./search.js";
 import { makeViewer } from "./viewer.js";
 
@@ -14,21 +16,40 @@ const ORDERS = {
   seed: (a, b) => a.seed - b.seed || ORDERS.best(a, b),
 };
 
-export function showWall({ sweep, generation, trials, settings, tiles }) {
+const FIELDS = ["seed", "engine", "prompt", "status", "judge", "guide", "rank", "z_score"]; // of a tile, by which people search as by settings
+
+export async function showWall({ sweep, generation, trials, settings, swept, tiles }) {
   const main = by("wall");
   const texts = settings.map((values) => Object.entries(values).map(([name, value]) => `${name} ${value}`).join(" · "));
-  const names = new Set(["seed", ...settings.flatMap(Object.keys)]);
+  const names = new Set([...FIELDS, ...settings.flatMap(Object.keys)]);
+  const values = new Set(settings.flatMap(Object.values).map((value) => value.toLowerCase()));
+  const valueOf = (tile, name) => (FIELDS.includes(name) ? tile[name] : settings[tile.settings][name]);
+  const last = `dreamsweep last ${sweep}`;
   for (const tile of tiles) tile.words = [tile.prompt, ...tile.to, tile.engine, `seed ${tile.seed}`, texts[tile.settings], tile.status].join(" · ").toLowerCase();
   const engines = new Set(new URLSearchParams(location.search).getAll("engine"));
-  let shown = tiles;
-  const viewer = makeViewer(sweep, (id, step) => shown[shown.findIndex((tile) => tile.id === id) + step], (id) => tileOf(id)?.focus());
+  let shown = tiles, makeMore = () => false, said = "";
+  const marks = await loadMarks(sweep, remark, (sentence) => notice((said = sentence)));
+  const viewer = makeViewer(sweep, {
+    neighbour: (id, step) => shown[shown.findIndex((tile) => tile.id === id) + step],
+    opened: (id) => sessionStorage.setItem(last, id),
+    closed: (id) => setTimeout(() => reveal(id)), // after the browser has put the focus and the page where they were
+    marksOf: (id) => marks.people().map((person) => [person || "somebody", signs(marks.of(id, person)), marks.of(id, person).note]).filter(([, text]) => text),
+  });
+  const marking = makeMarking(marks, here, onward, (id) => (by("viewer").open ? turnTo(id) : reveal(id)));
+  history.scrollRestoration = "manual"; // the page shows the picture seen last
 
+  addChoices("sort", swept);
+  addChoices("group", swept);
+  drawPeople();
   readAddress();
   drawEngines();
+  by("review").addEventListener("click", review);
+  by("reviewer").addEventListener("click", async () => ((await marking.askName()) && (drawPeople(), draw())));
+  by("review").hidden = by("reviewer").hidden = !marks.writable;
   by("filters").hidden = false;
   by("filters").addEventListener("submit", (event) => event.preventDefault());
   by("words").addEventListener("input", later(draw, 120));
-  for (const id of ["sort", "group"]) by(id).addEventListener("change", draw);
+  for (const id of ["sort", "group", "marks", "by"]) by(id).addEventListener("change", draw);
   by("size").addEventListener("input", () => main.style.setProperty("--side", `${by("size").value}px`));
   by("size").addEventListener("change", writeAddress);
   document.addEventListener("keydown", typed);
@@ -37,16 +58,22 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
   document.addEventListener("visibilitychange", lookAgain);
   draw();
   open();
+  if (!location.hash && sessionStorage.getItem(last)) reveal(sessionStorage.getItem(last));
 
   function draw() {
     writeAddress();
     scrollTo(0, 0);
-    const wanted = queryOf(by("words").value, names);
-    const group = by("group").value;
+    const { conditions, unknown } = queryOf(by("words").value, names, values, valueOf);
+    const group = by("group").value, sort = by("sort").value, fits = FILTERS[by("marks").value], whose = by("by").value || marks.me;
+    const anyone = whose === "*" ? marks.people() : [whose];
+    const marked = (tile) => !fits || (by("marks").value === "unreviewed" ? anyone.every((person) => fits(marks.of(tile.id, person), tile)) : (anyone.length ? anyone : [""]).some((person) => fits(marks.of(tile.id, person), tile)));
     shown = tiles
-      .filter((tile) => (!engines.size || engines.has(tile.engine)) && wanted.every((matches) => matches(tile)))
-      .sort(ORDERS[by("sort").value]);
-    const groups = group ? Map.groupBy(shown, (tile) => tile[group]) : new Map([[null, shown]]);
+      .filter((tile) => (!engines.size || engines.has(tile.engine)) && conditions.every((matches) => matches(tile)) && marked(tile))
+      .sort(ORDERS[sort] ?? ((a, b) => natural(valueOf(a, sort), valueOf(b, sort)) || ORDERS.best(a, b)));
+    if (by("marks").value === "unreviewed") shown.sort((a, b) => isSuggested(b) - isSuggested(a)); // stable: the order stays as it is
+    notice(unknown.join(" ") || said);
+    let groups = group ? Map.groupBy(shown, (tile) => (group === "prompt" ? tile.shows : (valueOf(tile, group) ?? "–"))) : new Map([[null, shown]]);
+    if (swept.includes(group)) groups = new Map([...groups].sort(([a], [b]) => natural(a, b)));
     shown = [...groups.values()].flat();
     by("count").textContent = countedOf(shown.length, tiles.length, "trial") + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
     main.replaceChildren(...(shown.length ? [] : [element("p", { class: "message" }, "No trial matches. ", clear())]));
@@ -56,7 +83,7 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
   function* entries(groups, group) {
     for (const [name, members] of groups) {
       const section = element("section", { class: "tiles" });
-      if (group) main.append(heading(group === "seed" ? `seed ${name}` : name, members));
+      if (group) main.append(heading(["prompt", "engine"].includes(group) ? name : `${group} ${name}`, members));
       main.append(section);
       for (const tile of members) yield section.appendChild(tileFor(tile, group));
     }
@@ -68,11 +95,13 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
     let over = false;
     function more() {
       for (let i = 0; i < CHUNK && !over; i++) over = steps.next().done;
-      if (over) return seen.disconnect(), end.remove();
+      if (over) return seen.disconnect(), end.remove(), false;
       main.append(end);
       seen.unobserve(end);
       seen.observe(end); // asks again where it is still in sight
+      return true;
     }
+    makeMore = more;
     more();
   }
 
@@ -88,10 +117,29 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
     const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.label];
     return element(
       "button", { class: "tile", type: "button", "data-id": tile.id, title: [tile.prompt.slice(0, 300), tile.label, ranked(tile)].filter(Boolean).join("\n"), onclick: () => (history.pushState("opened here", "", `#${tile.id}`), open()) },
-      element("span", { class: "picture" }, picture),
+      element("span", { class: "picture" }, picture, element("span", { class: "signs" }, ...signsOf(tile))),
       element("span", { class: "line" }, element("b", {}, tile.rivals > 1 ? `#${tile.rank}` : mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
       more && element("span", { class: "line more" }, more),
     );
+  }
+
+  // One's own marks, how many others picked or rejected it, and what the judges would pick.
+  function signsOf(tile) {
+    const mine = marks.of(tile.id, marks.me), others = marks.people().filter((person) => person !== marks.me).map((person) => marks.of(tile.id, person));
+    const [picks, rejections] = [others.filter(({ pick }) => pick > 0).length, others.filter(({ pick }) => pick < 0).length];
+    const theirs = [picks && `${picks} ✓`, rejections && `${rejections} ✕`].filter(Boolean).join(" ");
+    return [
+      signs(mine) && element("b", { class: mine.pick < 0 ? "rejected" : "mine", dir: "auto" }, signs(mine)),
+      theirs && element("i", { title: "others" }, theirs),
+      isSuggested(tile) && !isReviewed(mine) && marks.writable && element("small", { title: "among the upper third of this prompt, by its judges" }, "judges suggest"),
+    ].filter(Boolean);
+  }
+
+  function remark(id) {
+    const tile = tiles.find((tile) => tile.id === id);
+    tileOf(id)?.querySelector(".signs").replaceChildren(...signsOf(tile));
+    viewer.remark(id);
+    drawPeople();
   }
 
   function ranked({ rank, rivals, judge, ranked_by }) {
@@ -108,9 +156,59 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
     if (names.length > 1) by("engines").replaceChildren(...names.map((name) => element("button", { type: "button", "aria-pressed": String(engines.has(name)), onclick: toggle(name) }, name)));
   }
 
+  function drawPeople() {
+    const chosen = by("by").value, others = marks.people().filter((person) => person && person !== marks.me);
+    by("by").replaceChildren(new Option("me", ""), new Option("anybody", "*"), ...others.map((person) => new Option(person, person)));
+    by("by").value = [...by("by").options].some(({ value }) => value === chosen) ? chosen : "";
+    by("reviewer").textContent = marks.me ? `as ${marks.me}` : "your name…";
+    const { agreement } = marks;
+    by("reviewer").title = agreement ? `${agreement.method}’s kappa of ${agreement.reviewers.join(", ")} on ${counted(agreement.pictures, "picture")}: ${agreement.kappa === null ? "says nothing yet" : agreement.kappa.toFixed(2)}` : "";
+  }
+
+  function addChoices(id, names) {
+    by(id).append(...names.map((name) => new Option(name, name)));
+  }
+
+  function notice(text) {
+    by("notice").textContent = text;
+  }
+
+  // Opens the queue where one stopped: the first picture that one has not marked.
+  async function review() {
+    if (!marks.me && !(await marking.askName())) return;
+    by("marks").value = "unreviewed";
+    by("by").value = "";
+    drawPeople();
+    draw();
+    if (shown.length) history.pushState("opened here", "", `#${shown[0].id}`), open();
+  }
+
+  function here() {
+    return by("viewer").open ? viewer.trial() : document.activeElement?.dataset.id;
+  }
+
+  function onward(id) {
+    const next = shown[shown.findIndex((tile) => tile.id === id) + 1];
+    if (!next) return notice("That was the last picture here.");
+    by("viewer").open ? turnTo(next.id) : reveal(next.id);
+  }
+
+  function turnTo(id) {
+    history.replaceState(history.state, "", `#${id}`);
+    open();
+  }
+
+  // Scrolls to a tile and puts the focus there; tiles before it are made first.
+  function reveal(id) {
+    if (!shown.some((tile) => tile.id === id)) return;
+    while (!tileOf(id) && makeMore());
+    tileOf(id)?.scrollIntoView({ block: "center" });
+    tileOf(id)?.focus({ preventScroll: true });
+  }
+
   function clear() {
     const cleared = () => {
-      by("words").value = "";
+      by("words").value = by("marks").value = "";
       engines.clear();
       drawEngines();
       draw();
@@ -126,8 +224,10 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
   function readAddress() {
     const parameters = new URLSearchParams(location.search);
     by("words").value = parameters.get("q") ?? "";
-    by("sort").value = parameters.get("sort") in ORDERS ? parameters.get("sort") : "best";
-    by("group").value = ["prompt", "engine", "seed"].includes(parameters.get("group")) ? parameters.get("group") : "";
+    by("sort").value = [...by("sort").options].some(({ value }) => value === parameters.get("sort")) ? parameters.get("sort") : "best";
+    by("group").value = [...by("group").options].some(({ value }) => value === parameters.get("group")) ? parameters.get("group") : "";
+    by("marks").value = parameters.get("marks") in FILTERS ? parameters.get("marks") : "";
+    by("by").value = [...by("by").options].some(({ value }) => value === parameters.get("by")) ? parameters.get("by") : "";
     by("size").value = parameters.get("size") ?? by("size").defaultValue;
     main.style.setProperty("--side", `${by("size").value}px`);
   }
@@ -138,6 +238,7 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
     for (const name of engines) parameters.append("engine", name);
     if (by("sort").value !== "best") parameters.set("sort", by("sort").value);
     if (by("group").value) parameters.set("group", by("group").value);
+    for (const id of ["marks", "by"]) if (by(id).value) parameters.set(id, by(id).value);
     if (by("size").value !== by("size").defaultValue) parameters.set("size", by("size").value);
     history.replaceState(history.state, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`);
   }
@@ -156,10 +257,14 @@ export function showWall({ sweep, generation, trials, settings, tiles }) {
   // Where the page was left open while the sweep was published anew.
   async function lookAgain() {
     if (document.hidden) return;
+    await marks.load().then(() => tiles.forEach(({ id }) => tileOf(id) && remark(id))).catch(() => {}); // what others left meanwhile
     const now = await ask(`/api/sweeps/${sweep}/generation`).catch(() => generation);
     if (now !== generation) by("count").replaceChildren("This sweep has changed. ", element("button", { type: "button", onclick: () => location.reload() }, "Load it again"));
   }
 }
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+const natural = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : !Number.isNaN(Number(a)) && !Number.isNaN(Number(b)) ? Number(a) - Number(b) : collator.compare(a ?? "", b ?? ""));
 
 // Arrows go from tile to tile, rows as they lie.
 function move(event) {

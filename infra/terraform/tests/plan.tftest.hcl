@@ -57,6 +57,14 @@ run "roles_keep_to_the_prefix" {
     error_message = "Reviewers can do more than read."
   }
   assert {
+    condition = (
+      length(jsondecode(aws_iam_role_policy.reviewer.policy).Statement) == 3 &&
+      jsondecode(aws_iam_role_policy.reviewer.policy).Statement[2].Action == ["s3:PutObject"] &&
+      jsondecode(aws_iam_role_policy.reviewer.policy).Statement[2].Resource == ["arn:aws:s3:::a-bucket/night/*/appended/ratings/*.json"]
+    )
+    error_message = "Reviewers write other objects than marks."
+  }
+  assert {
     condition     = length(aws_iam_role_policy.key) == 0
     error_message = "A right to a key that there is not."
   }
@@ -75,8 +83,8 @@ run "whole_bucket_and_key" {
     error_message = "An empty prefix is not the whole bucket."
   }
   assert {
-    condition     = !contains(jsondecode(aws_iam_role_policy.key["reviewer"].policy).Statement[0].Action, "kms:GenerateDataKey")
-    error_message = "Reviewers can encrypt."
+    condition     = jsondecode(aws_iam_role_policy.key["reviewer"].policy).Statement[0].Action == ["kms:Decrypt", "kms:GenerateDataKey"]
+    error_message = "Reviewers cannot write marks with the key, or can do more with it."
   }
   assert {
     condition     = output.store == "s3://a-bucket"

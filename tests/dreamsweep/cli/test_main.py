@@ -18,6 +18,7 @@ from dreamsweep.errors import StoreUnavailableError
 from dreamsweep.generation.run_sweep import IncompleteSweepError
 from dreamsweep.planning.expand import shards
 from dreamsweep.planning.sweep_file import load_sweep
+from dreamsweep.results.appended import append
 from dreamsweep.results.kept_states import state_key
 from dreamsweep.store import open_store
 from tests.conftest import StrictServer
@@ -446,6 +447,21 @@ def test_gc_says_what_can_go_and_removes_it_only_when_told(capsys: Output) -> No
     assert "Removed: 1 object, 6 Bytes." in capsys.readouterr().out
     assert not stray.exists()
     assert cli.run_command(["query", "SELECT count(*) AS n FROM trials"]) == 0
+
+
+def test_gc_gathers_people_s_marks(capsys: Output) -> None:
+    store = open_store("runs")
+    publish_sample(store)
+    for stars in (3.0, 5.0):
+        append(store, "made-up", "ratings", {"trial_id": "0" * 16, "kind": "stars", "value": stars, "rated_by": "anna"})
+    assert cli.run_command(["gc"]) == 0
+    assert "marks" not in capsys.readouterr().out and len(list(store.keys("made-up/appended/ratings/"))) == 2
+    assert cli.run_command(["gc", "--apply"]) == 0
+    assert "made-up: 2 marks of people in one file now." in capsys.readouterr().out
+    (folded,) = store.keys("made-up/appended/ratings/")
+    assert folded.endswith(".parquet")
+    assert cli.run_command(["query", "SELECT sum(value) AS stars FROM ratings"]) == 0
+    assert "8" in capsys.readouterr().out
 
 
 def test_gc_wants_a_span_of_time(capsys: Output) -> None:

@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from dreamsweep.cli import main as cli
-from dreamsweep.cli.review import _hosts
+from dreamsweep.cli.review import _hosts, has_screen
 from dreamsweep.review.address import ADDRESS, LOGIN, review_page
 from dreamsweep.store import open_store
 from tests.conftest import free_socket
@@ -62,6 +63,37 @@ def test_it_serves_until_it_is_stopped(runs: str, tmp_path: Path) -> None:
         server.send_signal(signal.SIGINT)
         assert server.wait(300) == 0
         assert server.stdout.read() == "Stopped.\n" and server.stderr.read() == ""
+
+
+def test_it_opens_a_browser_where_it_is_told_to(runs: str, tmp_path: Path) -> None:
+    seen, script = tmp_path / "seen", tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > {seen}.new && mv {seen}.new {seen}\n')
+    script.chmod(0o755)
+    command = [sys.executable, "-m", "dreamsweep", "review", "made-up", "--store", runs, "--port", "0", "--open", "--read-only"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "HOME": str(tmp_path), "BROWSER": str(script)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        address = server.stdout.readline().split()[2]
+        while not seen.exists() and server.poll() is None:
+            time.sleep(0.05)
+        assert seen.read_text().strip() == address
+        assert httpx.get(address.replace("/sweeps/", "/api/sweeps/") + "/marks", trust_env=False).json()["writable"] is False
+        server.terminate()
+
+
+def test_a_browser_is_opened_at_a_terminal_with_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("SSH_CONNECTION", "CI", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert not has_screen()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert has_screen()
+    monkeypatch.setenv("SSH_CONNECTION", "from elsewhere")
+    assert not has_screen()
+    monkeypatch.delenv("SSH_CONNECTION")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
+    assert not has_screen()
 
 
 def _hears_ctrl_c() -> None:

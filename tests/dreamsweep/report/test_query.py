@@ -11,7 +11,7 @@ import pytest
 from dreamsweep.errors import QueryError, StoreError
 from dreamsweep.report import query as query_module
 from dreamsweep.report.query import httpfs_extension, query
-from dreamsweep.results.appended import write_judged
+from dreamsweep.results.appended import append, write_judged
 from dreamsweep.results.manifest import Manifest
 from dreamsweep.results.publishing import gather, publish
 from dreamsweep.spec import ENGINES, ImageFile
@@ -42,6 +42,18 @@ def judge_again(store: LocalStore) -> None:
     trials = query(store, "SELECT trial_id, judge_best FROM trials WHERE prompt = 'a red heart'").to_pylist()
     rows = [{"trial_id": row["trial_id"], "picture": "best.png", "judge": "taste", "score": -row["judge_best"]} for row in trials]
     write_judged(store, "demo", "judgements", rows, "taste")
+
+
+def mark_by_hand(store: LocalStore) -> None:
+    """Writes marks of two people: a picture that both pick, one that one of them rejects in the end, stars and a tag."""
+    first, second, *_ = (row["trial_id"] for row in query(store, "SELECT trial_id FROM standings ORDER BY rank, trial_id").to_pylist())
+    marks: list[tuple[str, str, str, float, str | None]] = [
+        *(("anna", first, "pick", 1, None), ("ben", first, "pick", 1, None), ("anna", second, "pick", 1, None)),
+        *(("ben", second, "pick", 1, None), ("ben", second, "pick", -1, None), ("anna", first, "stars", 4, None)),
+        ("ben", second, "tag", 1, "odd"),
+    ]
+    for who, trial, kind, value, text in marks:
+        append(store, "demo", "ratings", {"trial_id": trial, "kind": kind, "value": float(value), "text": text, "rated_by": who})
 
 
 def sorted_rows(table: pa.Table) -> list[tuple[object, ...]]:
@@ -303,6 +315,7 @@ def test_there_are_questions() -> None:
 @pytest.mark.parametrize(("question", "sql"), QUESTIONS, ids=[question for question, _ in QUESTIONS])
 def test_a_documented_question_is_answered(store: LocalStore, tiny_weights: Path, question: str, sql: str) -> None:
     judge_again(store)
+    mark_by_hand(store)
     answer = query(store, sql)
     assert answer.num_rows > 0, question
     assert all(column.null_count < len(column) for column in answer.columns), question
@@ -312,6 +325,19 @@ def test_a_judge_that_says_the_opposite_disagrees(store: LocalStore) -> None:
     judge_again(store)
     (row,) = query(store, dict(QUESTIONS)["How far two judges agree within each prompt"]).to_pylist()
     assert row == {"first": "starter-judge", "second": "taste", "trials": 8, "agreement": -1.0}
+
+
+def test_what_people_marked(store: LocalStore) -> None:
+    mark_by_hand(store)
+    sql = dict(QUESTIONS)
+    (picked,) = query(store, sql["Pictures that two reviewers picked"]).to_pylist()
+    assert picked["picked_by"] == ["anna", "ben"]
+    (pair,) = query(store, sql["How often two reviewers agree"]).to_pylist()
+    assert pair == {"one": "anna", "other": "ben", "pictures": 2, "agree": 0.5}
+    ranks = query(store, sql["Whether people pick what the judges rank first"]).to_pylist()
+    assert sum(row["picked"] for row in ranks) == 3 and sum(row["rejected"] for row in ranks) == 1
+    starred = query(store, sql["Pictures with four stars or more, or a tag"]).to_pylist()
+    assert [(row["rated_by"], row["stars"], row["tags"]) for row in starred] == [("anna", 4, None), ("ben", None, ["odd"])]
 
 
 def test_some_answers(store: LocalStore) -> None:

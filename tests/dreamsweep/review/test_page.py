@@ -147,11 +147,82 @@ def test_a_trial_s_iterations_by_the_mouse(page: Page, address: str, store: Stor
         ('"heart red"', 0),
         ('"thing 1"', 3),
         ("max_width 10", 186),
+        ("num_paths:16|64", 186),
+        ("num_paths>20", 93),
+        ("num_paths>=16 num_paths<64", 93),
+        ("red|أحمر engine:dalle", 3),
+        ("-num_paths:16 -engine=dalle", 93),
+        ("seed<0", 0),
     ],
 )
 def test_words_quotes_and_settings_are_looked_for(page: Page, address: str, words: str, count: int) -> None:
     page.goto(f"{address}/sweeps/made-up?q={quote(words)}")
     expect(page.locator("#count")).to_have_text("279 trials" if count == 279 else f"{count} of 279 trials")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("num_path>16", "Nothing here is called “num_path”; try seed, engine, "),
+        ("num_paths>many", "“many” is no number to compare num_paths with."),
+        ("colour:red", "No setting is called “colour”; so it is looked for as a word."),
+    ],
+)
+def test_a_word_that_is_not_understood_is_told_of(page: Page, address: str, words: str, sentence: str) -> None:
+    page.goto(f"{address}/sweeps/made-up?q={quote(words)}")
+    expect(page.locator("#notice")).to_contain_text(sentence)
+    page.get_by_role("searchbox").fill("heart")
+    expect(page.locator("#notice")).to_be_empty()
+
+
+def test_an_optimizer_s_rate_is_looked_for_by_its_name(page: Page, address: str, store: Store) -> None:
+    engine = {"engine": "dalle", "optimizer": ["adam", {"name": "sgd", "learning_rate": 15}]}
+    publish_sample(store, name="rates", prompts=["a rocket"], seeds=[1, 15], engines=[engine])
+    for words, count in (("sgd 15", 2), ("learning_rate 15", 2), ("learning_rate:15", 2), ("learning_rate<1", 2), ("seed:15", 2)):
+        page.goto(f"{address}/sweeps/rates?q={quote(words)}")
+        expect(page.locator("#count")).to_have_text(f"{count} of 4 trials")
+    page.goto(f"{address}/sweeps/rates?group=learning_rate&sort=learning_rate")
+    expect(page.locator("main h2")).to_have_text(["learning_rate 0.1 2 trials", "learning_rate 15 2 trials"])
+    page.locator("#group").select_option("optimizer")
+    expect(page.locator("main h2")).to_have_text(["optimizer adam 0.1 2 trials", "optimizer sgd 15 2 trials"])
+
+
+def test_the_wall_comes_back_to_the_picture_seen_last(page: Page, address: str) -> None:
+    page.goto(f"{address}/sweeps/made-up")
+    page.locator(".tile").first.click()
+    viewer = page.get_by_role("dialog")
+    all_tiles = tiles(page)
+    for at in range(1, 40):
+        page.keyboard.press("ArrowRight")
+        expect(page).to_have_url(re.compile(f"#{all_tiles[at]}$"))
+    page.keyboard.press("Escape")
+    expect(viewer).to_be_hidden()
+    last = page.locator(f'[data-id="{all_tiles[39]}"]')
+    expect(last).to_be_focused()
+    expect(last).to_be_in_viewport()
+    page.reload()
+    expect(last).to_be_focused()
+    expect(last).to_be_in_viewport()
+
+
+def test_actual_size_full_screen_and_the_id(page: Page, address: str) -> None:
+    page.goto(f"{address}/sweeps/made-up")
+    page.locator(".tile").first.click()
+    viewer, picture = page.get_by_role("dialog"), page.locator("figure img")
+    expect(picture).to_have_js_property("naturalWidth", 128)
+    assert picture.evaluate("img => img.clientWidth") > 400
+    page.keyboard.press("a")
+    expect(picture).to_have_js_property("clientWidth", 128)
+    picture.click()
+    assert picture.evaluate("img => img.clientWidth") > 400
+    page.keyboard.press("f")
+    page.locator(".stage:fullscreen").wait_for()
+    page.keyboard.press("f")
+    page.locator(".stage:not(:fullscreen)").wait_for()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    viewer.get_by_role("button", name="Copy id").click()
+    expect(viewer.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == tiles(page)[0]
 
 
 def test_escape_in_the_search_shows_all_again(page: Page, address: str) -> None:

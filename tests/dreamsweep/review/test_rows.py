@@ -66,6 +66,25 @@ def test_a_wall_shows_the_best_of_each_prompt_before_any_second(store: Store) ->
     assert detail(store, "made-up", tiles[0].id).facts["rank"] == "1 of 6 of this prompt, by the judge"
 
 
+def test_swept_settings_have_the_names_of_a_sweep_file(store: Store) -> None:
+    optimizers = ["adam", {"name": "sgd", "learning_rate": 15}]
+    publish_sample(store, engines=[{"engine": "dalle", "optimizer": optimizers}, "strokes"], prompts=["a red heart"])
+    shown = wall(store, "made-up")
+    assert shown.swept == ["learning_rate", "optimizer"]
+    of_dalle = [shown.settings[tile.settings] for tile in shown.tiles if tile.engine == "dalle"]
+    values = {(settings["optimizer"], settings["learning_rate"]) for settings in of_dalle}
+    assert values == {("adam 0.1", "0.1"), ("sgd 15", "15")}
+    everything = [*shown.settings, *(detail(store, "made-up", tile.id).settings for tile in shown.tiles)]
+    assert not [value for settings in everything for value in settings.values() if "None" in value or "{" in value or "[" in value]
+
+
+def test_a_walk_s_best_picture_stands_under_the_prompt_that_it_shows() -> None:
+    walk = {"prompt": "a snowman", "prompts_to": ["a fir", "a heart"], "switches": [10, 30]}
+    assert [rows._shown_prompt({**walk, "best_iteration": at}) for at in (9, 10, 29, 30)] == ["a snowman", "a fir", "a fir", "a heart"]
+    for unknown in ({"best_iteration": None}, {"switches": None, "best_iteration": 30}, {"switches": [4, 9, 12], "best_iteration": 30}):
+        assert rows._shown_prompt({**walk, **unknown}) == "a snowman", "where the frames do not tell, the first"
+
+
 def test_of_too_many_trials_the_best_are_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_sample(store)
     everything = wall(store, "made-up").tiles
