@@ -22,7 +22,7 @@ from dreamsweep.errors import StoreError
 from dreamsweep.results.manifest import FORMAT, JSON, Manifest, Tables, manifest_json, read_manifest, rows_of_format_1
 from dreamsweep.results.sources import Seen, Source, Taken, choose_from_parts, choose_from_shards, gathered_parts, staged_shards
 from dreamsweep.store import Store, keys
-from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, read_parquet
+from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, is_whole, read_parquet
 from dreamsweep.tables.registry import GENERATED, Table
 from dreamsweep.text import counted
 
@@ -103,8 +103,9 @@ def gather(store: Store, sweep: str, wanted: Container[str] | Callable[[str], bo
 
     Rows come in the order of shard ids, each trial once; after them those of trials that are published and no longer staged. Memory
     holds a row group, however many rows there are, and some 300 bytes a trial. What is published already is not written again; where
-    that is much and the new is little, the new goes into a further file. Raises StoreError when nothing that is wanted is staged or
-    published, or a table is not what its shard's manifest says.
+    that is much and the new is little, the new goes into a further file. Where nothing is new,
+    the published files are read, and damaged ones are written again from the staged rows. Raises StoreError when nothing that is wanted
+    is staged or published, or a table is not what its shard's manifest says.
     """
     is_wanted = wanted if callable(wanted) else wanted.__contains__
     before = read_manifest(store, sweep)
@@ -120,7 +121,10 @@ def gather(store: Store, sweep: str, wanted: Container[str] | Callable[[str], bo
     kept = [selection.source for selection in mixed if selection.is_usable and selection.source.gathered]
     new = [selection for selection in mixed if not (selection.is_usable and selection.source.gathered)]
     if before and not new and _is_gathered(before, manifest) and _tables_are_there(store, before):
-        return before
+        readable = len(parts) == len(before.tables.get("trials", ()))
+        if readable and not _can_be_written_again(store, parts, {trial for shard in shards for trial in shard.trials}):
+            return before
+        new, kept = taken, []
     folder, tables = manifest.generation, Tables()
     is_large = bool(new) and _score_rows(kept) >= EXTEND_ROWS and len(kept) == len(parts) < MOST_FILES
     if is_large and manifest.scores - _score_rows(kept) <= EXTEND_SHARE * _score_rows(kept):
@@ -241,6 +245,15 @@ def _part_name(taken: Sequence[Taken]) -> str:
 
 def _score_rows(parts: Iterable[Source]) -> int:
     return sum(fact.scores for part in parts for fact in part.trials.values())
+
+
+def _can_be_written_again(store: Store, parts: Sequence[Source], staged: Container[str]) -> bool:
+    """Returns whether a file of a gathered part is damaged, and all trials of the part are staged. Else what can be read of it stays."""
+
+    def is_damaged(part: Source) -> bool:
+        return not all(ahead(lambda key: is_whole(store, key), (key for named in part.tables.values() for key in named)))
+
+    return any(is_damaged(part) and all(trial in staged for trial in part.trials) for part in parts)
 
 
 def _is_gathered(before: Manifest, manifest: Manifest) -> bool:

@@ -19,6 +19,8 @@ from dreamsweep.tables.schemas import conform
 PARQUET = "application/vnd.apache.parquet"
 AHEAD = 8
 """Objects that are fetched at the same time."""
+BATCH = 8192
+"""Rows that are decoded at a time where a file is only checked."""
 
 VECTOR = "vector"
 """Column of embeddings. zstd makes it 8 % smaller and a search take half as long again, so it is written as it is."""
@@ -49,12 +51,31 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
 
     pyarrow's read_table reads in threads of its own, which may still hold Python's bytes when the interpreter ends; before Python 3.14
     such a thread ends the process with SIGABRT (https://github.com/apache/arrow/issues/34314). Raises ArrowInvalid if the file is
-    damaged or lacks a column.
+    damaged, by the checksums of its pages where it has them, or lacks a column.
     """
-    with pq.ParquetFile(pa.BufferReader(data)) as file:
+    with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
         if missing := {*(columns or ())} - {*file.schema_arrow.names}:
             raise pa.ArrowInvalid(f"no column {min(missing)!r}")
-        return file.read(columns=columns if columns is None else [*columns], use_threads=False)
+        try:
+            return file.read(columns=columns if columns is None else [*columns], use_threads=False)
+        except OSError as error:
+            raise pa.ArrowInvalid(str(error)) from None
+
+
+def is_whole(store: Store, key: str) -> bool:
+    """Returns whether a file is there and every page of it can be read; memory holds some thousand rows."""
+    with tempfile.TemporaryDirectory(prefix="dreamsweep-check-") as scratch:
+        path = Path(scratch) / "table.parquet"
+        if not store.exists(key):
+            return False
+        store.read_file(key, path)
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+                for _ in parquet.iter_batches(batch_size=BATCH, use_threads=False):
+                    pass
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+            return False
+    return True
 
 
 def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: Path, group: int) -> int:
@@ -99,16 +120,16 @@ def ahead(call: Callable[[A], B], inputs: Iterable[A]) -> Iterator[B]:
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
     """Returns how columns are written, as pyarrow's writers take it."""
     if VECTOR not in schema.names:
-        return {"compression": "zstd"}
+        return {"compression": "zstd", "write_page_checksum": True}
     others = [name for name in schema.names if name != VECTOR]
-    return {"compression": dict.fromkeys(others, "zstd"), "use_dictionary": others}
+    return {"compression": dict.fromkeys(others, "zstd"), "use_dictionary": others, "write_page_checksum": True}
 
 
 def _batches(store: Store, part: Part, path: Path, schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
     """Yields the wanted rows of a fetched part, `rows` at a time. Raises StoreError when it is no Parquet file of such rows."""
     wanted = None if part.trials is None else pa.array(sorted(part.trials))
     try:
-        with pq.ParquetFile(path) as parquet:
+        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
             for batch in parquet.iter_batches(batch_size=rows):
                 table = conform(part.convert(pa.Table.from_batches([batch])), schema)
                 yield table if wanted is None else table.filter(pc.is_in(table["trial_id"], wanted))

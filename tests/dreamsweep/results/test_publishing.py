@@ -20,8 +20,10 @@ from dreamsweep.results.sources import Seen
 from dreamsweep.spec import Trial
 from dreamsweep.store import Store, keys, open_store
 from dreamsweep.store.local import LocalStore
+from dreamsweep.tables.parquet import is_whole
 from dreamsweep.tables.rows import shard_tables
 from tests.dreamsweep.sample_rows import sample_rows, sample_trial, stage_sample_rows
+from tests.dreamsweep.tables.test_parquet import with_flipped_bit
 
 SPEC = "0" * 64
 FIRST, SECOND, THIRD = ([sample_trial(seed=seed) for seed in pair] for pair in ((0, 1), (2, 3), (4, 5)))
@@ -257,3 +259,32 @@ def test_gathered_files_hold_relative_addresses(local: LocalStore) -> None:
     assert {row["best_uri"] for row in query(local, "SELECT best_uri FROM trials").to_pylist()} == {
         local.uri_of(keys.picture("demo", trial.id, "best.png")) for trial in FIRST
     }
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], with_flipped_bit], ids=["cut", "flipped"])
+@pytest.mark.parametrize("table", ["trials", "scores", "embeddings"])
+def test_a_damaged_table_is_written_again_from_staged_rows(local: LocalStore, table: str, damage: Callable[[bytes], bytes]) -> None:
+    stage_sample_rows(local, "s", "a", FIRST)
+    before = publish_whole(local, "s", ids(FIRST), SPEC)
+    rows = query(local, f"FROM {table} ORDER BY ALL").to_pylist()
+    (key,) = before.tables[table]
+    local.write(key, damage(local.read(key)))
+    assert not is_whole(local, key)
+    after = publish_whole(local, "s", ids(FIRST), SPEC)
+    assert after == read_manifest(local, "s") and after.generation == before.generation
+    assert all(is_whole(local, named) for named in after.files)
+    assert query(local, f"FROM {table} ORDER BY ALL").to_pylist() == rows
+    assert publish_whole(local, "s", ids(FIRST), SPEC) == after, "once it is whole, nothing is written"
+
+
+def test_rows_beside_a_damaged_table_are_not_lost_where_nothing_of_them_is_staged(local: LocalStore) -> None:
+    stage_sample_rows(local, "s", "a", FIRST)
+    (key,) = publish_whole(local, "s", ids(FIRST), SPEC).tables["scores"]
+    for staged in list(local.keys("s/staging/")):
+        local.delete(staged)
+    local.write(key, b"no table")
+    stage_sample_rows(local, "s", "b", SECOND)
+    with pytest.raises(StoreError, match="cannot be read"):
+        publish_whole(local, "s", ids(FIRST, SECOND), SPEC)
+    manifest = read_manifest(local, "s")
+    assert manifest and manifest.trials == len(FIRST)

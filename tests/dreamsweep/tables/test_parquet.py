@@ -37,3 +37,25 @@ def test_nothing_reads_tables_in_threads_of_pyarrow() -> None:
     """Such a thread may end a process that has done its work with SIGABRT: up to one in ten, on a busy machine, with BytesIO."""
     package = Path(parquet.__file__).parents[1]
     assert [path.name for path in package.rglob("*.py") if "pq.read_table(" in path.read_text()] == []
+
+
+def with_flipped_bit(data: bytes, column: int = 0) -> bytes:
+    """Returns a Parquet file with another bit in the last values of a column."""
+    chunk = pq.ParquetFile(pa.BufferReader(data)).metadata.row_group(0).column(column)
+    at = (chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 1
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("column", [0, 1])
+@pytest.mark.parametrize("vector", [False, True])
+def test_a_flipped_bit_in_a_page_is_noticed(column: int, vector: bool) -> None:
+    columns = {"a": [float(n) for n in range(500)], "b": [f"text {n % 7}" for n in range(500)]}
+    table = pa.table({**columns, "vector": [[0.5]] * 500} if vector else columns)
+    with pytest.raises(pa.ArrowInvalid, match="CRC checksum"):
+        read_parquet(with_flipped_bit(parquet_bytes(table), column))
+
+
+def test_a_table_without_checksums_is_read() -> None:
+    table, sink = pa.table({"a": [1, 2]}), pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    assert read_parquet(bytes(sink.getvalue())).equals(table)
