@@ -162,7 +162,8 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     by("by").value = [...by("by").options].some(({ value }) => value === chosen) ? chosen : "";
     by("reviewer").textContent = marks.me ? `as ${marks.me}` : "your name…";
     const { agreement } = marks;
-    by("reviewer").title = agreement ? `${agreement.method}’s kappa of ${agreement.reviewers.join(", ")} on ${counted(agreement.pictures, "picture")}: ${agreement.kappa === null ? "says nothing yet" : agreement.kappa.toFixed(2)}` : "";
+    by("agreement").textContent = typeof agreement?.kappa === "number" ? `agreement κ ${agreement.kappa.toFixed(2)}` : "";
+    by("agreement").title = agreement ? `${agreement.method}’s kappa of ${agreement.reviewers.join(", ")} on ${counted(agreement.pictures, "picture")}: ${agreement.kappa === null ? "says nothing yet" : agreement.kappa.toFixed(2)}` : "";
   }
 
   function addChoices(id, names) {

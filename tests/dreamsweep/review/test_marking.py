@@ -168,6 +168,15 @@ def test_filters_by_mark_and_by_whom(page: Page, address: str, store: Store) -> 
     expect(page.locator(".signs small").first).to_have_text("judges suggest")
 
 
+def test_agreement_of_two_stands_beside_one_s_name(page: Page, address: str, store: Store) -> None:
+    first, second, *_ = (row["trial_id"] for row in query(store, "SELECT trial_id FROM trials ORDER BY trial_id").to_pylist())
+    for who, trial, value in (("anna", first, 1.0), ("ben", first, 1.0), ("anna", second, 1.0), ("ben", second, -1.0)):
+        append(store, "made-up", "ratings", {"trial_id": trial, "kind": "pick", "value": value, "rated_by": who})
+    page.goto(address)
+    expect(page.locator("#agreement")).to_have_text("agreement κ 0.00")  # they agree on one of two, as chance would
+    expect(page.locator("#agreement")).to_have_attribute("title", "Cohen’s kappa of anna, ben on 2 pictures: 0.00")
+
+
 def test_marks_of_a_closed_tab_are_sent_by_the_next(page: Page, address: str, store: Store) -> None:
     page.goto(address)
     page.locator(".tile").first.focus()
