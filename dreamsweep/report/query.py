@@ -230,7 +230,8 @@ def _is_outage(error: duckdb.Error) -> bool:
 
 
 def _first_line(error: duckdb.Error) -> str:
-    return without_login(" ".join(str(error).split("\n")[0].split()).rstrip(".!"))
+    line = without_login(" ".join(str(error).split("\n")[0].split()).rstrip(".!"))
+    return re.sub(r"(https?://[^/\s'\"]+)/[^\s'\"]+", r"\1/…", line)  # a path of the endpoint may be a token
 
 
 def _sentence(error: duckdb.Error) -> str:

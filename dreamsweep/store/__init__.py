@@ -152,6 +152,13 @@ def without_login(uri: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", uri)
 
 
+def without_path(url: str) -> str:
+    """Returns a server's URL without a login, and with `…` for its path, safe for error messages."""
+    scheme, _, rest = without_login(url).partition("://")
+    server, slash, path = rest.partition("/")
+    return f"{scheme}://{server}" + ("/…" if slash and path else "")
+
+
 def is_key(key: str) -> bool:
     """Returns whether a text is a valid key: no part is empty, '.' or '..'."""
     return not any(part in ("", ".", "..") for part in key.split("/")) and "\0" not in key

@@ -20,7 +20,7 @@ from botocore.exceptions import (
 
 from dreamsweep.environment import bypass_proxies_on_loopback
 from dreamsweep.errors import DreamsweepError, StoreError, StoreUnavailableError
-from dreamsweep.store import BYTES, Entry, Unfinished, checked_key, without_login
+from dreamsweep.store import BYTES, Entry, Unfinished, checked_key, without_path
 from dreamsweep.store.s3_failures import (
     BROKEN_OFF,
     CHANGED,
@@ -68,8 +68,8 @@ class S3Store:
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
         self.encryption = _encryption(self.uri)
         self.session, self._quick, self.style = self._connect()
-        self.endpoint = without_login(self._quick.meta.endpoint_url)
-        """Returns the server's URL without a login, safe for error messages."""
+        self.endpoint = without_path(self._quick.meta.endpoint_url)
+        """The server's URL without a login and a path, which may be a token: safe for error messages."""
 
     @cached_property
     def client(self) -> Any:

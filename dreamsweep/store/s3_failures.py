@@ -1,5 +1,6 @@
 """Failures of S3: which of them may pass by themselves, and a sentence about each."""
 
+import re
 from dataclasses import dataclass
 
 from boto3.exceptions import Boto3Error, RetriesExceededError
@@ -130,5 +131,9 @@ def error_code(error: ClientError) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Returns an error's text on one line, without logins."""
-    return without_login(" ".join(str(error).split())).rstrip(".")
+    """Returns an error's text on one line, without logins and without what stands after the server in an endpoint, which may be a token."""
+    text = without_login(" ".join(str(error).split())).rstrip(".")
+    return _ENDPOINT.sub(lambda match: f"{match[1]}/…", text)
+
+
+_ENDPOINT = re.compile(r"(endpoint(?: URL)?: \"?(?:\w+://)?[^/\s\"]*)/[^\s\"]+")
