@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from functools import lru_cache
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from dreamsweep.compute.threads import set_threads
 from dreamsweep.environment import is_on
@@ -39,6 +41,12 @@ def compile_if_asked(network: nn.Module) -> None:
     """Has a network compiled at its first call (`torch.compile`), where that is asked for; its results differ by rounding."""
     if is_compiling():
         network.compile()
+
+
+@lru_cache(256)
+def constant(values: tuple[float, ...], device: torch.device) -> Float[Tensor, " n"]:
+    """Returns numbers as a tensor on a device, copied there once: each copy from the CPU would wait, and a recorded iteration cannot."""
+    return torch.tensor(values).to(device)
 
 
 def available_devices() -> list[str]:

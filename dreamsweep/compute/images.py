@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
+from dreamsweep.compute.devices import constant
 from dreamsweep.errors import SweepFileError
 from dreamsweep.planning.pictures import decode_picture
 from dreamsweep.spec import FilmFormat, ImageFile
@@ -25,9 +26,9 @@ FRAME_MILLISECONDS, LAST_MILLISECONDS = 80, 1000
 FILM_TYPES: dict[FilmFormat, str] = {"webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4"}
 
 
-def paper(color: str) -> Float[Tensor, "3 1 1"]:
+def paper(color: str, device: str | torch.device = "cpu") -> Float[Tensor, "3 1 1"]:
     """Returns `#rrggbb` as a background, in [0, 1]."""
-    return torch.tensor([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]).reshape(3, 1, 1)
+    return constant(tuple(int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)), torch.device(device)).reshape(3, 1, 1)
 
 
 def to_bytes(pictures: Float[Tensor, "b 3 h w"]) -> UInt8[Tensor, "b 3 h w"]:

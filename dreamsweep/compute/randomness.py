@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from dreamsweep.compute.devices import is_compiling
+from dreamsweep.compute.graphs import Count
 
 MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
 WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
@@ -37,7 +38,7 @@ class Draws:
     """
 
     seeds: Sequence[int]
-    iteration: int = 0
+    iteration: Count = 0
     device: str | torch.device = "cpu"
 
     def uniform(self, stream: str, *shape: int) -> Float[Tensor, "b *shape"]:
@@ -63,7 +64,7 @@ class Draws:
         if torch.device(self.device).type == "cpu":
             drawn = torch.empty(len(seeds), count, dtype=dtype)
             for row, seed in zip(drawn, seeds, strict=True):
-                for start, bits in _cpu_bits(seed, stream, self.iteration, count, kept):
+                for start, bits in _cpu_bits(seed, stream, int(self.iteration), count, kept):
                     row[start : start + len(bits)] = number(bits)
         else:
             keys, blocks = _keys(seeds, stream, torch.device(self.device)), -(-count // 8)
@@ -102,7 +103,7 @@ def _signed(word: int) -> int:
     return word - (1 << 64) if word >> 63 else word
 
 
-def _bits(keys: Int[Tensor, "b 2"], iteration: int, blocks: int, kept: int) -> Int[Tensor, "b n"]:
+def _bits(keys: Int[Tensor, "b 2"], iteration: Count, blocks: int, kept: int) -> Int[Tensor, "b n"]:
     """Returns the highest `kept` bits of each 32, eight a block, as NumPy orders them: blocks count from 1, low halves come first."""
     block = torch.arange(1, blocks + 1, device=keys.device)[None]
     zero = torch.zeros((), dtype=torch.int64, device=keys.device)

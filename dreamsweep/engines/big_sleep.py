@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
@@ -33,6 +34,7 @@ class BigSleepEngine(DescentEngine):
     """Descends noise vectors `b n z` and class logits `b n c`; `average.…` of a state are their running averages."""
 
     moving = ("latents", "classes")
+    recordable = True
     spec: BigSleepSpec
 
     def __init__(self, spec: BigSleepSpec, biggan: Biggan) -> None:
@@ -56,16 +58,16 @@ class BigSleepEngine(DescentEngine):
             logits[torch.arange(len(trials)), :, chosen] = self._chosen_logit()
         return {"latents": latents, "classes": logits, "average.latents": latents, "average.classes": logits}
 
-    def pictures(self, state: State, trials: Sequence[Trial], iteration: int) -> Float[Tensor, "b 3 h w"]:
+    def pictures(self, state: State, trials: Sequence[Trial], iteration: Count) -> Float[Tensor, "b 3 h w"]:
         return self.draw_vectors(state["latents"], state["classes"])
 
     def penalty(self, state: State, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b"]:
         return self._regularisers(state["latents"], state["classes"])
 
-    def after_step(self, state: State, iteration: int, alive: Bool[Tensor, "b"]) -> None:
+    def after_step(self, state: State, iteration: Count, alive: Bool[Tensor, "b"]) -> None:
         for name in self.moving:
-            average = f"average.{name}"
-            state[average] = running_average(state[average], state[name].detach(), self.spec.ema_decay, iteration, alive)
+            average = state[f"average.{name}"]
+            average.copy_(running_average(average, state[name].detach(), self.spec.ema_decay, iteration, alive))
 
     def draw(self, state: State) -> Float[Tensor, "b 3 h w"]:
         return self.draw_vectors(state["average.latents"], state["average.classes"])
@@ -149,9 +151,11 @@ def softmax_of_highest(logits: Float[Tensor, "b n c"], count: int) -> Float[Tens
     return soft
 
 
-def running_average(old: Tensor, new: Tensor, decay: float, iteration: int, alive: Tensor) -> Tensor:
+def running_average(old: Tensor, new: Tensor, decay: float, iteration: Count, alive: Tensor) -> Tensor:
     """Returns the bias-corrected exponential average, the start counted as the first value; trials that are not alive keep theirs."""
-    share = (1 - decay) / (1 - decay ** (iteration + 1))
+    count = iteration + 1 if isinstance(iteration, int) else (iteration + 1).double()
+    share = (1 - decay) / (1 - decay**count)
+    share = share.to(old) if isinstance(share, Tensor) else share
     return torch.where(alive.reshape(-1, 1, 1), torch.lerp(old, new, share), old)
 
 

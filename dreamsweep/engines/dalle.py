@@ -5,17 +5,19 @@ not over space, as those notebooks had it.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import State
-from dreamsweep.engines.schedules import moved
+from dreamsweep.engines.schedules import at_iteration, moved
 from dreamsweep.guidance.protocol import Chooser, Guide
 from dreamsweep.models.dvae import Dvae, decode, encode_logits, load_dvae
 from dreamsweep.spec import DalleSpec, Trial, WeightsName
@@ -31,6 +33,7 @@ class DalleEngine(DescentEngine):
     """Descends the logits of a grid of codes, `b c h/8 w/8`."""
 
     moving = ("logits",)
+    recordable = True
     spec: DalleSpec
 
     def __init__(self, spec: DalleSpec, dvae: Dvae) -> None:
@@ -49,9 +52,8 @@ class DalleEngine(DescentEngine):
             return {"logits": noise * START_NOISE + self._prior_at(side).cpu()}
         return {"logits": noise}
 
-    def pictures(self, state: State, trials: Sequence[Trial], iteration: int) -> Float[Tensor, "b 3 h w"]:
-        spec, share = self.spec, (iteration - 1) / max(1, trials[0].num_iter - 1)
-        tau = moved(spec.tau_schedule, spec.tau_start, spec.tau_end, share)
+    def pictures(self, state: State, trials: Sequence[Trial], iteration: Count) -> Float[Tensor, "b 3 h w"]:
+        tau = at_iteration(partial(self._temperature, trials[0].num_iter), trials[0].num_iter, iteration)
         return decode(self.dvae.decoder, relaxed_codes(state["logits"], tau, [t.seed for t in trials], iteration))
 
     def draw(self, state: State) -> Float[Tensor, "b 3 h w"]:
@@ -70,6 +72,10 @@ class DalleEngine(DescentEngine):
             down = (pictures[..., 1:, :] - pictures[..., :-1, :]).abs().mean((1, 2, 3))
             loss = loss + self.spec.smoothness * (across + down)
         return loss
+
+    def _temperature(self, iterations: int, iteration: int) -> float:
+        spec = self.spec
+        return moved(spec.tau_schedule, spec.tau_start, spec.tau_end, (iteration - 1) / max(1, iterations - 1))
 
     def _near(self, pictures: Float[Tensor, "n 3 h w"], noise: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
         """Logits of the codes that the encoder gives pictures, one for all or one each, with each trial's own noise."""
@@ -90,7 +96,9 @@ class DalleEngine(DescentEngine):
         return F.interpolate(self.dvae.log_frequency[None], size=(side, side), mode="bilinear", align_corners=False)
 
 
-def relaxed_codes(logits: Float[Tensor, "b c y x"], tau: float, seeds: Sequence[int], iteration: int) -> Float[Tensor, "b c y x"]:
+def relaxed_codes(
+    logits: Float[Tensor, "b c y x"], tau: float | Float[Tensor, "1"], seeds: Sequence[int], iteration: Count
+) -> Float[Tensor, "b c y x"]:
     """Draws relaxed codes by Gumbel-softmax (Jang et al., 2017), each trial with noise of its own."""
     uniform = Draws(seeds, iteration, logits.device).uniform("gumbel", *logits.shape[1:])
     noise = -(-uniform.clamp(min=1e-20).log()).clamp(min=1e-20).log()

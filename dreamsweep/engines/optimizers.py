@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.engines.protocol import State
-from dreamsweep.engines.schedules import rate_share
+from dreamsweep.engines.schedules import at_iteration, rate_share
 from dreamsweep.spec import DescentSpec, OptimizerName, OptimizerSpec
 
 PREFIX = "optimizer."
@@ -21,32 +22,43 @@ _CLASSES: dict[OptimizerName, type[torch.optim.Optimizer]] = {
     "adagrad": torch.optim.Adagrad,
     "adadelta": torch.optim.Adadelta,
 }
+CAPTURABLE = {"adam", "adamw", "rmsprop", "adadelta"}
+"""Optimizers of torch that count their steps on the device when asked to; SGD counts none, and Adagrad cannot."""
 
 
-def make_optimizer(spec: OptimizerSpec, parameters: Sequence[Tensor], rates: Sequence[float] | None = None) -> torch.optim.Optimizer:
+def make_optimizer(
+    spec: OptimizerSpec, parameters: Sequence[Tensor], rates: Sequence[float] | None = None, recorded: bool = False
+) -> torch.optim.Optimizer:
     """Returns the optimizer over batched parameters, `b …` each; `rates` scales the learning rate of each parameter (all 1 without it).
 
     Every optimizer here works element by element, so a batch descends exactly as its trials would alone. AdamW decays nothing:
-    pulling codes or points towards zero is no regulariser here.
+    pulling codes or points towards zero is no regulariser here. `recorded`: rates are tensors, and so is all that changes with a step.
     """
     if spec.learning_rate is None:
         raise ValueError("an engine's spec resolves its optimizer's learning rate")
     scales = rates or [1.0] * len(parameters)
     rates = [spec.learning_rate * scale for scale in scales]
-    groups = [{"params": [p], "lr": rate, "initial_lr": rate} for p, rate in zip(parameters, rates, strict=True)]
+    groups = [
+        {"params": [p], "lr": torch.tensor(rate, device=p.device) if recorded else rate, "initial_lr": rate}
+        for p, rate in zip(parameters, rates, strict=True)
+    ]
     extra: dict[str, Any] = {"weight_decay": 0.0} if spec.name == "adamw" else {}
+    if recorded and parameters[0].is_cuda:
+        extra |= {"capturable": True} if spec.name in CAPTURABLE else {"fused": True} if spec.name == "sgd" else {}
     return _CLASSES[spec.name](groups, **extra)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, spec: DescentSpec, iteration: int, iterations: int, groups: int | None = None) -> float:
-    """Gives the first so many groups, or all, the learning rates of an iteration, counted from 1; says the first group's.
+def set_rates(optimizer: torch.optim.Optimizer, spec: DescentSpec, iteration: Count, iterations: int, groups: int | None = None) -> None:
+    """Gives the first so many groups, or all, the learning rates of an iteration, counted from 1.
 
     A rate is a function of the iteration alone, so that a resumed trial needs to know of none.
     """
-    share = rate_share(spec, iteration, iterations)
+    share = at_iteration(lambda number: rate_share(spec, number, iterations), iterations, iteration)
     for group in optimizer.param_groups[:groups]:
-        group["lr"] = group["initial_lr"] * share
-    return float(optimizer.param_groups[0]["lr"])
+        if isinstance(share, Tensor):
+            group["lr"].copy_((group["initial_lr"] * share)[0])
+        else:
+            group["lr"] = group["initial_lr"] * share
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> State:

@@ -1,8 +1,14 @@
 """How a number moves over a trial: temperatures, and the learning rates of engines that descend."""
 
 import math
+from collections.abc import Callable
 from typing import assert_never
 
+from jaxtyping import Float
+from torch import Tensor
+
+from dreamsweep.compute.devices import constant
+from dreamsweep.compute.graphs import Count
 from dreamsweep.spec import RATE_END, RATE_UNTIL, Curve, DescentSpec
 
 
@@ -17,6 +23,14 @@ def moved(curve: Curve, start: float, end: float, share: float) -> float:
             return float(start * (end / start) ** share)
         case _:
             assert_never(curve)
+
+
+def at_iteration(values: Callable[[int], float], iterations: int, iteration: Count) -> float | Float[Tensor, "1"]:
+    """Returns the value of an iteration, counted from 1; for one that is a tensor, looked up in a table on its device."""
+    if isinstance(iteration, int):
+        return values(iteration)
+    table = constant(tuple(values(number) for number in range(1, iterations + 1)), iteration.device)
+    return table.index_select(0, (iteration - 1).view(1))
 
 
 def rate_share(spec: DescentSpec, iteration: int, iterations: int) -> float:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import paper, read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
@@ -45,13 +46,13 @@ class StrokesEngine(DescentEngine):
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
         return begin(self.spec, trials)
 
-    def pictures(self, state: State, trials: Sequence[Trial], iteration: int) -> Float[Tensor, "b 3 h w"]:
+    def pictures(self, state: State, trials: Sequence[Trial], iteration: Count) -> Float[Tensor, "b 3 h w"]:
         return self.draw(state)
 
     def draw(self, state: State) -> Float[Tensor, "b 3 h w"]:
         return self.draw_strokes(strokes_of(state))
 
-    def after_step(self, state: State, iteration: int, alive: Bool[Tensor, "b"]) -> None:
+    def after_step(self, state: State, iteration: Count, alive: Bool[Tensor, "b"]) -> None:
         """Brings widths and colours back into their bounds."""
         state["widths"].clamp_(min(1.0, self.spec.max_width), self.spec.max_width)
         state["colors"].clamp_(0, 1)
@@ -82,7 +83,7 @@ class StrokesEngine(DescentEngine):
         """
         side, scale = self.spec.canvas, self.spec.canvas / SIDE
         scaled = Strokes(strokes.points * scale, strokes.segments, strokes.widths * scale, strokes.colors)
-        return rasterise(scaled, side, side, paper(self.spec.background).to(self.device) if over is None else over)
+        return rasterise(scaled, side, side, paper(self.spec.background, self.device) if over is None else over)
 
     def paint(self, strokes: Strokes, index: int) -> Iterator[Float[Tensor, "3 h w"]]:
         """Yields one trial's picture, stroke upon stroke: empty paper, and then as many strokes more each time as keep to

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamsweep.compute.devices import constant
 from dreamsweep.compute.images import paper
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.spec import BoxViews, PerspectiveViews, Sides, TurnedViews, Views
@@ -79,7 +80,7 @@ def draw_views(views: Views, draws: Draws, side: int, width: int) -> Projections
     if isinstance(views, BoxViews):
         return Boxes.at(*draw_boxes(views, draws, width), side)
     matrices, noise = _draw_projections(views, draws, side)
-    return Projections(matrices, noise, side, paper(views.outside).to(matrices.device))
+    return Projections(matrices, noise, side, paper(views.outside, matrices.device))
 
 
 def draw_boxes(views: BoxViews, draws: Draws, width: int) -> tuple[Int[Tensor, "b k 2"], Int[Tensor, "b k"]]:
@@ -139,8 +140,8 @@ def crops(share: Float[Tensor, "b k *side"], angle: Float[Tensor, "b k"], draws:
 def perspectives(k: int, distortion: float, draws: Draws) -> Float[Tensor, "b k 3 3"]:
     """Returns random perspectives: each corner of the picture moves inwards by up to `distortion` of half its side."""
     moved = 1 - draws.uniform("cutouts.perspectives", k, 4, 2) * distortion
-    corners = moved.new_tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
-    return from_quadrilateral(corners * moved)
+    corners = constant((-1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0), moved.device)
+    return from_quadrilateral(corners.view(4, 2) * moved)
 
 
 def from_quadrilateral(corners: Float[Tensor, "b k 4 2"]) -> Float[Tensor, "b k 3 3"]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.guidance.cutouts import draw_views, make_cutouts
 from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
@@ -44,7 +45,7 @@ class ClipGuide:
             self.too_like = resemblance > 0.6
             """Names that mean about what the prompt means: no contrast."""
 
-    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: Count) -> Guidance:
         r = self.perceptor.resolution
         views = draw_views(self.steering.views, Draws(self.seeds, iteration, pictures.device), r, pictures.shape[-1])
         budget = VIEW_PIXELS.get(pictures.device.type, VIEW_PIXELS["cpu"]) // (r * r * len(pictures))
@@ -135,8 +136,8 @@ class ObserverGuide:
     def __init__(self, perceptor: Perceptor, trials: Sequence[Trial]) -> None:
         self.similarity = PictureSimilarity(perceptor, trials)
 
-    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
-        similarity, embedded = self.similarity.score(pictures, iteration)
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: Count) -> Guidance:
+        similarity, embedded = self.similarity.score(pictures, int(iteration))
         waypoints = self.similarity.waypoints
         return Guidance(1 - similarity, similarity, waypoints.similarity(embedded) if waypoints else None)
 
@@ -148,7 +149,7 @@ class Ensemble:
         total = sum(weight for _, weight in guides)
         self.guides = [(guide, weight / total) for guide, weight in guides]
 
-    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance:
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: Count) -> Guidance:
         answers = [(guide(pictures, iteration), share) for guide, share in self.guides]
         each = [guidance.each * share for guidance, share in answers if guidance.each is not None]
         return Guidance(

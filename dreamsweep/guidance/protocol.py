@@ -6,6 +6,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
+
 
 @dataclass(frozen=True)
 class Guidance:
@@ -21,7 +23,7 @@ class Guidance:
 class Guide(Protocol):
     """Pictures in [0, 1], `b 3 h w` → how far each is from what it should show."""
 
-    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: int) -> Guidance: ...
+    def __call__(self, pictures: Float[Tensor, "b 3 h w"], iteration: Count) -> Guidance: ...
 
 
 @runtime_checkable

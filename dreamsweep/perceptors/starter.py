@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamsweep.compute.devices import compile_if_asked
+from dreamsweep.compute.devices import compile_if_asked, constant
 from dreamsweep.compute.precision import of_network
 from dreamsweep.perceptors.clip_package import import_clip
 from dreamsweep.perceptors.text_tower import TextTower
@@ -53,8 +53,7 @@ def build_clip(shape: ClipShape, vocabulary: int) -> "CLIP":
 
 def normalise_pixels(pictures: Tensor) -> Tensor:
     """CLIP's input from pixels in [0, 1], `n 3 r r`."""
-    mean = pictures.new_tensor(PIXEL_MEAN)[:, None, None]
-    std = pictures.new_tensor(PIXEL_STD)[:, None, None]
+    mean, std = (constant(channels, pictures.device)[:, None, None].to(pictures) for channels in (PIXEL_MEAN, PIXEL_STD))
     return (pictures - mean) / std
 
 

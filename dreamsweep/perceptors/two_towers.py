@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dreamsweep import weights
-from dreamsweep.compute.devices import compile_if_asked
+from dreamsweep.compute.devices import compile_if_asked, constant
 from dreamsweep.compute.model_folders import READ_ERRORS, quiet
 from dreamsweep.compute.precision import of_network
 from dreamsweep.errors import WeightsError
@@ -36,7 +36,7 @@ class Pixels:
 
     def normalise(self, pictures: Tensor) -> Tensor:
         """Returns a network's input from pixels in [0, 1], `n 3 r r`."""
-        mean, std = (pictures.new_tensor(channels)[:, None, None] for channels in (self.mean, self.std))
+        mean, std = (constant(channels, pictures.device)[:, None, None].to(pictures) for channels in (self.mean, self.std))
         return (pictures - mean) / std
 
 

@@ -13,6 +13,7 @@ import torch
 from pytorch_pretrained_biggan import BigGANConfig
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import png_bytes, to_bytes
 from dreamsweep.compute.randomness import Draws, generator
 from dreamsweep.compute.torchvision_ops import declare_missing_ops
@@ -39,7 +40,7 @@ COMMON = {"prompt": "a heart", "guide": "starter-guide", "weights": "starter"}
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-6}
 
 
-def towards_nothing(pictures: Tensor, iteration: int) -> Guidance:
+def towards_nothing(pictures: Tensor, iteration: Count) -> Guidance:
     raise AssertionError
 
 
@@ -207,7 +208,7 @@ def test_it_starts_from_the_class_that_the_guide_likes_best() -> None:
 
         shown = 0
 
-        def __call__(self, pictures: Tensor, iteration: int) -> Guidance:
+        def __call__(self, pictures: Tensor, iteration: Count) -> Guidance:
             raise AssertionError
 
         def weigh(self, pictures: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import png_bytes, to_bytes
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.protocol import Engine
@@ -21,10 +22,12 @@ from dreamsweep.spec import (
     DescentSpec,
     GuidedDiffusionSpec,
     InterpolationSpec,
+    OptimizerName,
     StrokesSpec,
     UnclipSpec,
+    WeightsName,
 )
-from dreamsweep.testing import ENGINE_CHECKS, check_a_longer_trial_continues_a_shorter_one, towards_red, trials_of
+from dreamsweep.testing import ENGINE_CHECKS, OPTIMIZERS, check_a_longer_trial_continues_a_shorter_one, towards_red, trials_of
 
 SPECS: dict[str, AnySpec] = {
     "dalle": DalleSpec(image_size=64, num_iter=16, start="noise", code_prior=0.0),
@@ -55,6 +58,36 @@ def test_every_engine_that_ships_is_checked() -> None:
 @pytest.mark.parametrize("check", ENGINE_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_engines_conform(spec: AnySpec, check: Callable[[AnySpec], None]) -> None:
     check(spec)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("graphs", ["0", "1"], ids=["plain", "graphs"])
+@pytest.mark.parametrize("spec", SPECS, indirect=True)
+@pytest.mark.parametrize("check", ENGINE_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+def test_engines_conform_on_a_gpu(
+    spec: AnySpec, check: Callable[[AnySpec, WeightsName, str], None], graphs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DREAMSWEEP_GRAPHS", graphs)
+    check(spec, "starter", "cuda")
+
+
+@pytest.mark.parametrize("spec", ["dalle", "big-sleep"], indirect=True)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_an_iteration_that_can_be_recorded_is_the_same(
+    spec: DescentSpec, optimizer: OptimizerName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number, the rates and the temperature are tensors; here nothing is recorded. It also goes on from a plain iteration's state."""
+    settings = {**spec.model_dump(), "num_iter": 6, "rate_schedule": "cosine", "optimizer": {"name": optimizer}}
+    spec = type(spec).model_validate(settings)
+    engine, trials = make_engine(spec, "starter", "cpu"), trials_of(spec, [0, 1])
+    plain = [(step.loss, step.learning_rate, step.draw(), step.state()) for step in engine.generate(trials, towards_red)]
+    monkeypatch.setenv("DREAMSWEEP_GRAPHS", "1")
+    for done in (0, 3):
+        steps = engine.generate(trials, towards_red, plain[done - 1][3] if done else None)
+        for step, (loss, rate, picture, _) in zip(steps, plain[done:], strict=True):
+            assert step.learning_rate == pytest.approx(rate)
+            torch.testing.assert_close(step.loss, loss, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(step.draw(), picture, rtol=0, atol=5e-3)
 
 
 @pytest.mark.parametrize("spec", DESCENDING, indirect=True)
@@ -94,5 +127,5 @@ def test_it_starts_from_a_picture(spec: DescentSpec, tmp_path: Path) -> None:
     assert (away[1] < away[0]).all()
 
 
-def nowhere(pictures: Tensor, iteration: int) -> Guidance:
+def nowhere(pictures: Tensor, iteration: Count) -> Guidance:
     return Guidance(0 * pictures.mean((1, 2, 3)), torch.zeros(len(pictures)))

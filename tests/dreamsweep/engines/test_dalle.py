@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import png_bytes, read_picture, to_bytes
 from dreamsweep.compute.pool import POOL
 from dreamsweep.engines import dalle, make_engine
@@ -25,7 +26,7 @@ def trials_of(spec: DalleSpec, weights: WeightsName = "starter", seeds: tuple[in
     return [Trial.model_validate({**COMMON, "engine": spec, "seed": seed, "weights": weights}) for seed in seeds]
 
 
-def towards_red(pictures: Tensor, iteration: int) -> Guidance:
+def towards_red(pictures: Tensor, iteration: Count) -> Guidance:
     distance = (pictures - pictures.new_tensor([0.9, 0.1, 0.1])[:, None, None]).pow(2).mean((1, 2, 3))
     return Guidance(distance * 50, 1 - distance.detach())
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
@@ -25,7 +26,7 @@ def trials_of(spec: GuidedDiffusionSpec, seeds: tuple[int, ...] = (0,), prompt: 
     return [Trial(prompt=Prompt(text=prompt), engine=spec, seed=seed, **perceptors) for seed in seeds]
 
 
-def redness(pictures: torch.Tensor, iteration: int) -> Guidance:
+def redness(pictures: torch.Tensor, iteration: Count) -> Guidance:
     loss = (pictures - torch.tensor([0.9, 0.1, 0.1])[:, None, None]).pow(2).mean((1, 2, 3))
     return Guidance(loss, 1 - loss.detach())
 

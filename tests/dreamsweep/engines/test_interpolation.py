@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.pool import POOL
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.frames import slerp
@@ -34,7 +35,7 @@ def trials_of(spec: InterpolationSpec, seeds: tuple[int, ...] = (0,), prompt: Pr
     return [Trial(prompt=prompt, engine=spec, seed=seed, **perceptors) for seed in seeds]
 
 
-def blind(pictures: torch.Tensor, iteration: int) -> Guidance:
+def blind(pictures: torch.Tensor, iteration: Count) -> Guidance:
     return Guidance(pictures.mean((1, 2, 3)), pictures.mean((1, 2, 3)))
 
 
@@ -83,7 +84,7 @@ def test_it_goes_on_from_any_frame() -> None:
 
 
 def test_a_trial_that_breaks_leaves_its_mates_alone() -> None:
-    def breaks(pictures: torch.Tensor, iteration: int) -> Guidance:
+    def breaks(pictures: torch.Tensor, iteration: Count) -> Guidance:
         loss = pictures.mean((1, 2, 3)).clone()
         loss[0] = torch.nan if iteration == 3 else loss[0]
         return Guidance(loss, loss)

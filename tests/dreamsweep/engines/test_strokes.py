@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import paper
 from dreamsweep.engines.protocol import Artefact, Film, State, Step
 from dreamsweep.engines.rasterise import Strokes
@@ -41,7 +42,7 @@ class TargetGuide:
     def __init__(self, target: Tensor, broken: tuple[int, int] | None = None, scale: float = 1.0) -> None:
         self.target, self.broken, self.scale = target, broken, scale
 
-    def __call__(self, pictures: Tensor, iteration: int) -> Guidance:
+    def __call__(self, pictures: Tensor, iteration: Count) -> Guidance:
         loss = (pictures - self.target).square().mean((1, 2, 3)) * self.scale
         if self.broken is not None and iteration == self.broken[1]:
             factors = torch.ones(len(loss))

@@ -10,6 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from dreamsweep import weights as published
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.model_folders import quiet
 from dreamsweep.compute.precision import computing_in
 from dreamsweep.compute.randomness import generator
@@ -37,7 +38,7 @@ def trials_of(spec: UnclipSpec, seeds: tuple[int, ...] = (0,), **prompt: Any) ->
     return [Trial(prompt=wanted_prompt, engine=spec, seed=seed, **perceptors) for seed in seeds]
 
 
-def blind(pictures: torch.Tensor, iteration: int) -> Guidance:
+def blind(pictures: torch.Tensor, iteration: Count) -> Guidance:
     return Guidance(pictures.mean((1, 2, 3)), pictures.mean((1, 2, 3)))
 
 

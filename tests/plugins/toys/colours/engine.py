@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from torch import Tensor
 
 from colours.spec import FlatSpec
+from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import Artefact, Film, State
@@ -21,10 +22,10 @@ class FlatEngine(DescentEngine):
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
         return {"colours": Draws([trial.seed for trial in trials]).uniform("colour", 3)}
 
-    def pictures(self, state: State, trials: Sequence[Trial], iteration: int) -> Tensor:
+    def pictures(self, state: State, trials: Sequence[Trial], iteration: Count) -> Tensor:
         return state["colours"][:, :, None, None].expand(-1, 3, self.spec.side, self.spec.side)
 
-    def after_step(self, state: State, iteration: int, alive: Tensor) -> None:
+    def after_step(self, state: State, iteration: Count, alive: Tensor) -> None:
         state["colours"].clamp_(0, 1)
 
     def draw(self, state: State) -> Tensor:
