@@ -108,10 +108,11 @@ class Bench:
         try:
             flops = self.arithmetic(make()) if system == "plain" else None
             record |= self.paced(make(), batch)
-            if flops:
+            if flops and not self.small:
                 record["share"] = flops / record["seconds"] / self.peak
+            share = f"{record['share']:.0%}" if "share" in record else "–"
             figures = f"{record['rate']:.3g} | {record['seconds'] * 1e3:.1f} | {record['cpu'] * 1e3:.1f} | {record['gib']:.1f}"
-            print(f"| {engine} | {work} | {batch} | {system} | {figures} | {record.get('share', 0):.1%} |", flush=True)
+            print(f"| {engine} | {work} | {batch} | {system} | {figures} | {share} |", flush=True)
         except Exception as error:  # noqa: BLE001 - the other rows are worth having
             record["error"] = f"{type(error).__name__}: {error}"
             print(f"| {engine} | {work} | {batch} | {system} | {record['error'].splitlines()[0][:120]} |", flush=True)
@@ -152,24 +153,18 @@ class Bench:
 
         if self.only and self.only != "night":
             return
-        content = {
-            "name": "gpu",
-            "prompts": [PROMPT],
-            "engines": ["dalle"],
-            "seeds": list(range(trials)),
-            "iterations": 10 if self.small else 100,
-        }
+        iterations = 10 if self.small else 100
+        wanted = {"prompts": [PROMPT], "engines": ["dalle"], "seeds": list(range(trials)), "iterations": iterations, "shard_size": trials}
         with tempfile.TemporaryDirectory(prefix="dreamsweep-benchmark-") as folder:
             begun, cpu = time.perf_counter(), time.process_time()
-            for shard in shards(parse_sweep({**content, "shard_size": trials}, Path(folder), "gpu")):
+            for shard in shards(parse_sweep({"name": "gpu", **wanted}, Path(folder), "gpu")):
                 for _ in run_shard(shard, LocalStore(Path(folder)), self.device):
                     pass
             wall = time.perf_counter() - begun
         record = {"engine": "dalle", "work": "whole shard", "batch": trials, "system": "plain", "pictures_an_hour": 3600 * trials / wall}
         self.rows.append(record | {"seconds": wall, "cpu": time.process_time() - cpu})
-        print(
-            f"| dalle | whole shard with its store, {iterations} iterations | {trials} | plain | {3600 * trials / wall:.0f} pictures an hour |"
-        )
+        work = f"whole shard with its store, {iterations} iterations"
+        print(f"| dalle | {work} | {trials} | plain | {3600 * trials / wall:.0f} pictures an hour |")
 
 
 @contextmanager
@@ -240,8 +235,8 @@ def dalle(bench: Bench, size: int, cutouts: int, batch: int) -> Iterator[Any]:
     trials = trials_of(DalleSpec.model_validate(settings), batch)
     shape = DvaeShape(64, 32, 512) if bench.small else DvaeShape(256, 128, 8192)
     with seeded():
-        networks = [build(shape).eval().requires_grad_(False).to(bench.device) for build in (build_encoder, build_decoder)]
-    engine = DalleEngine(trials[0].engine, Dvae(*networks, shape.codes, None, None, "", bench.device))
+        encoder, decoder = (build(shape).eval().requires_grad_(False).to(bench.device) for build in (build_encoder, build_decoder))
+    engine = DalleEngine(trials[0].engine, Dvae(encoder, decoder, shape.codes, None, None, "", bench.device))
     return in_bfloat16(bench, engine.generate(trials, guide_of(bench, trials)))
 
 
@@ -257,24 +252,27 @@ def strokes(bench: Bench, batch: int) -> Iterator[Any]:
 
 def stable_diffusion(bench: Bench) -> Any:
     """Returns Stable Diffusion 1.5 with random weights, and random conditions in place of its text encoder's."""
-    from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    import diffusers
 
     from dreamsweep.models.stable_diffusion import Condition, StableDiffusion
 
+    library: Any = diffusers  # untyped
     widths, depths = ((32, 64, 64, 64), (32, 32, 32, 32)) if bench.small else ((320, 640, 1280, 1280), (128, 256, 512, 512))
     with seeded():
-        unet = UNet2DConditionModel(
+        unet = library.UNet2DConditionModel(
             sample_size=16 if bench.small else 64, cross_attention_dim=768, attention_head_dim=8, block_out_channels=widths
         )
-        vae = AutoencoderKL(
+        vae = library.AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4, block_out_channels=depths,
             layers_per_block=2, latent_channels=4, sample_size=512,
         )  # fmt: skip
-    scheduler = PNDMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1)
-    parts = {"text_encoder": None, "tokenizer": None, "safety_checker": None, "feature_extractor": None}
-    pipeline = StableDiffusionPipeline(vae=vae.eval(), unet=unet.eval(), scheduler=scheduler, requires_safety_checker=False, **parts).to(
-        bench.device
+    scheduler = library.PNDMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1
     )
+    parts = {"text_encoder": None, "tokenizer": None, "safety_checker": None, "feature_extractor": None}
+    pipeline = library.StableDiffusionPipeline(
+        vae=vae.eval(), unet=unet.eval(), scheduler=scheduler, requires_safety_checker=False, **parts
+    ).to(bench.device)
     pipeline.set_progress_bar_config(disable=True)
     for network in (pipeline.vae, pipeline.unet):
         network.requires_grad_(False)

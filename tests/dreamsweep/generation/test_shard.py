@@ -356,6 +356,29 @@ def test_a_batch_that_does_not_fit_is_made_in_halves_and_comes_out_the_same(stor
     assert [row["trials_at_once"] for row in rows] == [1, 1]
 
 
+@pytest.mark.gpu
+def test_a_gpu_s_batch_that_does_not_fit_is_made_in_halves(store: Store) -> None:
+    """A card with one and a half times the memory that two trials take has none for sixteen."""
+
+    def made(trials: int) -> list[int]:
+        content = {"name": f"t{trials}", "prompts": ["a red heart"], "engines": ["dalle"], "iterations": 2, "seeds": list(range(trials))}
+        (shard,) = shards(parse_sweep({**content, "shard_size": trials}, Path("/"), "test"))
+        list(run_shard(shard, store, "cuda"))
+        rows = read_parquet(store.read(f"t{trials}/staging/{shard.shard_id}/trials.parquet")).to_pylist()
+        return [row["trials_at_once"] for row in rows]
+
+    torch.cuda.reset_peak_memory_stats()
+    assert made(2) == [2, 2]
+    room = 1.5 * torch.cuda.max_memory_allocated() / torch.cuda.mem_get_info()[1]
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(room)
+    try:
+        at_once = made(16)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert len(at_once) == 16 and 1 <= at_once[0] < 16
+
+
 def test_a_batch_in_halves_goes_on_from_its_checkpoint(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     shard = a_shard()
     cramped(monkeypatch, room=1)
