@@ -39,6 +39,9 @@ WARM_UP, LEAST, SECONDS = 6, 5, 3.0
 
 def main() -> None:
     options = _options()
+    from dreamsweep.compute.torchvision_ops import declare_missing_ops
+
+    declare_missing_ops()  # before diffusers looks for torchvision
     bench = Bench("cpu" if options.small else "cuda", options.small, options.only)
     bench.limits()
     for size, cutouts, batch in [(128, 4, 1)] if options.small else [(512, 128, 1), (512, 128, 8), (512, 32, 16)]:
@@ -299,17 +302,21 @@ def interpolation(bench: Bench, batch: int) -> Iterator[Any]:
     from dreamsweep.engines.interpolation import InterpolationEngine
     from dreamsweep.spec import InterpolationSpec
 
-    settings = {"num_iter": 60, "steps": 2 if bench.small else 25, "frames_at_once": 1}
+    settings = {"num_iter": 60, "steps": 2 if bench.small else 25, "frames_at_once": 1, "guidance_scale": 7.5, "scheduler": "ddim"}
     trials = trials_of(InterpolationSpec.model_validate(settings), batch, prompt={"text": PROMPT, "to": ["a green apple"]})
     engine = InterpolationEngine(trials[0].engine, stable_diffusion(bench))
     return in_bfloat16(bench, engine.generate(trials, guide_of(bench, trials)))
 
 
 def diffusers_pipeline(bench: Bench, batch: int) -> Iterator[Any]:
-    """The same frames by diffusers' own pipeline, no guide looking on."""
+    """The same frames by diffusers' own pipeline and scheduler, no guide looking on."""
+    import diffusers
+
     from dreamsweep.compute.precision import computing_in, of_network
 
     model = stable_diffusion(bench)
+    scheduler: Any = diffusers.DDIMScheduler  # untyped
+    model.pipeline.scheduler = scheduler.from_config(model.trained_with)
     embeds = torch.randn(batch, 77, 768, device=bench.device)
     side = 128 if bench.small else 512
     while True:
