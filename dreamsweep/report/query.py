@@ -1,6 +1,7 @@
 """SQL over everything that a store has published, by DuckDB: a view a table, and `embed` for a text (docs/query.md)."""
 
 import importlib.util
+import logging
 import os
 import re
 import shlex
@@ -19,13 +20,15 @@ from dreamsweep.report.arrow_types import castable, distinct_names
 from dreamsweep.report.describe import description
 from dreamsweep.report.sandbox import UNSAFE, lock, refuse_all_but_reading
 from dreamsweep.report.views import make_view, quoted
-from dreamsweep.results.manifest import Manifest, published, published_manifest
+from dreamsweep.results.manifest import Manifest, published_manifest, read_manifest
 from dreamsweep.spec import PerceptorName, judge_names
-from dreamsweep.store import Store, keys, without_login
+from dreamsweep.store import Store, is_key, keys, without_login
+from dreamsweep.tables.parquet import ahead
 from dreamsweep.tables.registry import TABLES
 
 TRIES, PAUSE = 30, 0.1
 """How often a statement is tried while a table cannot be read, and seconds between: another may just have been published in its place."""
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -104,8 +107,14 @@ def answer(store: Store, ask: Callable[[Session], T], sweep: str | None = None, 
 
 
 def readable_manifests(store: Store) -> list[Manifest]:
-    """Manifests of every published sweep. Raises QueryError when there is none."""
-    manifests = list(published(store))
+    """Reads the manifests of every published sweep; an invalid one is skipped with a warning. Raises QueryError when there is none."""
+    read = list(ahead(lambda sweep: _manifest_or_mistake(store, sweep), store.folders()))
+    manifests = [manifest for manifest in read if isinstance(manifest, Manifest)]
+    mistakes = [mistake for mistake in read if isinstance(mistake, StoreError)]
+    if mistakes and not manifests:
+        raise mistakes[0]
+    for mistake in mistakes:
+        LOG.warning("skipped: %s", mistake)
     if not manifests:
         if begun := [sweep for sweep in store.folders() if store.exists(keys.sweep_file(sweep))]:
             status = shlex.join(["dreamsweep", "status", begun[0], "--store", store.uri])
@@ -116,6 +125,18 @@ def readable_manifests(store: Store) -> list[Manifest]:
         run = f"dreamsweep run my-sweep.yaml --store {shlex.quote(store.uri)}"
         raise QueryError(f"store {store.uri!r} has no published sweep to ask; run one first: {run}.")
     return manifests
+
+
+def _manifest_or_mistake(store: Store, sweep: str) -> Manifest | StoreError | None:
+    """Reads a sweep's manifest; what is wrong with it where it is invalid, or names another sweep's files; None where there is none."""
+    try:
+        manifest = read_manifest(store, sweep)
+    except StoreError as mistake:
+        return mistake
+    own = manifest is None or (
+        manifest.sweep == sweep and all(is_key(key) and key.startswith(keys.folder(sweep)) for key in manifest.files)
+    )
+    return manifest if own else StoreError(f"store {store.uri!r}: {keys.manifest(sweep)!r} names files of another sweep; delete it.")
 
 
 def connect(store: Store, manifests: Sequence[Manifest], *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:

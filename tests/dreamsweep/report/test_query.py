@@ -145,6 +145,17 @@ def test_a_missing_or_damaged_table_is_named(store: LocalStore, monkeypatch: pyt
         query(store, "SELECT 1")
 
 
+@pytest.mark.parametrize("content", ["garbage", "{}", "outside"])
+def test_an_invalid_manifest_is_skipped_with_a_warning(store: LocalStore, caplog: pytest.LogCaptureFixture, content: str) -> None:
+    text = store.read("demo/manifest.json").decode()
+    store.write("bad/manifest.json", (text.replace('"demo/', '"../demo/') if content == "outside" else content).encode())
+    assert query(store, "SELECT count(*) AS n FROM trials").to_pylist() == [{"n": 24}]
+    assert "skipped" in caplog.text and "bad/manifest.json" in caplog.text
+    store.delete("demo/manifest.json")
+    with pytest.raises(StoreError, match="bad/manifest"):
+        query(store, "SELECT 1")
+
+
 def test_a_question_is_asked_again_when_tables_are_replaced_under_it(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     connect, trial, calls = query_module.connect, sample_trial(seed=5), list[int]()
 
