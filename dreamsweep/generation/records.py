@@ -18,6 +18,7 @@ from dreamsweep.planning.expand import Shard
 from dreamsweep.spec import Trial
 from dreamsweep.store import keys
 from dreamsweep.tables.rows import ScoreRows, TrialRecord
+from dreamsweep.text import counted
 
 BLANK = "its best picture is blank; try another seed, more iterations or other settings"
 DAMAGED = "its checkpoint was damaged or of another version, so it was drawn again from its first iteration"
@@ -145,4 +146,4 @@ def _versions() -> dict[str, str]:
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"{device} ({platform.machine()}, {torch.get_num_threads()} threads)"
+    return f"{device} ({platform.machine()}, {counted(torch.get_num_threads(), 'thread')})"

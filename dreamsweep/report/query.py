@@ -268,7 +268,7 @@ def _sentence(error: duckdb.Error) -> str:
         case duckdb.BinderException() if "not found in FROM clause" in reason or "Could not find key" in reason:
             cure = "DESCRIBE trials and DESCRIBE scores list the columns"
         case duckdb.PermissionException():
-            cure = f"a query reads the published sweeps of the store and nothing else; {UNSAFE}"
+            cure = f"a query reads the published sweeps of the store and nothing else: for more, {UNSAFE}"
         case duckdb.ParserException():
             cure = f"correct the statement at {line!r}" if line else "correct the statement"
         case duckdb.IOException() | duckdb.HTTPException() | duckdb.InvalidInputException():

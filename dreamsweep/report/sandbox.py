@@ -19,7 +19,7 @@ REFUSED = {
     *("enable_logging", "enable_profile", "enable_profiling", "write_log"),
 }
 """Functions that run further statements, or write files of their own; the first would hide the second from this check."""
-UNSAFE = "dreamsweep query --unsafe lifts this limit"
+UNSAFE = "use dreamsweep query --unsafe"
 
 
 def lock(connection: duckdb.DuckDBPyConnection, store: Store, manifests: Sequence[Manifest]) -> None:

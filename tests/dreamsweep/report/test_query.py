@@ -118,7 +118,7 @@ def test_of_a_sweep_that_has_begun_the_error_says_so(tmp_path: Path) -> None:
         ("SELECT sum(prompt) FROM trials", "Binder Error: No function matches"),
         (
             "FROM 'nowhere.parquet'",
-            "published sweeps of the store and nothing else; dreamsweep query --unsafe lifts this limit.",
+            "published sweeps of the store and nothing else: for more, use dreamsweep query --unsafe.",
         ),
         ("SELECT prompt::int FROM trials", "Conversion Error: Could not convert string"),
         ("", "the query is empty; try: SELECT"),
