@@ -11,7 +11,7 @@ from dreamsweep.store.local import LocalStore
 from tests.conftest import StrictServer
 from tests.dreamsweep.sample_rows import publish_sample_rows
 
-LIFTS = "dreamsweep query --unsafe lifts this limit"
+UNSAFE = "use dreamsweep query --unsafe"
 SECRET = "what-nobody-may-read"
 ATTACKS = [
     "SELECT content FROM read_text('{folder}/private.txt')",
@@ -85,10 +85,10 @@ def test_an_attack_is_refused_and_changes_nothing(store: LocalStore, tmp_path: P
 @pytest.mark.parametrize(
     ("sql", "sentence"),
     [
-        ("COPY trials TO 'x'", f"a query only reads, and COPY does more: ask with SELECT, or {LIFTS}."),
-        ("SELECT 1; SELECT 2", f"the query has 2 statements; ask one at a time, or {LIFTS}."),
-        ("EXPLAIN ANALYZE COPY trials TO 'x'", f"a query only reads: EXPLAIN takes a SELECT here, or {LIFTS}."),
-        ("FROM '/etc/x.csv'", f"a query reads the published sweeps of the store and nothing else; {LIFTS}."),
+        ("COPY trials TO 'x'", f"a query only reads, and COPY does more: ask with SELECT, or {UNSAFE}."),
+        ("SELECT 1; SELECT 2", f"the query has 2 statements; ask one at a time, or {UNSAFE}."),
+        ("EXPLAIN ANALYZE COPY trials TO 'x'", f"a query only reads: EXPLAIN takes a SELECT here, or {UNSAFE}."),
+        ("FROM '/etc/x.csv'", f"a query reads the published sweeps of the store and nothing else: for more, {UNSAFE}."),
         ("FROM query('SELECT 1')", "the query calls query(), which runs statements or writes files of its own; leave it out"),
     ],
 )
