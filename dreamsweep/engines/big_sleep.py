@@ -16,6 +16,7 @@ from dreamsweep.compute.images import read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import State
+from dreamsweep.engines.starts import choose
 from dreamsweep.guidance.protocol import Chooser, Guide
 from dreamsweep.models.biggan import Biggan, draw, load_biggan
 from dreamsweep.spec import BigSleepSpec, Trial, WeightsName
@@ -105,10 +106,7 @@ class BigSleepEngine(DescentEngine):
     def _likeliest_classes(self, trials: Sequence[Trial], guide: Chooser) -> Tensor:
         """Returns for each trial one of the three classes whose pictures its guide finds nearest to the prompt; the seed says which."""
         losses = torch.cat([guide.weigh(pictures) for pictures in self._every_class()])
-        best = losses.topk(min(3, len(losses)), dim=0, largest=False).indices  # 3 b
-        picked = Draws([t.seed for t in trials]).integers("class", len(best)).tolist()
-        ranks = [rank if trial.seed else 0 for rank, trial in zip(picked, trials, strict=True)]
-        return torch.stack([best[rank, i] for i, rank in enumerate(ranks)]).cpu()
+        return choose(losses, trials, "class").cpu()
 
     def _chosen_logit(self) -> float:
         """Returns the logit that makes `CHOSEN` of a class, beside others that are as low as at the start."""

@@ -18,6 +18,7 @@ from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import State
 from dreamsweep.engines.schedules import at_iteration, moved
+from dreamsweep.engines.starts import likeliest_shapes
 from dreamsweep.guidance.protocol import Chooser, Guide
 from dreamsweep.models.dvae import Dvae, decode, encode_logits, load_dvae
 from dreamsweep.spec import DalleSpec, Trial, WeightsName
@@ -47,7 +48,7 @@ class DalleEngine(DescentEngine):
         if spec.init_image is not None:
             return {"logits": self._near(read_picture(spec.init_image, spec.image_size)[None], noise)}
         if spec.start == "shape" and self.dvae.shapes is not None and isinstance(guide, Chooser):
-            return {"logits": self._near(self._likeliest_shapes(trials, guide, self.dvae.shapes), noise)}
+            return {"logits": self._near(likeliest_shapes(self.dvae.shapes, spec.image_size, trials, guide), noise)}
         if spec.start == "mean" and self.dvae.log_frequency is not None:
             return {"logits": noise * START_NOISE + self._prior_at(side).cpu()}
         return {"logits": noise}
@@ -81,15 +82,6 @@ class DalleEngine(DescentEngine):
         """Logits of the codes that the encoder gives pictures, one for all or one each, with each trial's own noise."""
         named = encode_logits(self.dvae.encoder, pictures.to(self.dvae.device)).log_softmax(1).cpu()
         return noise * START_NOISE + named.clamp(min=LEAST_LOGIT)
-
-    def _likeliest_shapes(self, trials: Sequence[Trial], guide: Chooser, shapes: Float[Tensor, "n 3 y x"]) -> Float[Tensor, "b 3 h w"]:
-        """Returns for each trial one of the three shapes that its guide finds nearest to the prompt; the seed says which."""
-        size = (self.spec.image_size, self.spec.image_size)
-        pictures = F.interpolate(shapes, size=size, mode="bilinear", align_corners=False).clamp(0, 1)
-        best = guide.weigh(pictures).topk(3, dim=0, largest=False).indices  # 3 b
-        picked = Draws([t.seed for t in trials]).integers("shape", 3).tolist()
-        ranks = [rank if trial.seed else 0 for rank, trial in zip(picked, trials, strict=True)]
-        return torch.stack([pictures[best[rank, i]] for i, rank in enumerate(ranks)])
 
     def _prior_at(self, side: int) -> Float[Tensor, "1 c y x"]:
         assert self.dvae.log_frequency is not None

@@ -20,8 +20,10 @@ from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import Artefact, Film, State
 from dreamsweep.engines.rasterise import Strokes, rasterise
+from dreamsweep.engines.starts import likeliest_shapes
 from dreamsweep.engines.svg import read_svg, write_svg
-from dreamsweep.guidance.protocol import Guide
+from dreamsweep.guidance.protocol import Chooser, Guide
+from dreamsweep.models.dvae import load_dvae
 from dreamsweep.spec import StrokesSpec, Trial, WeightsName
 
 SIDE = 224
@@ -30,6 +32,10 @@ RADIUS = 0.1
 """A new stroke's next control point is uniform in a square of this side around the one before, as a share of the canvas."""
 PAINT_FRAMES = 60
 """Pictures of a drawing being drawn, at most: some five seconds of film."""
+LEAST_INK = 0.15
+"""Distance from white, of 1, from which a shape's pixel is ink."""
+BROAD, OPAQUE = 6.0, 0.7
+"""Width and least opacity of strokes that are laid over a shape, so that they cover it."""
 TENSORS = ("points", "segments", "widths", "colors")
 """Tensors of `Strokes`, in order."""
 
@@ -40,11 +46,15 @@ class StrokesEngine(DescentEngine):
     moving = ("points", "widths", "colors")
     spec: StrokesSpec
 
-    def __init__(self, spec: StrokesSpec, device: str = "cpu") -> None:
+    def __init__(self, spec: StrokesSpec, device: str = "cpu", shapes: Float[Tensor, "n 3 y x"] | None = None) -> None:
         super().__init__(spec, device)
+        self.shapes = shapes
+        """Average pictures of like things, to lay strokes over; without them, strokes begin anywhere."""
 
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
-        return begin(self.spec, trials)
+        if self.shapes is None or not isinstance(guide, Chooser):
+            return begin(self.spec, trials)
+        return begin(self.spec, trials, likeliest_shapes(self.shapes, SIDE, trials, guide).cpu())
 
     def pictures(self, state: State, trials: Sequence[Trial], iteration: Count) -> Float[Tensor, "b 3 h w"]:
         return self.draw(state)
@@ -98,11 +108,14 @@ class StrokesEngine(DescentEngine):
             yield picture[0]
 
 
-def begin(spec: StrokesSpec, trials: Sequence[Trial]) -> State:
-    """Returns the tensors before the first iteration: every trial's random strokes, from its own seed."""
-    strokes = _random_strokes(spec, Draws([trial.seed for trial in trials]))
-    if spec.init_image is not None:
-        strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image, SIDE))
+def begin(spec: StrokesSpec, trials: Sequence[Trial], shapes: Float[Tensor, "b 3 224 224"] | None = None) -> State:
+    """Returns the tensors before the first iteration: random strokes from each trial's own seed, laid over its shape if there is one."""
+    draws = Draws([trial.seed for trial in trials])
+    strokes = _random_strokes(spec, draws)
+    if shapes is not None:
+        strokes = _laid_over(shapes, strokes, spec, draws)
+    elif spec.init_image is not None:
+        strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image, SIDE).expand(len(trials), -1, -1, -1))
     return {name: getattr(strokes, name) for name in TENSORS}
 
 
@@ -122,20 +135,46 @@ def _random_strokes(spec: StrokesSpec, draws: Draws) -> Strokes:
     return Strokes(points, segments, widths, draws.uniform("strokes.colours", count, 4))
 
 
+def _laid_over(pictures: Float[Tensor, "b 3 224 224"], strokes: Strokes, spec: StrokesSpec, draws: Draws) -> Strokes:
+    """Returns strokes moved to where a picture on white has ink, in its colours, broad and opaque: the more ink, the more strokes.
+
+    As CLIPasso (Vinker et al., 2022, §3.3) places its first strokes by saliency.
+    """
+    ink = (1 - pictures).amax(1).flatten(1)  # b h·w
+    chances = torch.where(ink > LEAST_INK, ink, 0.0).double().cumsum(1) + 1e-9
+    thrown = draws.uniform("strokes.ink", spec.num_paths).double() * chances[:, -1:]
+    pixels = torch.searchsorted(chances, thrown).clamp(max=SIDE * SIDE - 1)
+    places = torch.stack([pixels % SIDE, pixels // SIDE], -1) + 0.5  # b p 2
+    used = _used_points(strokes)[..., None]
+    middles = (strokes.points * used).sum(2, keepdim=True) / used.sum(2, keepdim=True)
+    points = strokes.points - middles + places[:, :, None]
+    widths = torch.full_like(strokes.widths, min(BROAD, spec.max_width))
+    moved = Strokes(points, strokes.segments, widths, strokes.colors)
+    moved.colors[..., :3] = _colors_at(moved, pictures)
+    moved.colors[..., 3] = OPAQUE + (1 - OPAQUE) * moved.colors[..., 3]
+    return moved
+
+
 def _some(strokes: Strokes, index: int, first: int, end: int) -> Strokes:
     """Returns the strokes `first` to `end` of one trial, without gradient."""
     tensors = (strokes.points, strokes.segments, strokes.widths, strokes.colors)
     return Strokes(*(tensor[index : index + 1, first:end].detach() for tensor in tensors))
 
 
-def _colors_at(strokes: Strokes, picture: Float[Tensor, "3 224 224"]) -> Float[Tensor, "b p 3"]:
-    """Returns the picture's mean colour at each stroke's control points."""
+def _used_points(strokes: Strokes) -> Bool[Tensor, "b p n"]:
+    """Returns which control points belong to a stroke's segments."""
+    return torch.arange(strokes.points.shape[2]) <= 3 * strokes.segments[..., None]
+
+
+def _colors_at(strokes: Strokes, pictures: Float[Tensor, "b 3 224 224"]) -> Float[Tensor, "b p 3"]:
+    """Returns the mean colour of each trial's picture at each stroke's control points."""
     x, y = strokes.points.long().clamp(0, SIDE - 1).unbind(-1)
-    used = torch.arange(x.shape[-1]) <= 3 * strokes.segments[..., None]
-    colors = (picture[:, y, x] * used).sum(-1) / used.sum(-1)  # 3 b p
-    return colors.movedim(0, -1)
+    used = _used_points(strokes)
+    trial = torch.arange(len(pictures))[:, None, None]
+    colors: Tensor = pictures.movedim(1, 3)[trial, y, x] * used[..., None]  # b p n 3
+    return colors.sum(2) / used.sum(2, keepdim=True)
 
 
 def make_strokes(spec: StrokesSpec, weights: WeightsName, device: str) -> StrokesEngine:
-    """Builds the engine; it has no weights."""
-    return StrokesEngine(spec, device)
+    """Builds the engine; for `start: shape` with the starter dVAE's shapes. Raises WeightsError when they are missing or damaged."""
+    return StrokesEngine(spec, device, load_dvae(weights, device).shapes if spec.start == "shape" else None)

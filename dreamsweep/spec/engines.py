@@ -88,6 +88,8 @@ class StrokesSpec(DescentSpec):
     """Widest stroke, pixels of a 224 canvas."""
     segments_max: Annotated[int, Field(ge=1, le=8)] = 3
     """A stroke has 1 to this many cubic segments."""
+    start: Literal["random", "shape"] = "random"
+    """Strokes anywhere, or laid over the average shape that the guide likes best, broad and in its colours (starter weights)."""
     background: Annotated[str, StringConstraints(pattern=COLOUR)] = "#ffffff"
     """Colour of the paper."""
     width_rate: PositiveFloat = 0.1
@@ -101,9 +103,16 @@ class StrokesSpec(DescentSpec):
     """Random views of the drawing that the guide sees in each iteration."""
 
     builder: ClassVar[str] = "dreamsweep.engines.strokes:make_strokes"
-    form_settings: ClassVar[tuple[str, ...]] = ("num_paths", "max_width", "background", "cutouts")
+    form_settings: ClassVar[tuple[str, ...]] = ("num_paths", "max_width", "start", "background", "cutouts")
     setting_rules: ClassVar[tuple[SettingRule, ...]] = (
         *DescentSpec.setting_rules,
+        SettingRule("start", lambda spec, _: spec.init_image is None, "'init_image' decides where it starts; leave one of them out"),
+        SettingRule(
+            "start",
+            lambda spec, weights: weights == "starter" or spec.start == "random",
+            "only 'weights: starter' know usual pictures; with published ones, leave it out",
+            in_each=True,
+        ),
         SettingRule("scheduled", lambda spec, _: spec.rate_schedule != "constant", "it needs a 'rate_schedule' other than constant"),
     )
 
@@ -121,6 +130,9 @@ class StrokesSpec(DescentSpec):
     @property
     def can_continue(self) -> bool:
         return self.rate_schedule == "constant"
+
+    def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
+        return (f"{weights}-dvae",) if self.start == "shape" else ()
 
     def seconds_an_iteration(self) -> float:
         return 0.12 * (self.canvas / 224) ** 2 * (self.num_paths / 256) + CUTOUT_SECONDS * self.cutouts

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import paper
+from dreamsweep.engines import make_engine, weights_used
 from dreamsweep.engines.protocol import Artefact, Film, State, Step
 from dreamsweep.engines.rasterise import Strokes
-from dreamsweep.engines.strokes import StrokesEngine, begin
+from dreamsweep.engines.strokes import BROAD, OPAQUE, StrokesEngine, begin
 from dreamsweep.errors import SweepFileError
+from dreamsweep.guidance.guides import make_guide
 from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import Prompt, StrokesSpec, Trial
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta")
@@ -242,3 +245,47 @@ def test_the_film_of_the_drawing_is_made_again_from_its_svg() -> None:
         assert film.name == "strokes" and again.shape == before.shape
         assert (again - before).abs().max() < 2 / 255
     assert not list(StrokesEngine(spec).films_of({}))
+
+
+class LikesTheSecond(TargetGuide):
+    """Chooses as well: finds the second of several pictures nearest, then the third."""
+
+    def weigh(self, pictures: Tensor) -> Tensor:
+        return torch.tensor([3.0, 0.0, 1.0, 2.0])[:, None].expand(-1, 2)
+
+
+def test_strokes_are_laid_over_the_likeliest_shape() -> None:
+    shapes = torch.ones(4, 3, 32, 32)
+    shapes[1, 1:, 8:16, 8:16] = 0  # a red square
+    shapes[2, :2, 20:28, 20:28] = 0  # a blue one
+    trials = make_trials((0, 5), num_paths=200, canvas=64)
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    state = StrokesEngine(spec, "cpu", shapes).begin(trials, LikesTheSecond(disc(64)))
+    first, colours = state["points"][:, :, 0], state["colors"]
+    assert (first[0].mean(0) - 84).abs().max() < 5 and first[0].std(0).max() < 30, "seed 0 takes the nearest shape, at pixels 56 to 112"
+    assert (colours[0, :, 0] > 0.99).all() and colours[0, :, 1:3].mean() < 0.5, "its strokes are more red than white"
+    assert (first[1].mean(0) - 168).abs().max() < 5, "seed 5 takes the second nearest, at pixels 140 to 196"
+    assert (state["widths"] == BROAD).all() and (colours[..., 3] >= OPAQUE).all()
+    again = StrokesEngine(spec, "cpu", shapes).begin(trials, LikesTheSecond(disc(64)))
+    assert all(torch.equal(again[name], value) for name, value in state.items())
+
+
+def test_a_shape_without_ink_has_strokes_all_the_same() -> None:
+    trials = make_trials((0, 1))
+    spec = trials[0].engine
+    assert isinstance(spec, StrokesSpec)
+    state = StrokesEngine(spec, "cpu", torch.ones(4, 3, 8, 8)).begin(trials, LikesTheSecond(disc(48)))
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_with_the_shipped_shapes_a_heart_is_red_where_a_heart_is() -> None:
+    (trial,) = make_trials((0,), start="shape", canvas=224, num_paths=96)
+    (trial,) = [trial.model_copy(update={"prompt": Prompt(text="a red heart")})]
+    engine, guide = make_engine(trial.engine, "starter", "cpu"), make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], [trial])
+    assert isinstance(engine, StrokesEngine)
+    (picture,) = engine.draw(engine.begin([trial], guide))
+    red, _, blue = picture
+    middle, corner = slice(70, 140), slice(0, 30)
+    assert (red - blue)[middle, middle].mean() > 0.2 > 0.05 > (red - blue)[corner, corner].abs().mean()
+    assert weights_used(trial.engine, "starter").keys() == {"starter-dvae"}
