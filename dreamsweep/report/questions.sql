@@ -107,3 +107,42 @@ WITH pictures AS (SELECT * FROM trials JOIN embeddings USING (sweep, trial_id)),
 SELECT pictures.prompt, round(list_cosine_similarity(pictures.vector, best.vector), 3) AS alike, best_uri
 FROM pictures JOIN best USING (perceptor) WHERE pictures.prompt <> best.prompt
 ORDER BY alike DESC LIMIT 5;
+
+-- Pictures that two reviewers picked
+WITH picks AS (
+    SELECT * FROM ratings WHERE kind = 'pick'
+    QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, rated_by ORDER BY rated_at DESC, rating_id DESC) = 1
+)
+SELECT prompt, engine, seed, list(rated_by ORDER BY rated_by) AS picked_by, best_uri
+FROM picks JOIN trials USING (sweep, trial_id) WHERE value = 1
+GROUP BY ALL HAVING count(*) >= 2 ORDER BY prompt, engine, seed;
+
+-- How often two reviewers agree
+WITH picks AS (
+    SELECT * FROM ratings WHERE kind = 'pick'
+    QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, rated_by ORDER BY rated_at DESC, rating_id DESC) = 1
+)
+SELECT one.rated_by AS one, other.rated_by AS other, count(*) AS pictures, avg((one.value = other.value)::INTEGER) AS agree
+FROM picks AS one JOIN picks AS other USING (sweep, trial_id)
+WHERE one.rated_by < other.rated_by AND one.value <> 0 AND other.value <> 0
+GROUP BY ALL ORDER BY ALL;
+
+-- Whether people pick what the judges rank first
+WITH picks AS (
+    SELECT * FROM ratings WHERE kind = 'pick'
+    QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, rated_by ORDER BY rated_at DESC, rating_id DESC) = 1
+)
+SELECT rank, count(*) FILTER (value = 1) AS picked, count(*) FILTER (value = -1) AS rejected
+FROM picks JOIN standings USING (sweep, trial_id)
+GROUP BY rank ORDER BY rank;
+
+-- Pictures with four stars or more, or a tag
+WITH held AS (
+    SELECT * FROM ratings WHERE kind IN ('stars', 'tag')
+    QUALIFY row_number() OVER (
+        PARTITION BY sweep, trial_id, rated_by, kind, CASE kind WHEN 'tag' THEN text END ORDER BY rated_at DESC, rating_id DESC
+    ) = 1
+)
+SELECT rated_by, prompt, max(value) FILTER (kind = 'stars') AS stars, list(text) FILTER (kind = 'tag' AND value = 1) AS tags, best_uri
+FROM held JOIN trials USING (sweep, trial_id)
+GROUP BY rated_by, prompt, trial_id, best_uri HAVING stars >= 4 OR len(tags) > 0 ORDER BY rated_by, prompt;

@@ -163,7 +163,8 @@ def test_a_change_is_told_field_by_field_and_made(client: SyncPrefectClient) -> 
     changed = nightly(iterations=300, schedule=schedule.model_copy(update={"cron": "30 3 * * *", "active": False}))
     for dry_run in (True, False):
         changes = {change.what: change for change in register(processes(window=4), [changed], dry_run=dry_run)}
-        assert changes["work pool gpu"].differences == ("concurrency_limit: 8 → 4",)
+        shards_at_once = 'base_job_template.variables.properties.env.default.DREAMSWEEP_SHARDS_AT_ONCE: "8" → "4"'
+        assert changes["work pool gpu"].differences == (shards_at_once, "concurrency_limit: 8 → 4")
         assert changes["deployment sweep/nightly"].differences == ("parameters.request.compute.window: 8 → 4",)
         assert changes["schedule nightly"].differences == (
             'cron: "0 2 * * *" → "30 3 * * *"',

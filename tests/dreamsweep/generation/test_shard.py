@@ -360,7 +360,7 @@ def test_a_batch_that_does_not_fit_is_made_in_halves_and_comes_out_the_same(stor
 def test_a_gpu_s_batch_that_does_not_fit_is_made_in_halves(store: Store) -> None:
     """A card with one and a half times the memory that two trials take has none for sixteen."""
 
-    def made(trials: int) -> list[int]:
+    def trials_at_once(trials: int) -> list[int]:
         content = {"name": f"t{trials}", "prompts": ["a red heart"], "engines": ["dalle"], "iterations": 2, "seeds": list(range(trials))}
         (shard,) = shards(parse_sweep({**content, "shard_size": trials}, Path("/"), "test"))
         list(run_shard(shard, store, "cuda"))
@@ -368,12 +368,12 @@ def test_a_gpu_s_batch_that_does_not_fit_is_made_in_halves(store: Store) -> None
         return [row["trials_at_once"] for row in rows]
 
     torch.cuda.reset_peak_memory_stats()
-    assert made(2) == [2, 2]
+    assert trials_at_once(2) == [2, 2]
     room = 1.5 * torch.cuda.max_memory_allocated() / torch.cuda.mem_get_info()[1]
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(room)
     try:
-        at_once = made(16)
+        at_once = trials_at_once(16)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert len(at_once) == 16 and 1 <= at_once[0] < 16
