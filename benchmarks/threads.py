@@ -4,7 +4,7 @@
 
 Every row is a fresh process that draws eight starter trials and is stopped by the clock; the rows take turns, and the table holds medians
 over all rounds. `spin` is OpenMP's own default, in which a thread that waits for another keeps its CPU; `sleep` is what importing
-dreamsweep sets (OMP_WAIT_POLICY=PASSIVE). Busy processes count in a loop, one for each CPU.
+dreamsweep sets on a busy machine (OMP_WAIT_POLICY=PASSIVE). Busy processes count in a loop, one for each CPU.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """How many CPU threads torch computes with: those of the CPUs that this process may use, shared with the shards beside it.
 
 How many other processes are busy does not count: a trial's last bits depend on the number of threads, so it should be the same every
-night. Instead threads that wait are put to sleep (`OMP_WAIT_POLICY`, set where the package is imported), so that a thread too many costs
-less on a busy machine (`benchmarks/threads.py`).
+night. Instead threads that wait are put to sleep on a busy machine (`OMP_WAIT_POLICY`, set where the package is imported), so that a
+thread too many costs less (`benchmarks/threads.py`).
 """
 
 import math

@@ -111,10 +111,21 @@ def test_a_wrong_number_of_shards_is_refused(text: str, fresh: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"), ({"GOMP_SPINCOUNT": "5"}, "None")]
+    ("given", "share", "policy"),
+    [
+        ({}, 0.6, "PASSIVE"),
+        ({}, 0.4, "None"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, 0.6, "ACTIVE"),
+        ({"GOMP_SPINCOUNT": "5"}, 0.6, "None"),
+    ],
 )
-def test_waiting_threads_sleep_unless_the_environment_says_otherwise(given: dict[str, str], policy: str) -> None:
+def test_waiting_threads_sleep_on_a_busy_machine_unless_the_environment_says_otherwise(
+    given: dict[str, str], share: float, policy: str
+) -> None:
     rest = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")}
-    code = "import sys, dreamsweep, os; print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
+    code = (
+        f"import os; os.getloadavg = lambda: ({share} * os.cpu_count(), 0, 0)\n"
+        "import sys, dreamsweep; print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
+    )
     said = subprocess.run([sys.executable, "-c", code], env={**rest, **given}, capture_output=True, text=True, check=True).stdout
     assert said.split() == [policy, "False"]
