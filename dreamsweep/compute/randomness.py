@@ -20,8 +20,9 @@ from dreamsweep.compute.devices import is_compiling
 from dreamsweep.compute.graphs import Count
 
 MULTIPLIERS = 0xD2E7470EE14C6C93, 0xCA5A826395121157
+"""Multipliers of the first and the third word of the counter in each round."""
 WEYL = 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
-"""What is added to the key from one round to the next."""
+"""Weyl constants: increments of the two words of the key between rounds (Salmon et al., 2011)."""
 ROUNDS = 10
 UNIFORM_BITS, NORMAL_BITS, INTEGER_BITS = 24, 20, 31
 BLOCKS_AT_ONCE = 1 << 22

@@ -86,16 +86,7 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
     def one_trial(sweep: SweepName, trial: TrialId) -> Detail:
         return detail(store, sweep, trial)
 
-    @app.get("/api/sweeps/{sweep}/marks")
-    def all_marks(sweep: SweepName) -> Marks:
-        return marks(store, sweep, writable)
-
-    if writable:
-        trials = lru_cache(16)(lambda sweep, generation: trials_of(store, sweep))
-
-        @app.post("/api/sweeps/{sweep}/marks", dependencies=[Depends(_from_this_page)], status_code=204)
-        def leave_mark(sweep: SweepName, mark: NewMark) -> None:
-            write_mark(store, sweep, mark, trials(sweep, generation(store, sweep)))
+    _add_marks(app, store, writable)
 
     @app.get("/pictures/{sweep}/{trial}/{file}")
     def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
@@ -120,6 +111,21 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
     app.middleware("http")(_guard(login))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     return app
+
+
+def _add_marks(app: FastAPI, store: Store, writable: bool) -> None:
+    """Adds the addresses that read people's marks and, where the page is writable, leave one."""
+
+    @app.get("/api/sweeps/{sweep}/marks")
+    def all_marks(sweep: SweepName) -> Marks:
+        return marks(store, sweep, writable)
+
+    if writable:
+        trials = lru_cache(16)(lambda sweep, generation: trials_of(store, sweep))
+
+        @app.post("/api/sweeps/{sweep}/marks", dependencies=[Depends(_from_this_page)], status_code=204)
+        def leave_mark(sweep: SweepName, mark: NewMark) -> None:
+            write_mark(store, sweep, mark, trials(sweep, generation(store, sweep)))
 
 
 def _from_this_page(request: Request) -> None:

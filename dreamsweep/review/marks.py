@@ -75,7 +75,7 @@ class Marks:
     writable: bool
     marks: list[Mark]
     agreement: Agreement | None
-    """Of picks and rejections; None with fewer than two reviewers."""
+    """Agreement on picks and rejections; None with fewer than two reviewers."""
 
 
 def marks(store: Store, sweep: str, writable: bool) -> Marks:
