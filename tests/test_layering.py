@@ -23,6 +23,7 @@ FLOORS = (
     ("engines",),
     ("results",),
     ("report",),
+    ("export",),
     ("generation",),
     ("testing",),
     ("review",),

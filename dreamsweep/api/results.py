@@ -5,13 +5,18 @@ import io
 from collections.abc import Iterator
 from html import escape
 from itertools import islice
-from typing import Any, Literal
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, Unpack
 
 from PIL import Image
 
 from dreamsweep import store as stores
 from dreamsweep.api.conversion import TableType, convert
+from dreamsweep.api.exporting import export_to
 from dreamsweep.errors import StoreError, UserError
+from dreamsweep.export.formats import FormatName
+from dreamsweep.export.selection import Conditions
 from dreamsweep.report.best import BEST
 from dreamsweep.report.query import query
 from dreamsweep.results.manifest import Manifest, published, published_manifest
@@ -69,6 +74,10 @@ class OpenStore:
         Raises QueryError where DuckDB refuses the statement, or nothing is published.
         """
         return convert(query(self.store, sql, unsafe=unsafe), to)
+
+    def export(self, to: str | PathLike[str], format: FormatName = "pictures", **conditions: Unpack[Conditions]) -> Path:
+        """Writes a selection of all sweeps to a file or a new folder, as `SweepResults.export` does."""
+        return export_to(self.store, (), to, format, conditions)
 
     def __repr__(self) -> str:
         return f"dreamsweep.open({self.uri!r})"
@@ -161,6 +170,21 @@ class SweepResults:
         from dreamsweep.report.curves import curves
 
         return Image.open(io.BytesIO(curves(self.store, self.name)))
+
+    def export(self, to: str | PathLike[str], format: FormatName = "pictures", **conditions: Unpack[Conditions]) -> Path:
+        """Writes the trials that meet all conditions to a file or a new folder, which is whole or not there; returns its path.
+
+        Formats: `pictures`, `sheet`, `csv`, `parquet`, `gallery`, `imagefolder`, `webdataset`, `pairs`, `pickapic` (docs/export.md).
+        Conditions: `marks`, `by`, `stars`, `tag`, `search`, `engines`, `trials`, and `best` for the best so many of each prompt.
+
+        >>> import dreamsweep as ds
+        >>> ds.open("runs")["hearts"].export("hearts.csv", "csv", search="heart", best=1).name
+        'hearts.csv'
+
+        Raises UserError where nothing is selected, StoreError where the target cannot be written. Warns (UserWarning) of pictures that
+        are missing or damaged, which are left out.
+        """
+        return export_to(self.store, (self.name,), to, format, conditions)
 
     def __repr__(self) -> str:
         return f"dreamsweep.open({self.store.uri!r})[{self.name!r}]"

@@ -11,6 +11,7 @@ from dreamsweep import __version__
 from dreamsweep.cli import weights
 from dreamsweep.cli.deploy import deploy
 from dreamsweep.cli.doctor import doctor
+from dreamsweep.cli.export import export
 from dreamsweep.cli.find import find
 from dreamsweep.cli.gc import gc
 from dreamsweep.cli.judge import judge
@@ -53,6 +54,7 @@ app.command(epilog="Example: dreamsweep up hearts.yaml --store s3://bucket/prefi
 app.command(epilog="Example: dreamsweep schedule hearts.yaml --cron '30 1 * * *' --install")(schedule)
 app.command(epilog='Example: dreamsweep query "SELECT prompt, max(judge_best) FROM trials GROUP BY prompt"')(query)
 app.command(epilog="Example: dreamsweep find 'a blue cat with a smile' --sheet cats.png")(find)
+app.command(epilog="Example: dreamsweep export hearts --marks picked --by anna --as imagefolder --to hearts-picked")(export)
 app.command(epilog="Example: dreamsweep judge hearts --with labels:cifar100 --with starter-guide")(judge)
 app.command(epilog="Example: dreamsweep report hearts --to reports")(report)
 app.command(epilog="Example: dreamsweep show hearts --to pictures")(show)

@@ -32,3 +32,28 @@ class PoolType(StrEnum):
     process = "process"
     docker = "docker"
     kubernetes = "kubernetes"
+
+
+class ExportFormat(StrEnum):
+    """Format of an export, as `export.formats` has them."""
+
+    pictures = "pictures"
+    sheet = "sheet"
+    csv = "csv"
+    parquet = "parquet"
+    gallery = "gallery"
+    imagefolder = "imagefolder"
+    webdataset = "webdataset"
+    pairs = "pairs"
+    pickapic = "pickapic"
+
+
+class MarksFilter(StrEnum):
+    """Filter by reviewers' marks, as on the review page."""
+
+    unreviewed = "unreviewed"
+    suggested = "suggested"
+    picked = "picked"
+    rejected = "rejected"
+    tagged = "tagged"
+    noted = "noted"

@@ -72,6 +72,16 @@ def settings_of(row: Row) -> dict[str, str]:
     return settings | ({"guide": row["guide_name"]} if row.get("guide_name") else {})
 
 
+def named_settings(row: Row) -> dict[str, str]:
+    """Returns the settings that a trial has, those of its optimizer also by their own names: `optimizer` and `learning_rate`."""
+    settings = settings_of(row)
+    for group in (row.get(engine_column(row["engine"])) or {}).values():
+        for name, value in group.items() if isinstance(group, dict) else ():
+            if name != "name":  # it stands in the setting itself
+                settings.setdefault(name, f"{value:g}" if isinstance(value, float) else str(value))
+    return {name: value for name, value in settings.items() if value != str(None)}
+
+
 def labels(rows: Iterable[Row]) -> dict[Variant, str]:
     """Returns what to call each variant among these rows: the engine, and only those settings in which they differ.
 

@@ -59,12 +59,7 @@ class Session:
             raise QueryError("the query holds bytes that are not UTF-8; write it in UTF-8.")
         if not self.unsafe:
             refuse_all_but_reading(self.connection, sql)
-        text = sql.lower()
-        for name in [name for name in TABLES if name in text] or TABLES:
-            for needed in (*TABLES[name].derived_from, name):
-                if needed not in self._views:
-                    make_view(self.connection, self.store, self.manifests, TABLES[needed])
-                    self._views.add(needed)
+        self._make_views(sql)
         if (described := description(self.connection, sql)) is not None:
             return described
         answer = self.connection.execute(sql)
@@ -73,6 +68,20 @@ class Session:
         if (with_casts := castable(answer, sql)) is not None:
             answer = self.connection.execute(with_casts)
         return distinct_names(answer.to_arrow_table())
+
+    def batches(self, sql: str, rows: int) -> pa.RecordBatchReader:
+        """Returns the answer to a statement of ours `rows` at a time; memory does not grow with it. Raises duckdb.Error."""
+        self._make_views(sql)
+        return self.connection.execute(sql).to_arrow_reader(rows)
+
+    def _make_views(self, sql: str) -> None:
+        """Makes the views of the tables that a statement names, and are not made yet."""
+        text = sql.lower()
+        for name in [name for name in TABLES if name in text] or TABLES:
+            for needed in (*TABLES[name].derived_from, name):
+                if needed not in self._views:
+                    make_view(self.connection, self.store, self.manifests, TABLES[needed])
+                    self._views.add(needed)
 
     def __enter__(self) -> "Session":
         return self

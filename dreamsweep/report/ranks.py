@@ -84,3 +84,5 @@ RANKED_TRIALS = (
     "trials LEFT JOIN (SELECT sweep, trial_id, judges AS ranked_by, rank, trials AS rivals, z_score FROM standings) USING (sweep, trial_id)"
 )
 """Trials with their standings; `rivals` are the trials of a prompt, each itself included."""
+FOREMOST = "rank NULLS LAST, z_score DESC NULLS LAST, judge_best DESC NULLS LAST, trial_id"
+"""Order of `RANKED_TRIALS`: the best of each prompt first, and of those the ones that stand out the most."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dreamsweep.errors import StoreError
+from dreamsweep.report.marks import HOLDING
 from dreamsweep.report.query import Session, answer
 from dreamsweep.results.appended import append
 from dreamsweep.review.agreement import Agreement, agreement
@@ -22,14 +23,6 @@ NOTE = 2_000
 """Maximum length of a note."""
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME)]
-
-HOLDING = """
-SELECT trial_id, rated_by, kind, value, text, rated_at FROM ratings WHERE kind IN ('pick', 'stars', 'tag', 'note')
-QUALIFY row_number() OVER (
-    PARTITION BY sweep, trial_id, rated_by, kind, CASE kind WHEN 'tag' THEN text END ORDER BY rated_at DESC, rating_id DESC
-) = 1
-"""
-"""The marks that hold: of the table `ratings`, the last of each person, trial, kind and tag."""
 
 
 class NewMark(BaseModel):

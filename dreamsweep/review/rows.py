@@ -7,18 +7,15 @@ from typing import Any
 from urllib.parse import unquote
 
 from dreamsweep.errors import StoreError, UserError
-from dreamsweep.report.labels import COLUMNS, labels, settings_of, variant_of
+from dreamsweep.report.labels import COLUMNS, labels, named_settings, settings_of, variant_of
 from dreamsweep.report.query import Session, answer
-from dreamsweep.report.ranks import RANKED_TRIALS
+from dreamsweep.report.ranks import FOREMOST, RANKED_TRIALS
 from dreamsweep.results.manifest import published_manifest, read_manifest
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import ahead
-from dreamsweep.tables.schemas import engine_column
 
 MOST_TILES = 20_000
 """Maximum number of trials on a wall, some 5 MB for the browser. Of more, those that rank highest within their prompts are shown."""
-FOREMOST = "rank NULLS LAST, z_score DESC NULLS LAST, judge_best DESC NULLS LAST, trial_id"
-"""The order in which they are shown: the best of each prompt first, and of those the ones that stand out the most."""
 MOST_POINTS = 2_000
 """Of a curve: no screen shows more."""
 
@@ -167,7 +164,7 @@ def _wall(session: Session) -> Wall:
     )
     rows = session.rows(f"SELECT {columns}, count(*) OVER () AS trials FROM {RANKED_TRIALS} ORDER BY {FOREMOST} LIMIT {MOST_TILES}")
     variants, label_of = [variant_of(row) for row in rows], labels(rows)
-    settings = {text: _named_settings(row) for (_, text, _), row in zip(variants, rows, strict=True)}
+    settings = {text: named_settings(row) for (_, text, _), row in zip(variants, rows, strict=True)}
     values: dict[tuple[str, str], set[str]] = {}
     for engine, text, _ in variants:
         for name, value in settings[text].items():
@@ -241,16 +238,6 @@ def _shown_prompt(row: dict[str, Any]) -> str:
     if len(prompts) == 1 or len(switches) != len(prompts) - 1 or row["best_iteration"] is None:
         return str(row["prompt"])
     return str(prompts[sum(frame <= row["best_iteration"] for frame in switches)])
-
-
-def _named_settings(row: dict[str, Any]) -> dict[str, str]:
-    """Returns the settings that a trial has, those of its optimizer also by their own names: `optimizer` and `learning_rate`."""
-    settings = settings_of(row)
-    for group in (row.get(engine_column(row["engine"])) or {}).values():
-        for name, value in group.items() if isinstance(group, dict) else ():
-            if name != "name":  # it stands in the setting itself
-                settings.setdefault(name, f"{value:g}" if isinstance(value, float) else str(value))
-    return {name: value for name, value in settings.items() if value != str(None)}
 
 
 def _facts(row: dict[str, Any]) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from dreamsweep.report.marks import HOLDING
 from dreamsweep.report.query import query
 from dreamsweep.results.appended import append
 from dreamsweep.review.app import make_app
-from dreamsweep.review.marks import HOLDING
 from dreamsweep.store import Store, open_store
 from tests.browser import SECONDS, browser, chromium, serving
 from tests.conftest import free_socket
