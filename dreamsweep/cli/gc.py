@@ -26,7 +26,7 @@ def gc(
 ) -> None:
     """Remove what nobody needs any more: never what a manifest names, nor a picture of a trial that is made.
 
-    With --apply, the marks that people left, an object each, come into one file a sweep.
+    With --apply, the marks and duels that people left, an object each, come into one file a table.
     """
     from fnmatch import fnmatchcase
 
@@ -60,14 +60,15 @@ def gc(
 
 
 def _fold_marks(store: "Store", sweep: str) -> None:
-    """Gathers the marks that people left on a sweep, an object each, in one file."""
+    """Gathers the marks and duels that people left on a sweep, an object each, in one file a table."""
     from dreamsweep.results.appended import appended_rows, fold
-    from dreamsweep.tables.registry import TABLES
+    from dreamsweep.tables.registry import APPENDED
     from dreamsweep.text import counted
 
-    _, single = appended_rows(store, sweep, TABLES["ratings"])
-    if single:
-        say(f"{sweep}: {counted(fold(store, sweep, 'ratings'), 'mark')} of people in one file now.")
+    for name, noun in (("ratings", "mark"), ("duels", "duel")):
+        _, single = appended_rows(store, sweep, APPENDED[name])
+        if single:
+            say(f"{sweep}: {counted(fold(store, sweep, name), noun)} of people in one file now.")
 
 
 def _remove(removable: "Sequence[Garbage]", console: Console) -> None:

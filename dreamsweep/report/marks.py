@@ -1,4 +1,4 @@
-"""Marks that hold: what the table `ratings` says once everything that was taken back or marked anew is left out."""
+"""Marks and duels that hold: what the tables `ratings` and `duels` say once everything that was marked anew is left out."""
 
 HOLDING = """
 SELECT sweep, trial_id, rated_by, kind, value, text, rated_at FROM ratings WHERE kind IN ('pick', 'stars', 'tag', 'note')
@@ -7,3 +7,12 @@ QUALIFY row_number() OVER (
 ) = 1
 """
 """The marks that hold: of the table `ratings`, the last of each person, trial, kind and tag."""
+
+HOLDING_DUELS = """
+SELECT sweep, left_trial_id, right_trial_id, winner, rated_by FROM duels
+QUALIFY row_number() OVER (
+    PARTITION BY sweep, rated_by, least(left_trial_id, right_trial_id), greatest(left_trial_id, right_trial_id)
+    ORDER BY rated_at DESC, duel_id DESC
+) = 1
+"""
+"""The duels that hold: of the table `duels`, the last of each person and pair. What was taken back has the winner `none`."""

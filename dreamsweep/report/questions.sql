@@ -146,3 +146,22 @@ WITH held AS (
 SELECT rated_by, prompt, max(value) FILTER (kind = 'stars') AS stars, list(text) FILTER (kind = 'tag' AND value = 1) AS tags, best_uri
 FROM held JOIN trials USING (sweep, trial_id)
 GROUP BY rated_by, prompt, trial_id, best_uri HAVING stars >= 4 OR len(tags) > 0 ORDER BY rated_by, prompt;
+
+-- How often each judge prefers what people preferred in duels
+WITH held AS (
+    SELECT * FROM duels
+    QUALIFY row_number() OVER (
+        PARTITION BY sweep, rated_by, least(left_trial_id, right_trial_id), greatest(left_trial_id, right_trial_id)
+        ORDER BY rated_at DESC, duel_id DESC
+    ) = 1
+), decided AS (
+    SELECT sweep, rated_by, if(winner = 'left', left_trial_id, right_trial_id) AS better,
+           if(winner = 'left', right_trial_id, left_trial_id) AS worse
+    FROM held WHERE winner IN ('left', 'right')
+)
+SELECT rated_by, high.judge AS judge, count(*) AS duels,
+       round(avg(if(high.score = low.score, 0.5, (high.score > low.score)::DOUBLE)), 2) AS agrees
+FROM decided JOIN ranks AS high ON (high.sweep, high.trial_id) = (decided.sweep, better)
+JOIN ranks AS low ON (low.sweep, low.trial_id) = (decided.sweep, worse)
+    AND low.judge = high.judge AND low.version IS NOT DISTINCT FROM high.version
+GROUP BY ALL ORDER BY ALL;

@@ -1,11 +1,13 @@
-"""The addresses of the review page. Whoever asks may read what a store has published, and its pictures, may leave marks, and nothing else.
+"""The addresses of the review page. Whoever asks may read what a store has published, and its pictures, and leave marks and duels.
 
 /, /sweeps/NAME                 the page
 /api/sweeps                     every published sweep
 /api/sweeps/NAME                its trials
 /api/sweeps/NAME/generation     which state of it is published
 /api/sweeps/NAME/trials/ID      one of them, with its curves
-/api/sweeps/NAME/marks          people's marks; POST leaves one, the only address that writes
+/api/sweeps/NAME/marks          people's marks; POST leaves one
+/api/sweeps/NAME/duels          what people's duels say; POST leaves one. Nothing but these two can be written
+/api/sweeps/NAME/duels/next     pairs to be judged next
 /pictures/NAME/ID/FILE          a picture or film; ?side=256 for a small one
 /health                         whether the server is up
 """
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -29,7 +32,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dreamsweep.errors import DreamsweepError, StoreError, TransientError
-from dreamsweep.review.marks import Marks, NewMark, marks, trials_of, write_mark
+from dreamsweep.review.duels import Duels, NewDuel, Pair, duels, pairs, write_duel
+from dreamsweep.review.marks import Marks, Name, NewMark, TrialId, marks, prompts_of, write_mark
 from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall
 from dreamsweep.store import Store, keys
 
@@ -52,9 +56,11 @@ FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
 """A trial's id stands for its pixels."""
 
 SweepName = Annotated[str, InPath(pattern=r"^[^/.][^/]*$")]
-TrialId = Annotated[str, InPath(pattern=r"^[0-9a-f]{16}$")]
 File = Annotated[str, InPath(pattern=r"^[a-z0-9]+\.(png|webp|gif|mp4|svg)$")]
 Side = Annotated[int | None, Query(ge=16, le=1024)]
+Number = Annotated[int, Query(ge=1, le=100)]
+Among = Annotated[str, Query(max_length=17_000, pattern=r"^([0-9a-f]{16}(,|$))*$")]
+"""Ids of up to a thousand trials."""
 
 
 def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*",), writable: bool = True) -> FastAPI:
@@ -87,6 +93,7 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
         return detail(store, sweep, trial)
 
     _add_marks(app, store, writable)
+    _add_duels(app, store, writable)
 
     @app.get("/pictures/{sweep}/{trial}/{file}")
     def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
@@ -121,11 +128,30 @@ def _add_marks(app: FastAPI, store: Store, writable: bool) -> None:
         return marks(store, sweep, writable)
 
     if writable:
-        trials = lru_cache(16)(lambda sweep, generation: trials_of(store, sweep))
+        prompts = lru_cache(16)(lambda sweep, generation: prompts_of(store, sweep))
 
         @app.post("/api/sweeps/{sweep}/marks", dependencies=[Depends(_from_this_page)], status_code=204)
         def leave_mark(sweep: SweepName, mark: NewMark) -> None:
-            write_mark(store, sweep, mark, trials(sweep, generation(store, sweep)))
+            write_mark(store, sweep, mark, prompts(sweep, generation(store, sweep)))
+
+
+def _add_duels(app: FastAPI, store: Store, writable: bool) -> None:
+    """Adds the addresses that read people's duels and, where the page is writable, propose pairs and leave a duel."""
+
+    @app.get("/api/sweeps/{sweep}/duels")
+    def all_duels(sweep: SweepName, by: Name | None = None) -> Duels:
+        return duels(store, sweep, by, writable)
+
+    if writable:
+        prompts = lru_cache(16)(lambda sweep, generation: prompts_of(store, sweep))
+
+        @app.get("/api/sweeps/{sweep}/duels/next")
+        def next_duels(sweep: SweepName, by: Name, among: Among = "", number: Number = 10) -> list[Pair]:
+            return pairs(store, sweep, by, number, frozenset(filter(None, among.split(","))), np.random.default_rng())
+
+        @app.post("/api/sweeps/{sweep}/duels", dependencies=[Depends(_from_this_page)], status_code=204)
+        def leave_duel(sweep: SweepName, duel: NewDuel) -> None:
+            write_duel(store, sweep, duel, prompts(sweep, generation(store, sweep)))
 
 
 def _from_this_page(request: Request) -> None:

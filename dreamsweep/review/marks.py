@@ -3,15 +3,17 @@
 Nothing is overwritten. Of the marks of one person on one trial, the last of each kind holds, and of each tag the last.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from dreamsweep.errors import StoreError
+from dreamsweep.report.labels import PROMPT_COLUMNS, PromptKey, prompt_of
 from dreamsweep.report.marks import HOLDING
 from dreamsweep.report.query import Session, answer
-from dreamsweep.results.appended import append
+from dreamsweep.results.appended import Row, append
 from dreamsweep.review.agreement import Agreement, agreement
 from dreamsweep.store import Store, keys
 
@@ -23,6 +25,9 @@ NOTE = 2_000
 """Maximum length of a note."""
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME)]
+TrialId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+MarkId = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}T[0-9]{12}-[0-9a-f]{8}$")]
+"""A browser's own id of what it leaves: what is sent again, because no answer came, is the same mark."""
 
 
 class NewMark(BaseModel):
@@ -30,9 +35,8 @@ class NewMark(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9]{8}T[0-9]{12}-[0-9a-f]{8}$")]
-    """The browser's own: a mark that is sent again, because no answer came, is the same mark."""
-    trial: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    id: MarkId
+    trial: TrialId
     kind: Literal["pick", "stars", "tag", "note"]
     value: float
     text: Annotated[str, Field(max_length=NOTE)] | None = None
@@ -87,16 +91,22 @@ def _marks(session: Session, writable: bool) -> Marks:
     return Marks(writable, held, agreement(verdicts))
 
 
-def trials_of(store: Store, sweep: str) -> frozenset[str]:
-    """Returns the ids of a published sweep's trials. Raises StoreError where there is none of that name."""
-    return answer(store, lambda session: frozenset(row["trial_id"] for row in session.rows("SELECT trial_id FROM trials")), sweep)
+def prompts_of(store: Store, sweep: str) -> dict[str, PromptKey]:
+    """Returns the prompt of each of a published sweep's trials, by its id. Raises StoreError where there is none of that name."""
+    columns = ", ".join(("trial_id", *PROMPT_COLUMNS))
+    return answer(store, lambda session: {row["trial_id"]: prompt_of(row) for row in session.rows(f"SELECT {columns} FROM trials")}, sweep)
 
 
-def write_mark(store: Store, sweep: str, mark: NewMark, trials: frozenset[str]) -> None:
+def write_mark(store: Store, sweep: str, mark: NewMark, trials: Container[str]) -> None:
     """Writes a mark as one object; one that is there already is left as it is. Raises StoreError where the sweep has no such trial."""
     if mark.trial not in trials:
         raise StoreError(f"sweep {sweep!r} has no trial {mark.trial!r}.")
-    if not store.exists(keys.appended_row(sweep, "ratings", mark.id)):
-        text = mark.text.strip() if mark.text is not None else None
-        row = {"trial_id": mark.trial, "kind": mark.kind, "value": mark.value, "text": text, "rated_by": mark.by}
-        append(store, sweep, "ratings", row, mark.id)
+    text = mark.text.strip() if mark.text is not None else None
+    row = {"trial_id": mark.trial, "kind": mark.kind, "value": mark.value, "text": text, "rated_by": mark.by}
+    write_once(store, sweep, "ratings", row, mark.id)
+
+
+def write_once(store: Store, sweep: str, table: str, row: Row, row_id: str) -> None:
+    """Writes a row that a browser may send twice; one that is there already is left as it is."""
+    if not store.exists(keys.appended_row(sweep, table, row_id)):
+        append(store, sweep, table, row, row_id)

@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dreamsweep.tables.schemas import EMBEDDINGS, GAPS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, STANDINGS, TRIALS
+from dreamsweep.tables.schemas import DUELS, EMBEDDINGS, GAPS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, STANDINGS, TRIALS
 
 Lifetime = Literal["generated", "judged", "appended", "derived"]
 
@@ -42,6 +42,7 @@ TABLES = {
         Table("judgements", JUDGEMENTS, "judged", unique_by=("sweep", "trial_id", "picture", "judge", "version")),
         Table("set_scores", SET_SCORES, "judged", unique_by=("sweep", "prompt", "engine", "setting", "judge", "version", "metric")),
         Table("ratings", RATINGS, "appended"),
+        Table("duels", DUELS, "appended"),
         Table("ranks", RANKS, "derived", derived_from=("trials", "judgements")),
         Table("standings", STANDINGS, "derived", derived_from=("trials", "judgements", "ranks")),
         Table("gaps", GAPS, "derived", derived_from=("trials", "judgements", "ranks")),
@@ -50,3 +51,5 @@ TABLES = {
 """Every table by its name."""
 GENERATED = {name: table for name, table in TABLES.items() if table.lifetime == "generated"}
 """Tables that a manifest names."""
+APPENDED = {name: table for name, table in TABLES.items() if table.lifetime == "appended"}
+"""Tables that people add to."""

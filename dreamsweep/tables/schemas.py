@@ -213,12 +213,22 @@ RATINGS = pa.schema(
         _column("rating_id", _TEXT, "the rating's own id: no two have the same"),
         _column("sweep", _TEXT, "the sweep's name"),
         _column("trial_id", _TEXT, "the trial, as in trials"),
-        _column("kind", _TEXT, "`stars`, `pick`, `tag`, `note` or `duel`"),
-        _column("value", _F64, "stars 0 to 5; pick 1, reject -1, neither 0; tag 1, or 0 where it is taken back; duel 1, or 0 for a tie"),
+        _column("kind", _TEXT, "`stars`, `pick`, `tag` or `note`"),
+        _column("value", _F64, "stars 0 to 5; pick 1, reject -1, neither 0; tag 1, or 0 where it is taken back"),
         _column("text", _TEXT, "the tag or the note; else null"),
-        _column("other_trial_id", _TEXT, "of a duel: the trial that lost; else null"),
         _column("rated_by", _TEXT, "who rated, as they call themselves; null where nobody says"),
         _column("rated_at", pa.timestamp("us", "UTC"), "when; of two ratings of one kind, the later one holds"),
+    ]
+)
+DUELS = pa.schema(
+    [
+        _column("duel_id", _TEXT, "the duel's own id: no two have the same"),
+        _column("sweep", _TEXT, "the sweep's name"),
+        _column("left_trial_id", _TEXT, "the trial shown on the left, as in trials"),
+        _column("right_trial_id", _TEXT, "the trial shown on the right, of the same prompt"),
+        _column("winner", _TEXT, "`left`, `right` or `tie`; `none` where the duel is taken back"),
+        _column("rated_by", _TEXT, "who judged, as they call themselves"),
+        _column("rated_at", pa.timestamp("us", "UTC"), "when; of one person's duels of one pair, the last holds"),
     ]
 )
 

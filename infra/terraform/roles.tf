@@ -5,7 +5,7 @@ locals {
   account      = "arn:${data.aws_partition.here.partition}:iam::${data.aws_caller_identity.here.account_id}:root"
   bucket_arn   = "arn:${data.aws_partition.here.partition}:s3:::${var.bucket}"
   objects_arn  = var.prefix == "" ? "${local.bucket_arn}/*" : "${local.bucket_arn}/${var.prefix}/*"
-  marks_arn    = var.prefix == "" ? "${local.bucket_arn}/*/appended/ratings/*.json" : "${local.bucket_arn}/${var.prefix}/*/appended/ratings/*.json"
+  appended_arn = var.prefix == "" ? "${local.bucket_arn}/*/appended" : "${local.bucket_arn}/${var.prefix}/*/appended"
   list_prefix  = var.prefix == "" ? "*" : "${var.prefix}/*"
   with_cluster = length(var.subnet_ids) > 0
 
@@ -69,7 +69,7 @@ resource "aws_iam_role" "reviewer" {
 resource "aws_iam_role_policy" "reviewer" {
   name   = "store"
   role   = aws_iam_role.reviewer.id
-  policy = templatefile("${path.module}/policies/reviewer.json", { bucket = local.bucket_arn, objects = local.objects_arn, marks = local.marks_arn, prefix = local.list_prefix })
+  policy = templatefile("${path.module}/policies/reviewer.json", { bucket = local.bucket_arn, objects = local.objects_arn, appended = local.appended_arn, prefix = local.list_prefix })
 }
 
 resource "aws_iam_role_policy" "key" {

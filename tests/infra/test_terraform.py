@@ -14,6 +14,7 @@ import pytest
 from dreamsweep.errors import StoreError
 from dreamsweep.results.appended import append
 from dreamsweep.store import open_store
+from dreamsweep.tables.registry import APPENDED
 from tests.conftest import moto_server
 
 TERRAFORM = Path(__file__).parents[2] / "infra" / "terraform"
@@ -58,8 +59,8 @@ RESOURCES = dict(_blocks(TERRAFORM, "resource"))
 def _policy(name: str, prefix: str = PREFIX) -> Block:
     """As templatefile renders it."""
     text = (TERRAFORM / "policies" / f"{name}.json").read_text()
-    marks = f"{BUCKET}/{prefix}/*/appended/ratings/*.json"
-    for key, value in {"bucket": BUCKET, "objects": f"{BUCKET}/{prefix}/*", "prefix": f"{prefix}/*", "marks": marks}.items():
+    appended = f"{BUCKET}/{prefix}/*/appended"
+    for key, value in {"bucket": BUCKET, "objects": f"{BUCKET}/{prefix}/*", "prefix": f"{prefix}/*", "appended": appended}.items():
         text = text.replace(f"${{{key}}}", value)
     block: Block = json.loads(text)
     return block
@@ -130,8 +131,8 @@ def test_no_rule_removes_what_a_manifest_may_name() -> None:
 def test_rights_are_named_one_by_one() -> None:
     reading, listing = {"s3:GetObject"}, {"s3:ListBucket"}
     writing = {"s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:ListBucketMultipartUploads"}
-    objects, marks = f"{BUCKET}/{PREFIX}/*", f"{BUCKET}/{PREFIX}/*/appended/ratings/*.json"
-    reviewer = [(listing, BUCKET), (reading, objects), ({"s3:PutObject"}, marks)]
+    objects, *marks = f"{BUCKET}/{PREFIX}/*", *(f"{BUCKET}/{PREFIX}/*/appended/{table}/*.json" for table in APPENDED)
+    reviewer = [(listing, BUCKET), (reading, objects), ({"s3:PutObject"}, *marks)]
     worker = [(listing | {"s3:ListBucketMultipartUploads"}, BUCKET), (reading | writing - {"s3:ListBucketMultipartUploads"}, objects)]
     for name, allowed in (("reviewer", reviewer), ("worker", worker)):
         assert [({*statement["Action"]}, *statement["Resource"]) for statement in _policy(name)["Statement"]] == allowed
@@ -207,7 +208,8 @@ def test_rights_are_enough_and_no_more(
     store = open_store(f"s3://a-bucket/{PREFIX}")
     assert store.read("demo/manifest.json") == b"{}" and [*store.folders()] == ["demo"]
     mark = append(store, "demo", "ratings", {"trial_id": "0" * 16, "kind": "pick", "value": 1.0, "rated_by": "somebody"})
-    assert [*store.keys("demo/appended/")] == [f"demo/appended/ratings/{mark}.json"]
+    duel = append(store, "demo", "duels", {"left_trial_id": "0" * 16, "right_trial_id": "1" * 16, "winner": "tie", "rated_by": "somebody"})
+    assert {*store.keys("demo/appended/")} == {f"demo/appended/ratings/{mark}.json", f"demo/appended/duels/{duel}.json"}
     for elsewhere in ("demo/appended/ratings/folded.parquet", "demo/appended/others/1.json", "demo/pictures/0/best.png", "new.json"):
         with pytest.raises(StoreError, match="access denied"):
             store.write(elsewhere, b"{}")

@@ -9,6 +9,7 @@ export function makeMarking(marks, here, onward, back) {
 
   function typed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea") || !marks.writable) return;
+    if (document.querySelector("dialog[open]:not(#viewer)")) return; // it has keys of its own
     const key = event.key.toLowerCase();
     if (!(key in KEYS) && key !== "z") return;
     event.preventDefault();

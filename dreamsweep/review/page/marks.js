@@ -1,21 +1,19 @@
 // Marks that people leave: those of everybody, one's own on top, and what is still on its way to the store.
-//
-// A mark counts on the page at once. Until the server has it, it lies in this browser's storage and is sent again, under the same id,
-// so that neither a closed tab nor a stopped server loses or doubles it. There each has an entry of its own: tabs write none of another's.
 
-import { ask, send } from "./dom.js";
+import { ask } from "./dom.js";
+import { makeOutbox } from "./outbox.js";
 
 const NOBODY = () => ({ pick: 0, stars: 0, tags: new Set(), note: "" });
-const RETRY = 4_000; // milliseconds
 
 /** The marks of a sweep. `changed(trial)` is called when those of a trial did, `said(sentence)` with what people should know. */
 export async function loadMarks(sweep, changed, said) {
   const address = `/api/sweeps/${encodeURIComponent(sweep)}/marks`;
-  const kept = { waiting: `dreamsweep mark ${sweep}/`, undo: `dreamsweep undo ${sweep}`, name: "dreamsweep reviewer" };
-  let byPerson = new Map(), agreement = null, writable = true, sending = false;
+  const kept = { undo: `dreamsweep undo ${sweep}`, name: "dreamsweep reviewer" };
+  const outbox = makeOutbox(address, `dreamsweep mark ${sweep}/`, "marks", said);
+  let byPerson = new Map(), agreement = null, writable = true;
   const undo = JSON.parse(sessionStorage.getItem(kept.undo) ?? "[]");
   await load();
-  deliver();
+  outbox.deliver();
   return {
     load, mark, undone, of, people,
     get me() { return localStorage.getItem(kept.name) ?? ""; },
@@ -29,7 +27,7 @@ export async function loadMarks(sweep, changed, said) {
     ({ agreement, writable } = answer);
     byPerson = new Map();
     for (const { trial, by, kind, value, text } of answer.marks) apply(by ?? "", trial, kind, value, text);
-    for (const { trial, by, kind, value, text } of waiting()) apply(by, trial, kind, value, text);
+    for (const { trial, by, kind, value, text } of outbox.waiting()) apply(by, trial, kind, value, text);
   }
 
   /** What a person left on a trial. */
@@ -60,10 +58,8 @@ export async function loadMarks(sweep, changed, said) {
     const by = localStorage.getItem(kept.name);
     apply(by, trial, kind, value, text);
     sessionStorage.setItem(kept.undo, JSON.stringify(undo));
-    const id = newId();
-    localStorage.setItem(kept.waiting + id, JSON.stringify({ id, trial, kind, value, text, by }));
+    outbox.put({ trial, kind, value, text, by });
     changed(trial);
-    deliver();
   }
 
   function apply(person, trial, kind, value, text) {
@@ -74,40 +70,6 @@ export async function loadMarks(sweep, changed, said) {
     else if (kind === "note") marks.note = text;
     else marks[kind] = value;
   }
-
-  // One after the other, in the order in which they were left; one tab of a browser at a time.
-  async function deliver() {
-    if (sending || !waiting().length) return;
-    sending = true;
-    await (navigator.locks?.request(kept.waiting, deliverAll) ?? deliverAll());
-    sending = false;
-    if (waiting().length) setTimeout(deliver, RETRY);
-  }
-
-  async function deliverAll() {
-    for (let next = waiting()[0]; next; next = waiting()[0]) {
-      const { refused, failed } = await send(address, next);
-      if (failed) return said(`${waiting().length} of your marks wait for the server; they are kept in this browser. ${failed}`);
-      if (refused) said(`A mark was refused: ${refused}`);
-      localStorage.removeItem(kept.waiting + next.id);
-    }
-    said("");
-  }
-
-  // In the order in which they were left.
-  function waiting() {
-    const names = Object.keys(localStorage).filter((name) => name.startsWith(kept.waiting)).sort();
-    return names.map((name) => JSON.parse(localStorage.getItem(name))).filter(Boolean); // another tab may have sent one meanwhile
-  }
-}
-
-let microseconds = 0; // of the last id: no two of a tab have the same time
-
-function newId() {
-  microseconds = Math.max(microseconds + 1, Date.now() * 1_000);
-  const digits = new Date(Math.floor(microseconds / 1_000)).toISOString().replace(/\D/g, ""); // to the millisecond
-  const [random] = crypto.getRandomValues(new Uint32Array(1));
-  return `${digits.slice(0, 8)}T${digits.slice(8)}${String(microseconds % 1_000).padStart(3, "0")}-${random.toString(16).padStart(8, "0")}`;
 }
 
 /** Filters by marks, by what stands in the address. `marks` are one person's, `others` those of all. */

@@ -2,6 +2,7 @@
 
 import { chart } from "./chart.js";
 import { ask, element, thumbnail } from "./dom.js";
+import { sharp } from "./sharp.js";
 
 const FRAME = 120; // milliseconds of a snapshot while they play
 const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
@@ -15,7 +16,7 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed }) {
   dialog.addEventListener("close", () => {
     stop();
     if (history.state === "opened here") history.back(); // or each trial that was looked at would cost a Back
-    else if (location.hash) history.replaceState(null, "", location.pathname + location.search);
+    else if (location.hash === `#${tile.id}`) history.replaceState(null, "", location.pathname + location.search);
     closed(tile.id);
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
@@ -52,6 +53,7 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed }) {
     const picture = element("img", { alt: trial.prompt.slice(0, 300), fetchpriority: "high", onerror: gone, onclick: actualSize });
     if (tile.pictured) picture.style.backgroundImage = `url("${thumbnail(sweep, tile.id)}")`; // until it is there
     picture.addEventListener("load", () => (picture.style.backgroundImage = ""), { once: true });
+    sharp(picture);
     if (stops.length === 1) return element("figure", {}, picture, element("figcaption", {}, element("output")));
     const slider = element("input", { type: "range", min: 0, max: stops.length - 1, "aria-label": "Iteration", oninput: () => (stop(), go(Number(slider.value))) });
     const play = element("button", { type: "button", id: "play", onclick: () => (playing ? stop() : start()) }, "Play");

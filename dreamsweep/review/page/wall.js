@@ -1,6 +1,7 @@
 // The wall: all trials of a sweep, filtered, sorted and grouped in the browser. What it shows stands in the address, to be passed on.
 
 import { ask, counted, countedOf, element, mark, pictured, thumbnail } from "./dom.js";
+import { makeDuels } from "./duels.js";
 import { makeMarking } from "./marking.js";
 import { FILTERS, isReviewed, isSuggested, loadMarks, signs } from "./marks.js";
 import { queryOf } from "./search.js";
@@ -36,6 +37,12 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     marksOf: (id) => marks.people().map((person) => [person || "somebody", signs(marks.of(id, person)), marks.of(id, person).note]).filter(([, text]) => text),
   });
   const marking = makeMarking(marks, here, onward, (id) => (by("viewer").open ? turnTo(id) : reveal(id)));
+  const duels = makeDuels(sweep, {
+    writable: marks.writable,
+    among: () => (shown.length < tiles.length ? shown.map((tile) => tile.id) : null),
+    person: async () => marks.me || (await marking.askName()),
+    closed: () => location.hash === "#duels" && history.replaceState(null, "", location.pathname + location.search),
+  });
   history.scrollRestoration = "manual"; // the page shows the picture seen last
 
   addChoices("sort", swept);
@@ -45,6 +52,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
   drawEngines();
   by("review").addEventListener("click", review);
   by("reviewer").addEventListener("click", async () => ((await marking.askName()) && (drawPeople(), draw())));
+  by("duel").addEventListener("click", () => (location.hash = "duels"));
   by("review").hidden = by("reviewer").hidden = !marks.writable;
   by("filters").hidden = false;
   by("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -219,6 +227,8 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
 
   function open() {
     const id = decodeURIComponent(location.hash.slice(1));
+    if (id === "duels") return viewer.close(), duels.open();
+    duels.close();
     id ? viewer.show(tiles.find((tile) => tile.id === id) ?? { id }) : viewer.close();
   }
 
@@ -249,7 +259,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
   }
 
   function typed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || by("viewer").open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const typing = event.target.matches("input, select");
     if (event.key === "/" && !typing) return event.preventDefault(), by("words").select();
     if (!typing && event.key.startsWith("Arrow")) move(event);

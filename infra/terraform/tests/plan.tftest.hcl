@@ -60,7 +60,7 @@ run "roles_keep_to_the_prefix" {
     condition = (
       length(jsondecode(aws_iam_role_policy.reviewer.policy).Statement) == 3 &&
       jsondecode(aws_iam_role_policy.reviewer.policy).Statement[2].Action == ["s3:PutObject"] &&
-      jsondecode(aws_iam_role_policy.reviewer.policy).Statement[2].Resource == ["arn:aws:s3:::a-bucket/night/*/appended/ratings/*.json"]
+      jsondecode(aws_iam_role_policy.reviewer.policy).Statement[2].Resource == [for table in ["ratings", "duels"] : "arn:aws:s3:::a-bucket/night/*/appended/${table}/*.json"]
     )
     error_message = "Reviewers write other objects than marks."
   }

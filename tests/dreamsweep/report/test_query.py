@@ -45,7 +45,7 @@ def judge_again(store: LocalStore) -> None:
 
 
 def mark_by_hand(store: LocalStore) -> None:
-    """Writes marks of two people: a picture that both pick, one that one of them rejects in the end, stars and a tag."""
+    """Writes marks of two people: a picture that both pick, one that one of them rejects in the end, stars, a tag and a duel."""
     first, second, *_ = (row["trial_id"] for row in query(store, "SELECT trial_id FROM standings ORDER BY rank, trial_id").to_pylist())
     marks: list[tuple[str, str, str, float, str | None]] = [
         *(("anna", first, "pick", 1, None), ("ben", first, "pick", 1, None), ("anna", second, "pick", 1, None)),
@@ -54,6 +54,10 @@ def mark_by_hand(store: LocalStore) -> None:
     ]
     for who, trial, kind, value, text in marks:
         append(store, "demo", "ratings", {"trial_id": trial, "kind": kind, "value": float(value), "text": text, "rated_by": who})
+    ranked = "SELECT trial_id FROM standings JOIN trials USING (sweep, trial_id) WHERE prompt = 'a red heart' ORDER BY rank, trial_id"
+    high, *_, low = (row["trial_id"] for row in query(store, ranked).to_pylist())
+    for winner in ("right", "left"):
+        append(store, "demo", "duels", {"left_trial_id": high, "right_trial_id": low, "winner": winner, "rated_by": "anna"})
 
 
 def sorted_rows(table: pa.Table) -> list[tuple[object, ...]]:
@@ -110,7 +114,7 @@ def test_of_a_sweep_that_has_begun_the_error_says_so(tmp_path: Path) -> None:
         (
             "SELECT * FROM trial",
             "Catalog Error: Table with name trial does not exist; "
-            "the tables are trials, scores, embeddings, judgements, set_scores, ratings, ranks, standings, gaps.",
+            "the tables are trials, scores, embeddings, judgements, set_scores, ratings, duels, ranks, standings, gaps.",
         ),
         ("SELECT trial_i FROM scores", 'Candidate bindings: "trial_id"'),
         ("SELECT trial_i FROM scores", "DESCRIBE trials and DESCRIBE scores list the columns."),
@@ -277,7 +281,7 @@ def test_s3_with_a_user_s_credentials(aws_settings: pytest.MonkeyPatch, strict_s
     assert publish_sample_rows(remote) == publish_sample_rows(local)
     assert sorted_rows(query(remote, PER_TRIAL)) == sorted_rows(query(local, PER_TRIAL))
     with pytest.raises(
-        QueryError, match="the tables are trials, scores, embeddings, judgements, set_scores, ratings, ranks, standings, gaps"
+        QueryError, match="the tables are trials, scores, embeddings, judgements, set_scores, ratings, duels, ranks, standings, gaps"
     ):
         query(remote, "SELECT * FROM nothing")
     (row,) = query(remote, "SELECT secret_string FROM duckdb_secrets()").to_pylist()
@@ -349,6 +353,8 @@ def test_what_people_marked(store: LocalStore) -> None:
     assert sum(row["picked"] for row in ranks) == 3 and sum(row["rejected"] for row in ranks) == 1
     starred = query(store, sql["Pictures with four stars or more, or a tag"]).to_pylist()
     assert [(row["rated_by"], row["stars"], row["tags"]) for row in starred] == [("anna", 4, None), ("ben", None, ["odd"])]
+    (judge,) = query(store, sql["How often each judge prefers what people preferred in duels"]).to_pylist()
+    assert judge == {"rated_by": "anna", "judge": "starter-judge", "duels": 1, "agrees": 1.0}
 
 
 def test_some_answers(store: LocalStore) -> None:

@@ -120,7 +120,7 @@ def test_many_files_of_judges_become_one_and_those_of_others_stay(store: Store, 
 def test_what_cannot_be_written(local: LocalStore) -> None:
     with pytest.raises(ValueError, match="table 'trials' is not judged; judged tables are: judgements"):
         write_judged(local, "demo", "trials", [], "mine")
-    with pytest.raises(ValueError, match="table 'judgements' is not appended; appended tables are: ratings"):
+    with pytest.raises(ValueError, match="table 'judgements' is not appended; appended tables are: ratings, duels"):
         append(local, "demo", "judgements", {})
     with pytest.raises(ValueError, match="table 'ratings' has no column 'colour'; its columns are: rating_id, sweep"):
         append(local, "demo", "ratings", {"colour": "red"})

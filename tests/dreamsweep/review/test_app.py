@@ -79,7 +79,19 @@ def test_a_page_is_there_for_every_address_and_runs_only_its_own_script(client: 
         assert answer.headers["content-type"].startswith("text/html")
         assert answer.headers["content-security-policy"].startswith("default-src 'self';")
         assert answer.headers["x-content-type-options"] == "nosniff"
-    for name in ("review.css", "review.js", "wall.js", "search.js", "viewer.js", "marks.js", "marking.js", "chart.js", "dom.js"):
+    for name in (
+        "review.css",
+        "review.js",
+        "wall.js",
+        "search.js",
+        "viewer.js",
+        "marks.js",
+        "marking.js",
+        "outbox.js",
+        "duels.js",
+        "chart.js",
+        "dom.js",
+    ):
         assert client.get(f"/page/{name}").status_code == 200
     for writing in (client.post, client.put, client.delete):
         assert writing("/api/sweeps").status_code == 405

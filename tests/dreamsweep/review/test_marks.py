@@ -132,7 +132,8 @@ def test_nothing_else_is_written(client: TestClient, store: Store, trial: str) -
     assert {key: after[key] for key in before} == before
     routes: Any = make_app(store).routes
     methods = {route.path: {*(getattr(route, "methods", None) or ())} for route in routes}
-    assert [path for path, used in methods.items() if used & {"POST", "PUT", "PATCH", "DELETE"}] == ["/api/sweeps/{sweep}/marks"]
+    writing = [path for path, used in methods.items() if used & {"POST", "PUT", "PATCH", "DELETE"}]
+    assert writing == ["/api/sweeps/{sweep}/marks", "/api/sweeps/{sweep}/duels"]
 
 
 def test_a_page_that_only_reads_takes_none(store: Store, trial: str) -> None:
