@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import islice
 from os import PathLike
@@ -13,13 +13,15 @@ from PIL import Image
 
 from dreamsweep import store as stores
 from dreamsweep.api.conversion import TableType, convert
-from dreamsweep.api.exporting import export_to
+from dreamsweep.api.exporting import export_to, sweep_from
 from dreamsweep.errors import StoreError, UserError
+from dreamsweep.export.again import Way
 from dreamsweep.export.formats import FormatName
 from dreamsweep.export.selection import Conditions
 from dreamsweep.report.best import BEST
 from dreamsweep.report.query import query
 from dreamsweep.results.manifest import Manifest, published, published_manifest
+from dreamsweep.spec import Sweep
 from dreamsweep.store import Store, is_key, keys
 
 PictureName = Literal["best", "final", "sheet"]
@@ -185,6 +187,20 @@ class SweepResults:
         are missing or damaged, which are left out.
         """
         return export_to(self.store, (self.name,), to, format, conditions)
+
+    def as_sweep(
+        self, way: Way, name: str | None = None, prompts: Sequence[str] = (), seeds: int | None = None, **conditions: Unpack[Conditions]
+    ) -> Sweep:
+        """Returns a sweep that draws more of the trials that meet all conditions: `more-seeds`, `new-prompts` or `from-pictures`.
+
+        >>> import dreamsweep as ds
+        >>> more = ds.open("runs")["hearts"].as_sweep("more-seeds", seeds=8, best=1)
+        >>> more.name, more.seeds.start, more.seeds.count
+        ('hearts-more', 1, 8)
+
+        It can be given to `ds.run`. Raises UserError where the selection cannot become one sweep.
+        """
+        return sweep_from(self.store, (self.name,), way, name, prompts, seeds, conditions)
 
     def __repr__(self) -> str:
         return f"dreamsweep.open({self.store.uri!r})[{self.name!r}]"

@@ -57,3 +57,11 @@ class MarksFilter(StrEnum):
     rejected = "rejected"
     tagged = "tagged"
     noted = "noted"
+
+
+class Way(StrEnum):
+    """Way to draw more of a selection, as `export.again` has them."""
+
+    more_seeds = "more-seeds"
+    new_prompts = "new-prompts"
+    from_pictures = "from-pictures"

@@ -20,6 +20,7 @@ from dreamsweep.spec import (
     DATE,
     ENGINES,
     FIRST_DAY,
+    ITS_PROMPTS,
     SEEDS_A_DAY,
     AnySpec,
     EngineSpec,
@@ -91,7 +92,8 @@ def read_engine(sweep: Sweep, number: int) -> Iterator[EngineSpec | Mistake]:
     """
     grid: Any = sweep.engines[number]  # a model made at run time, one an engine
     engine, path = ENGINES[grid.engine], ("engines", number)
-    settings = {name: value for name in grid.model_fields_set | {"engine"} if (value := getattr(grid, name)) is not None}
+    written = (grid.model_fields_set | {"engine"}) - {ITS_PROMPTS}
+    settings = {name: value for name in written if (value := getattr(grid, name)) is not None}
     chosen = {name for name, value in settings.items() if value != engine.model_fields[name].default}
     settings |= {name: value for name, value in default_settings(engine, sweep.weights).items() if name not in chosen}
     if engine.model_fields["num_iter"].default is None:
@@ -116,19 +118,35 @@ def _specs(engine: type[AnySpec], settings: dict[str, Any], path: Path) -> Itera
 
 
 def prompts_for(engine: EngineSpec, sweep: Sweep) -> Iterator[Prompt]:
-    """Returns the sweep's prompts as an engine takes them, each once. Raises SweepFileError if the engine cannot use one."""
+    """Returns the prompts that an engine draws, as it takes them, each once. Raises SweepFileError if the engine cannot use one."""
+    texts = _own_prompts(engine, sweep)
+    drawn = (prompt for prompt in prompts(sweep) if texts is None or prompt.text in texts)
     if engine.takes_to != "ignored":
-        for prompt in prompts(sweep):
+        for prompt in drawn:
             if engine.takes_to == "required" and not prompt.to:
                 raise SweepFileError(f"prompts: {without_to(prompt, engine.engine)}.")
             yield prompt
         return
     seen: set[int] = set()
-    for prompt in prompts(sweep):
+    for prompt in drawn:
         plain = prompt.model_copy(update={"to": ()}) if prompt.to else prompt
         if (digest := hash(plain)) not in seen:
             seen.add(digest)
             yield plain
+
+
+def _own_prompts(engine: EngineSpec, sweep: Sweep) -> frozenset[str] | None:
+    """Returns the texts of the prompts that an engine's entries name; None where one of them draws all."""
+    grids: tuple[Any, ...] = sweep.engines
+    if all(grid.prompts is None for grid in grids):
+        return None
+    key = canonical_json(identity(engine))
+    mine = [
+        grid.prompts
+        for number, grid in enumerate(grids)
+        if any(not isinstance(spec, Mistake) and canonical_json(identity(spec)) == key for spec in read_engine(sweep, number))
+    ]
+    return None if None in mine else frozenset(text for texts in mine for text in texts)
 
 
 def without_to(prompt: Prompt, engine: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from dreamsweep.errors import SweepFileError, UserError
+from dreamsweep.errors import StoreError, SweepFileError, UserError
 from dreamsweep.planning.concepts import read_concepts
 from dreamsweep.planning.document import Document, Mistake, kind_of, parse_document, shortened
 from dreamsweep.planning.expansion_mistakes import expansion_mistakes
@@ -20,6 +20,7 @@ from dreamsweep.planning.mistakes import lines, mistakes, remarks, with_places, 
 from dreamsweep.planning.pictures import decode_picture
 from dreamsweep.planning.words import nearest
 from dreamsweep.spec import IMAGE_FIELDS, LABEL_LISTS, FurtherJudge, PromptFile, Sweep, parse_judge_name
+from dreamsweep.store import read_uri
 
 
 def load_sweep(path: Path | str) -> Sweep:
@@ -132,10 +133,13 @@ def _with_real_paths(sweep: Sweep, folder: Path) -> tuple[Sweep, list[Mistake]]:
             image = getattr(grid, name, None)
             if image is None:
                 continue
-            path = folder / image.path
+            path = image.path if "://" in image.path else folder / image.path
             try:
-                data = path.read_bytes()
+                data = path.read_bytes() if isinstance(path, Path) else read_uri(path)
                 decode_picture(data)  # a damaged one is found now, not at night
+            except StoreError as error:
+                missing.append(Mistake(("engines", number, name), str(error)))
+                continue
             except (OSError, ValueError) as error:  # ValueError of a path with a NUL as well
                 reason = f"cannot be read ({error.strerror})" if isinstance(error, OSError) else str(error)
                 missing.append(Mistake(("engines", number, name), f"{str(path)!r} {reason}"))

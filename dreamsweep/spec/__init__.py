@@ -56,7 +56,7 @@ from dreamsweep.spec.facts import (
     TurnedViews,
     Views,
 )
-from dreamsweep.spec.grids import OptimizerGrid, listable
+from dreamsweep.spec.grids import ITS_PROMPTS, OptimizerGrid, listable
 from dreamsweep.spec.judges import LABEL_LISTS, PERCEPTORS, SHIPPED_JUDGES, FurtherJudge, default_auditor, judge_names, parse_judge_name
 from dreamsweep.spec.keeping import Judging, Keep, Kept
 from dreamsweep.spec.prompts import Phrase, Prompt, PromptEntry, PromptFile, PromptTemplate
@@ -71,6 +71,7 @@ __all__ = [
     "ENGINES",
     "FIRST_DAY",
     "IMAGE_FIELDS",
+    "ITS_PROMPTS",
     "LABEL_LISTS",
     "MAX_PROMPT",
     "MAX_SEED",

@@ -145,7 +145,7 @@ class SteeredSpec(AnySpec):
     contrast: NonNegativeFloat = 1.0
     """How strongly the picture is kept from resembling about a thousand other things (0: not at all, as in the papers)."""
     init_image: ImageFile | None = None
-    """A picture to start from: a path, relative to the sweep file."""
+    """A picture to start from: a path, relative to the sweep file, or the address of one in a store."""
 
 
 _NEEDS_A_SCHEDULE = "it needs 'rate_schedule' linear, cosine or exponential"

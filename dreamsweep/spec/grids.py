@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 from pydantic import Field, PositiveFloat, create_model
 
-from dreamsweep.spec.base import OptimizerName, Spec, short_for
+from dreamsweep.spec.base import OptimizerName, PromptText, Spec, short_for
 from dreamsweep.spec.engine_base import AnySpec, OptimizerSpec
 from dreamsweep.spec.registry import ENGINES, OneOf
+
+ITS_PROMPTS = "prompts"
+"""Field of an engine's entry, and no setting of the engine: the texts of those prompts of the sweep that the entry draws."""
+ITS_PROMPTS_HELP = "Texts of the prompts that this entry draws, of those of the sweep; without it, all of them."
 
 
 def listable(annotation: Any) -> bool:
@@ -29,6 +33,7 @@ def _grid_of(spec: type[AnySpec]) -> type[Spec]:
         value: Any = OptimizerGrid if info.annotation is OptimizerSpec else _annotated(info)
         kind = Union[value, Annotated[tuple[value, ...], Field(min_length=1)]] if listable(info.annotation) else value  # noqa: UP007
         fields[name] = (kind, Field(default=None if name == "optimizer" else info.default, description=info.description))
+    fields[ITS_PROMPTS] = (Annotated[tuple[PromptText, ...], Field(min_length=1)] | None, Field(default=None, description=ITS_PROMPTS_HELP))
     return create_model(spec.__name__.replace("Spec", "Grid"), __base__=Spec, __doc__=spec.__doc__, **fields)
 
 

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from dreamsweep import __version__
 from dreamsweep.cli import main as cli
 from dreamsweep.environment import SHARDS_AT_ONCE
-from dreamsweep.errors import ApiError, DeployError, SweepFileError
+from dreamsweep.errors import ApiError, ComputeError, DeployError, SweepFileError
 from dreamsweep.flows import GPU, SWEEPS
 from dreamsweep.flows.automations import HEARTBEAT, automations
 from dreamsweep.flows.deploy import (
@@ -35,6 +35,7 @@ from dreamsweep.flows.deploy import (
 )
 from dreamsweep.flows.fanout import Compute
 from dreamsweep.flows.run_form import find_sweep
+from dreamsweep.flows.submit import submit
 from dreamsweep.flows.sweep import SweepRequest
 from dreamsweep.planning.expand import trials
 from dreamsweep.planning.sweep_file import load_sweep, parse_text
@@ -154,6 +155,18 @@ def test_the_server_takes_the_schedule_s_parameters_for_a_flow_run(client: SyncP
     (schedule,) = client.read_deployment_schedules(deployment.id)
     run = client.create_flow_run_from_deployment(deployment.id, parameters=schedule.parameters)
     assert SweepRequest.model_validate(run.parameters["request"]).name.startswith("nightly-20")
+
+
+def test_a_sweep_is_submitted_to_the_deployment_and_made_as_it_makes_others(client: SyncPrefectClient) -> None:
+    text = "name: hearts-more\nprompts: [a red heart]\nengines: [dalle]\n"
+    with pytest.raises(ComputeError, match=r"has no deployment 'sweep/nightly'; make it with dreamsweep deploy\."):
+        submit(text, STORE)
+    list(register(place("process", "s3://bucket/other", None, 2, None), []))
+    submit(text, STORE)
+    (flow_run,) = (run for run in client.read_flow_runs() if run.parameters.get("request", {}).get("sweep") == text)
+    request = SweepRequest.model_validate(flow_run.parameters["request"])
+    assert (request.store, request.sweep) == (STORE, text) and request.compute == Compute(deployment=SHARD, window=2)
+    client.delete_flow_run(flow_run.id)
 
 
 def test_a_change_is_told_field_by_field_and_made(client: SyncPrefectClient) -> None:

@@ -47,3 +47,25 @@ def test_mistakes(arguments: list[str], sentence: str, capsys: Output) -> None:
     error = capsys.readouterr().err
     assert sentence in error and error.count("\n") == 1
     assert [path.name for path in Path().iterdir()] == ["runs"]
+
+
+def test_a_sweep_file(capsys: Output) -> None:
+    arguments = ["export", "made-up", "--marks", "picked", "--as-sweep", "more-seeds", "--seeds", "2", "--to", "more.yaml"]
+    assert cli.run_command(arguments) == 0
+    assert capsys.readouterr().out.startswith("more.yaml: 12 trials; make them with: dreamsweep run more.yaml")
+    assert cli.run_command(["plan", "more.yaml"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--seeds", "2"], "--seeds: it is part of a sweep; add --as-sweep more-seeds, new-prompts or from-pictures."),
+        (["--as-sweep", "more-seeds", "--to", "x.zip"], "--to 'x.zip': a sweep file ends with .yaml"),
+        (["--as-sweep", "more-seeds", "--name", "No Name"], "the new sweep: name: "),
+        (["--as-sweep", "more-seeds", "--submit"], "no Prefect API is configured; set PREFECT_API_URL"),
+    ],
+)
+def test_mistakes_of_a_sweep(arguments: list[str], sentence: str, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    assert cli.run_command(["export", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
