@@ -5,6 +5,7 @@
     │   ├── SweepFileError              invalid sweep file, or a file that it names is invalid or missing
     │   ├── WeightsError                missing, corrupt or unexpected weights
     │   ├── StoreError                  the store has no such object, or refuses access; its disk is full
+    │   │   └── DamagedError            an object of the store is not what was written
     │   ├── QueryError                  DuckDB refused the SQL, or nothing is published yet
     │   ├── DeviceError                 no such device on this machine
     │   ├── PluginError                 an engine or a judge of another package cannot be used
@@ -44,6 +45,10 @@ class WeightsError(UserError):
 
 class StoreError(UserError):
     """Store without the object, the bucket, the permission or the space that was asked for."""
+
+
+class DamagedError(StoreError):
+    """Object of a store that is cut, has flipped bits, or is otherwise not what was written."""
 
 
 class QueryError(UserError):

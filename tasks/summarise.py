@@ -18,6 +18,7 @@ from dreamsweep.generation.foresight import forecast, unread_texts
 from dreamsweep.planning.prompt_notes import prompt_notes
 from dreamsweep.report.best import BestTrial, best_trials
 from dreamsweep.report.query import query
+from dreamsweep.report.stored_pictures import read_picture, warn_of_unreadable
 from dreamsweep.report.summary import Summary, ensure_summary
 from dreamsweep.results.manifest import read_manifest
 from dreamsweep.review.address import review_page
@@ -66,7 +67,7 @@ def summary_page(store: Store, sweep: str, summary: Summary) -> tuple[str, float
     (row,) = query(store, sql, sweep).to_pylist()
     best: float | None = row["best"]
     mark = "none" if best is None else f"{best:.3f}"
-    sheet, curves = (data_uri(store.get(key), *most) for key, most in ((summary.sheets[0], SHEET), (summary.curves, CURVES)))
+    sheet, curves = (data_uri(read_picture(store, key), *most) for key, most in ((summary.sheets[0], SHEET), (summary.curves, CURVES)))
     parts = [
         f"# {sweep}",
         f"{row['trials']} trials, {row['done']} of them done; the judge's best mark is {mark}.",
@@ -94,7 +95,10 @@ def _best_of_each(store: Store, sweep: str) -> str:
 
 
 def _row(store: Store, sweep: str, trial: BestTrial) -> str:
-    picture = data_uri(store.get(keys.picture(sweep, trial.trial_id, keys.BEST)), *THUMBNAIL)
+    key = keys.picture(sweep, trial.trial_id, keys.BEST)
+    if (best := read_picture(store, key)) is None:
+        warn_of_unreadable([key])
+    picture = data_uri(best, *THUMBNAIL)
     shown = f"![{trial.trial_id}]({picture})" if picture else "–"
     return f"| {shown} | {escaped(trial.prompt)} | {trial.engine} | {trial.seed} | {trial.rank} | {trial.judge:.3f} | `{trial.trial_id}` |"
 
@@ -123,11 +127,10 @@ def _address(store: Store, key: str) -> str:
     return f"`{without_login(store.uri_of(key))}`"
 
 
-def data_uri(picture: bytes | None, side: int, size: int) -> str | None:
+def data_uri(image: Image.Image | None, side: int, size: int) -> str | None:
     """Returns a picture as a `data:` URI of at most so many pixels and bytes; None if there is none, or it cannot be made as small."""
-    if picture is None:
+    if image is None:
         return None
-    image = Image.open(io.BytesIO(picture)).convert("RGB")
     for smaller, quality in itertools.product((1, 1.5, 2, 3), (80, 50, 30)):
         small = image.copy()
         small.thumbnail((round(side / smaller),) * 2)

@@ -27,6 +27,7 @@ from dreamsweep.cli.show import show
 from dreamsweep.cli.status import status
 from dreamsweep.cli.terminal import exit_code, prepare_output, say, tell, write_log
 from dreamsweep.cli.up import up
+from dreamsweep.cli.verify import verify
 from dreamsweep.environment import bypass_proxies_on_loopback
 from dreamsweep.errors import DreamsweepError, UserError
 
@@ -60,6 +61,7 @@ app.command(epilog="Example: dreamsweep report hearts --to reports")(report)
 app.command(epilog="Example: dreamsweep show hearts --to pictures")(show)
 app.command(epilog="Example: dreamsweep review hearts")(review)
 app.command(epilog="Example: dreamsweep gc --older-than 30d --keep 'nightly-*' --apply")(gc)
+app.command(epilog="Example: dreamsweep verify hearts --store s3://bucket/prefix")(verify)
 app.command(epilog="Example: dreamsweep doctor --store s3://bucket/prefix")(doctor)
 app.command(epilog="Example: dreamsweep schema > sweep.schema.json")(schema)
 app.add_typer(weights.app, name="weights")

@@ -9,7 +9,7 @@ from rich.console import Console
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.errors import UserError
 
-SQL = "One statement; the tables are trials, scores, embeddings, judgements, set_scores, ratings and duels. \
+SQL = "One statement; the tables are trials, scores, embeddings, files, judgements, set_scores, ratings and duels. \
 `best`: the best trial of each prompt and engine. Without it, a prompt."
 
 UNSAFE = "Allow whatever DuckDB can do: several statements, COPY, and reading and writing any file. For SQL that you wrote yourself."

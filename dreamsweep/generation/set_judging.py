@@ -31,10 +31,10 @@ from dreamsweep.judges.set_judges import Score, SetJudge, Texts, diversity_score
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.planning.pictures import decode_picture
-from dreamsweep.report.contact_sheet import read_tiles
 from dreamsweep.report.labels import COLUMNS, PROMPT_COLUMNS, labels, natural, prompt_labels, prompt_of, variant_of
 from dreamsweep.report.query import query
 from dreamsweep.report.sheet_drawing import Cell, draw_grid
+from dreamsweep.report.stored_pictures import read_tiles
 from dreamsweep.results.appended import write_judged
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import ahead

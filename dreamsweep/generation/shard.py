@@ -17,7 +17,7 @@ from dreamsweep.engines import make_engine, weights_used
 from dreamsweep.engines.protocol import Engine, State, Step
 from dreamsweep.environment import checkpoint_seconds
 from dreamsweep.errors import DeviceError
-from dreamsweep.generation.artefacts import files_of
+from dreamsweep.generation.artefacts import PNG, TrialFiles, files_of
 from dreamsweep.generation.batch_log import ENDLESS, BatchLog, is_due, is_judged
 from dreamsweep.generation.batching import generate_in_parts, part_size
 from dreamsweep.generation.checkpoint import Checkpoint, checkpoint_bytes, read_checkpoint
@@ -124,6 +124,7 @@ class _Run:
         self.sha256 |= lexicon.sha256
         self.warnings = [_warnings_for(trial, [*(guide for guide, _ in guides), self.judge]) for trial in self.trials]
         self.frames: dict[tuple[str, int], Tensor] = {}
+        self.files = TrialFiles(store, shard.sweep)
         self.artefacts: dict[str, list[str]] = {}
         self.keeps_state = shard.keep.states and first.engine.can_continue and not self.kept
         self.last_state: bytes | None = None
@@ -217,14 +218,14 @@ class _Run:
             metadata = spec_json(trial)
             if trial.id in self.kept and self._differs(index):
                 continue  # what exists stays, and the trial's row says so
-            self.store.write(self._picture_key(trial, keys.FINAL), png_bytes(self.log.final[index], metadata), "image/png")
-            self.store.write(self._picture_key(trial, keys.BEST), png_bytes(self.log.best[index], metadata), "image/png")
+            self.files.write(trial.id, keys.FINAL, png_bytes(self.log.final[index], metadata), PNG)
+            self.files.write(trial.id, keys.BEST, png_bytes(self.log.best[index], metadata), PNG)
             frames = self._film(index)
             for kind in self.shard.keep.films:
-                self.store.write(self._picture_key(trial, keys.film_name(kind)), film_bytes(frames, kind), FILM_TYPES[kind])
+                self.files.write(trial.id, keys.film_name(kind), film_bytes(frames, kind), FILM_TYPES[kind])
             if trial.engine.draws_frames:
                 sheet = strip(frames) if trial.engine.is_walk(trial.prompt) else grid(frames)
-                self.store.write(self._picture_key(trial, keys.SHEET), png_bytes(sheet, metadata), "image/png")
+                self.files.write(trial.id, keys.SHEET, png_bytes(sheet, metadata), PNG)
         if self.last_state:
             self.store.write(state_key(self.shard), self.last_state)
         records, scores = trial_records(
@@ -232,7 +233,8 @@ class _Run:
         )
         sweep = self.shard.sweep
         now = {t.id: self.kept.get(t.id, Kept()).with_more(self.shard.keep, self.shard.judging) for t in self.trials}
-        stage_shard(self.store, sweep, self.shard.shard_id, shard_tables(sweep, records, scores), now)
+        files = self.files.of_trials([trial.id for trial in self.trials], complete=bool(self.resumed_at or self.kept))
+        stage_shard(self.store, sweep, self.shard.shard_id, shard_tables(sweep, records, scores, files), now)
         self.store.delete(self._checkpoint_key)
         forget_progress(self.store, sweep, self.shard.shard_id)
 
@@ -250,9 +252,9 @@ class _Run:
         for index in self.log.snapshot[:, iteration - 1].nonzero().flatten().tolist():
             trial = self.trials[index]
             self.frames[trial.id, iteration] = self.log.final[index].clone()
-            key = self._picture_key(trial, keys.snapshot_name(iteration))
-            if trial.id not in self.kept or not self.store.exists(key):
-                self.store.write(key, png_bytes(self.log.final[index], spec_json(trial)), "image/png")
+            name = keys.snapshot_name(iteration)
+            if trial.id not in self.kept or not self.store.exists(self._picture_key(trial, name)):
+                self.files.write(trial.id, name, png_bytes(self.log.final[index], spec_json(trial)), PNG)
 
     def _keep_artefacts(self, step: Step) -> None:
         """Stores what trials that end in this iteration leave beside their pictures."""
@@ -264,7 +266,7 @@ class _Run:
             for artefact in step.artefacts(index):
                 for name, content_type, data in files_of(artefact, self.shard.keep.films):
                     if trial.id not in self.kept or not self.store.exists(self._picture_key(trial, name)):
-                        self.store.write(self._picture_key(trial, name), data, content_type)
+                        self.files.write(trial.id, name, data, content_type)
                     names.append(name)
 
     def _film(self, index: int) -> list[Tensor]:

@@ -5,19 +5,18 @@ A sheet with many pictures has pages. The first is then an overview of the best;
 
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, TypeVar
 
 from PIL import Image
 
-from dreamsweep.errors import StoreError
 from dreamsweep.report.labels import COLUMNS, PROMPT_COLUMNS, PromptKey, Variant, labels, natural, prompt_labels, prompt_of, variant_of
 from dreamsweep.report.query import query
 from dreamsweep.report.ranks import RANKED_TRIALS
 from dreamsweep.report.sheet_drawing import Cell, Page, Section, draw_page, prompts_a_page, tile_side
+from dreamsweep.report.stored_pictures import read_tiles
 from dreamsweep.store import Store, keys
 from dreamsweep.text import counted
 
@@ -29,8 +28,6 @@ MAX_VARIANTS = 8 * MAX_COLUMNS
 """Variants on the sheet: of more, those that stand highest on average among the trials of each prompt."""
 MAX_PAGES = 20
 """Pages of a sheet, the overview included: of more prompts, those whose best trial stands out the most."""
-READERS = 8
-"""Pictures read from the store at the same time."""
 Row = dict[str, Any]
 T = TypeVar("T", PromptKey, Variant)
 _COLUMNS = ("trial_id", *PROMPT_COLUMNS, *COLUMNS, "judge_best", "guide_best", "status", "best_uri", "z_score")
@@ -175,17 +172,3 @@ def _pictures(store: Store, sweep: str, page: Page) -> dict[str, Image.Image]:
     cells = (cell for section in page.sections for row in section.cells for cell in row)
     ids = dict.fromkeys(cell.trial_id for cell in cells if cell is not None and cell.pictured)
     return read_tiles(store, {trial: keys.picture(sweep, trial, keys.BEST) for trial in ids}, page.tile)
-
-
-def read_tiles(store: Store, keys_by_id: Mapping[str, str], tile: int) -> dict[str, Image.Image]:
-    """Returns pictures by id as squares of `tile` pixels, each read under its key; those that cannot be read are left out."""
-    with ThreadPoolExecutor(READERS) as readers:
-        pictures = readers.map(lambda key: _picture(store, key, tile), keys_by_id.values())
-        return {name: picture for name, picture in zip(keys_by_id, pictures, strict=True) if picture is not None}
-
-
-def _picture(store: Store, key: str, tile: int) -> Image.Image | None:
-    try:
-        return Image.open(io.BytesIO(store.read(key))).convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
-    except (StoreError, OSError):  # one picture that was removed or damaged must not take the sheet with it
-        return None

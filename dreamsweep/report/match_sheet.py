@@ -4,9 +4,9 @@ import io
 
 from PIL import Image
 
-from dreamsweep.report.contact_sheet import read_tiles
 from dreamsweep.report.search import Matches
 from dreamsweep.report.sheet_drawing import Cell, draw_grid
+from dreamsweep.report.stored_pictures import read_tiles
 from dreamsweep.store import Store, keys
 from dreamsweep.text import counted
 

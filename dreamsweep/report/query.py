@@ -15,14 +15,14 @@ import duckdb
 import pyarrow as pa
 
 from dreamsweep.environment import is_loopback
-from dreamsweep.errors import QueryError, StoreError, StoreUnavailableError
+from dreamsweep.errors import DamagedError, QueryError, StoreError, StoreUnavailableError
 from dreamsweep.report.arrow_types import castable, distinct_names
 from dreamsweep.report.describe import description
 from dreamsweep.report.sandbox import UNSAFE, lock, refuse_all_but_reading
 from dreamsweep.report.views import make_view, quoted
 from dreamsweep.results.manifest import Manifest, published_manifest, read_manifest
 from dreamsweep.spec import PerceptorName, judge_names
-from dreamsweep.store import Store, is_key, keys, without_login
+from dreamsweep.store import Store, keys, without_login
 from dreamsweep.tables.parquet import ahead
 from dreamsweep.tables.registry import TABLES
 
@@ -41,7 +41,7 @@ class Session:
 
     def __init__(self, store: Store, sweep: str | None = None, *, unsafe: bool = False) -> None:
         self.store, self.unsafe = store, unsafe
-        self.manifests = readable_manifests(store) if sweep is None else [published_manifest(store, sweep)]
+        self.manifests = readable_manifests(store) if sweep is None else [with_every_table(store, published_manifest(store, sweep))]
         self.connection = connect(store, self.manifests, unsafe=unsafe)
         self._views: set[str] = set()
 
@@ -137,28 +137,26 @@ def readable_manifests(store: Store) -> list[Manifest]:
 
 
 def _manifest_or_mistake(store: Store, sweep: str) -> Manifest | StoreError | None:
-    """Reads a sweep's manifest; what is wrong with it where it is invalid, or names another sweep's files; None where there is none."""
+    """Reads a sweep's manifest; what is wrong with it where it is invalid; None where there is none."""
     try:
         manifest = read_manifest(store, sweep)
+        return manifest and with_every_table(store, manifest)
     except StoreError as mistake:
         return mistake
-    own = manifest is None or (
-        manifest.sweep == sweep and all(is_key(key) and key.startswith(keys.folder(sweep)) for key in manifest.files)
-    )
-    return manifest if own else StoreError(f"store {store.uri!r}: {keys.manifest(sweep)!r} names files of another sweep; delete it.")
+
+
+def with_every_table(store: Store, manifest: Manifest) -> Manifest:
+    """Returns the manifest. Raises DamagedError where it does not name the tables that every sweep has."""
+    if missing := [name for name in ("trials", "scores") if not manifest.tables.get(name)]:
+        raise DamagedError(
+            f"store {store.uri!r}: the manifest of sweep {manifest.sweep!r} names no table {missing[0]!r}, which every sweep has; "
+            f"repair it with: dreamsweep verify {manifest.sweep} --repair."
+        )
+    return manifest
 
 
 def connect(store: Store, manifests: Sequence[Manifest], *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
-    """Returns a DuckDB that can read these sweeps, and nothing else unless it is `unsafe`.
-
-    Raises StoreError where a manifest does not name the tables that every sweep has.
-    """
-    for manifest in manifests:
-        if missing := [name for name in ("trials", "scores") if not manifest.tables.get(name)]:
-            raise StoreError(
-                f"store {store.uri!r}: the manifest of sweep {manifest.sweep!r} names no table {missing[0]!r}, which every sweep has; "
-                "run the sweep again to publish it anew."
-            )
+    """Returns a DuckDB that can read these sweeps, and nothing else unless it is `unsafe`."""
     config = {"autoinstall_known_extensions": False, "allow_persistent_secrets": unsafe}
     connection = duckdb.connect(config=dict[str, Any](config))
     connection.execute("SET TimeZone = 'UTC'")

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dreamsweep.errors import StoreError
 from dreamsweep.results.manifest import Manifest, published_manifest, read_manifest
@@ -53,8 +54,7 @@ def ensure_summary(store: Store, manifest: Manifest) -> Summary:
     """
     key = keys.summary_record(manifest.sweep)
     digest = hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()
-    before = store.get(key)
-    record = json.loads(before) if before else {}
+    record = _record(store.get(key))
     is_drawn = record.get("manifest_sha256") == digest
     if is_drawn and "trials" in record:
         return Summary(tuple(record["sheets"]), record["curves"])
@@ -64,6 +64,15 @@ def ensure_summary(store: Store, manifest: Manifest) -> Summary:
     record = {"manifest_sha256": digest, "sheets": summary.sheets, "curves": summary.curves, "trials": trials}
     store.write(key, json.dumps(record).encode(), "application/json")
     return summary
+
+
+def _record(data: bytes | None) -> dict[str, Any]:
+    """Returns the record of a summary; empty where there is none, or it is damaged: the summary is then drawn again."""
+    try:
+        record = json.loads(data or b"{}")
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) and {"sheets", "curves"} <= record.keys() else {}
 
 
 def _copy_trials(store: Store, manifest: Manifest) -> None:

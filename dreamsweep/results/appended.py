@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import re
 import secrets
 import tempfile
@@ -20,6 +21,7 @@ from dreamsweep.tables.registry import TABLES, Table
 from dreamsweep.tables.schemas import conform
 
 JSON = "application/json"
+LOG = logging.getLogger(__name__)
 LOOKS = 5
 """Retries of a reader whose listing changes because rows are folded at the same time."""
 MOST_JUDGED_FILES = 16
@@ -111,8 +113,9 @@ def appended_rows(store: Store, sweep: str, table: Table) -> tuple[list[str], li
         listed = list(store.keys(keys.appended(sweep, table.name)))
         objects = list(ahead(store.get, [key for key in listed if keys.is_row(key)]))
         if None not in objects:  # else it was folded meanwhile
-            rows = [json.loads(data) for data in objects if data]
-            return [key for key in listed if not keys.is_row(key)], [_typed(table, row) for row in rows]
+            single = zip(filter(keys.is_row, listed), objects, strict=True)
+            rows = [row for key, data in single if (row := _row(table, key, data or b""))]
+            return [key for key in listed if not keys.is_row(key)], rows
     raise StoreUnavailableError(f"store {store.uri!r}: the {table.name} of sweep {sweep!r} change all the time; try again.")
 
 
@@ -145,6 +148,17 @@ def _completed(table: Table, sweep: str, row: Row) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _row(table: Table, key: str, data: bytes) -> dict[str, Any] | None:
+    """Reads a row; None, with a warning, where the object is damaged or no row of this table."""
+    try:
+        row = _typed(table, json.loads(data))
+        arrow_rows(table, [row])
+    except (ValueError, TypeError, AttributeError, pa.ArrowException):
+        LOG.warning("skipped: %r is no row of the table %s", key, table.name)
+        return None
+    return row
 
 
 def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:

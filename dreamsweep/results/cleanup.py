@@ -13,16 +13,19 @@ staged shards, nor those of a shard that may still go on from its checkpoint.
                   with other trials beside these, without making these again
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from dreamsweep.errors import StoreError
 from dreamsweep.results.manifest import ShardManifest, done_shards, read_manifest
-from dreamsweep.results.publishing import published_trials
+from dreamsweep.results.publishing import published_trials, with_part_records
 from dreamsweep.store import Entry, Store, keys
 
+LOG = logging.getLogger(__name__)
 Kind = Literal["tables", "pictures", "checkpoints", "states", "planned", "unfinished", "staging"]
 ALIVE_SECONDS = 3_600.0
 """Seconds after its last checkpoint (one every fifteen seconds) before a shard counts as abandoned."""
@@ -43,27 +46,42 @@ class Garbage:
     remove: Callable[[], None]
 
 
+def warn_of_skipped(sweep: str, mistake: StoreError) -> None:
+    """Logs that a sweep is left alone."""
+    LOG.warning("sweep %s is left alone: %s", sweep, mistake)
+
+
 def garbage(
     store: Store,
     before: float,
     wanted: Callable[[str], bool] = lambda sweep: True,
     staging: bool = False,
     alive_since: float | None = None,
+    skipped: Callable[[str, StoreError], None] = warn_of_skipped,
 ) -> Iterator[Garbage]:
     """Lists removable objects of the `wanted` sweeps that were written `before` a time (seconds since 1970).
+
+    A sweep whose manifest, or a staged shard's, cannot be read is passed to `skipped` with the reason and left alone: what it names is
+    not known.
 
     A shard that has been planned or has written a checkpoint since `alive_since`, by default within the hour, may be under way: its
     sweep's checkpoints, plans, pictures and staged rows stay, however young the rest may go.
 
-    In an order in which it can be removed at any moment, all or in part. Raises StoreError where a manifest cannot be read: what it
-    names is not known then.
+    In an order in which it can be removed at any moment, all or in part.
     """
-    for sweep in store.folders():
-        if wanted(sweep):
-            yield from _of_sweep(store, sweep, before, staging, time.time() - ALIVE_SECONDS if alive_since is None else alive_since)
+    bad = set[str]()
+    alive = time.time() - ALIVE_SECONDS if alive_since is None else alive_since
+    for sweep in filter(wanted, store.folders()):
+        try:
+            removable = list(_of_sweep(store, sweep, before, staging, alive))
+        except StoreError as mistake:
+            bad.add(sweep)
+            skipped(sweep, mistake)
+        else:
+            yield from removable
     for left in store.unfinished():
         sweep = left.name.partition("/")[0] if "/" in left.name else ""
-        if left.begun < before and wanted(sweep):
+        if left.begun < before and wanted(sweep) and sweep not in bad:
             yield Garbage("unfinished", sweep, left.name, left.size, left.begun, left.remove)
 
 
@@ -72,7 +90,7 @@ def _of_sweep(store: Store, sweep: str, before: float, staging: bool, alive_sinc
         return Garbage(kind, sweep, entry.key, entry.size, entry.modified, partial(store.delete, entry.key))
 
     manifest, shards = read_manifest(store, sweep), {shard.shard_id: shard for shard in done_shards(store, sweep)}
-    published, named = (published_trials(store, manifest), manifest.files) if manifest else (frozenset(), frozenset())
+    published, named = (published_trials(store, manifest), with_part_records(manifest)) if manifest else (frozenset(), frozenset())
     kept = published | {trial for shard in shards.values() for trial in shard.trial_ids}
 
     for entry in store.entries(keys.tables(sweep)):
@@ -104,7 +122,8 @@ def _of_sweep(store: Store, sweep: str, before: float, staging: bool, alive_sinc
         if staging and published.issuperset(shard.trial_ids) and named.isdisjoint(shard.files)
     }
     for entry in store.entries(keys.states(sweep)):
-        if entry.modified < before and keys.state_of(entry.key)[2] not in shards.keys() - going.keys():
+        state = keys.state_of(entry.key)  # None: a stray file, which another program may need
+        if state and entry.modified < before and state[2] not in shards.keys() - going.keys():
             yield removable("states", entry)
     for shard_id, shard in going.items():
         yield from (removable("staging", entry) for entry in _staged(store, sweep, shard_id, shard) if entry.modified < before)

@@ -27,7 +27,8 @@ def shorter_states(store: Store, shard: Shard) -> Iterator[str]:
     """Lists the keys of the states that a shard might continue from, those with the most iterations first."""
     if not shard.trials[0].engine.can_continue:
         return
-    kept = [(keys.state_of(key)[1], key) for key in store.keys(keys.states(shard.sweep, lineage(shard)))]
+    states = ((keys.state_of(key), key) for key in store.keys(keys.states(shard.sweep, lineage(shard))))
+    kept = [(state[1], key) for state, key in states if state]
     yield from (key for iterations, key in sorted(kept, reverse=True) if iterations < shard.trials[0].num_iter)
 
 
@@ -35,8 +36,8 @@ def continued(store: Store, sweep: Sweep, done: Container[str]) -> Counter[int]:
     """Counts the trials that might continue from a kept state, those that are `done` left out, by the iteration of the state."""
     kept: dict[str, list[int]] = {}
     for key in store.keys(keys.states(sweep.name)):
-        of, iterations, _ = keys.state_of(key)
-        kept.setdefault(of, []).append(iterations)
+        if state := keys.state_of(key):
+            kept.setdefault(state[0], []).append(state[1])
     counts = Counter[int]()
     for shard in shards(sweep, done) if kept else ():
         first = shard.trials[0]

@@ -5,18 +5,21 @@ A reader that takes the manifest first, and then the files that it names, sees o
 
 import hashlib
 import json
+import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from dreamsweep import __version__
-from dreamsweep.errors import StoreError
+from dreamsweep.errors import DamagedError, StoreError
 from dreamsweep.spec import Kept, Spec, canonical_json
 from dreamsweep.store import Entry, Store, is_key, keys
+from dreamsweep.tables.contents import JSON, Contents, content_of
 from dreamsweep.tables.parquet import PARQUET, ahead, parquet_bytes, read_parquet
 from dreamsweep.tables.registry import GENERATED
 from dreamsweep.tables.schemas import conform, embeddings_of_format_1, relative_addresses
@@ -24,7 +27,9 @@ from dreamsweep.text import did_you_mean
 
 FORMAT = 2
 """Format of manifests and tables that this version writes; it reads this one and earlier ones."""
-JSON = "application/json"
+CHECKSUM = "checksum"
+"""Name of the field that manifests end with; earlier versions wrote none."""
+LOG = logging.getLogger(__name__)
 Status = Literal["done", "diverged", "failed"]
 Tables = dict[str, tuple[str, ...]]
 """Keys of the files of each table, by the table's name."""
@@ -70,6 +75,9 @@ class ShardManifest(_Versioned):
     """What was kept of each trial and who scored it; empty where that was not recorded."""
     weights: tuple[str, ...]
     """`name:sha256` of every weight file used, sorted."""
+    contents: Contents = Field(default_factory=dict)
+    """Size and SHA-256 of each table's file; empty where an earlier version wrote none. Those of gathered tables lie beside them
+    (`keys.part_record`): a sweep's manifest is the same for two runs, and tables hold times."""
 
 
 class Manifest(_Versioned):
@@ -128,8 +136,12 @@ def stage_shard(
         kept=tuple(kept[trial] for trial in ids) if set(ids) <= kept.keys() else (),
         tables={name: (keys.staged_table(sweep, shard_id, name, revision),) for name in tables},
     )
+    contents: Contents = {}
     for name, table in tables.items():
-        store.write(manifest.tables[name][0], parquet_bytes(table), PARQUET)
+        (key,), data = manifest.tables[name], parquet_bytes(table)
+        store.write(key, data, PARQUET)
+        contents[key] = content_of(data)
+    manifest = manifest.model_copy(update={"contents": contents})
     store.write(keys.staged_manifest(sweep, shard_id), manifest_json(manifest), JSON)
     return manifest
 
@@ -137,6 +149,20 @@ def stage_shard(
 def read_shard_manifest(store: Store, sweep: str, shard_id: str) -> ShardManifest | None:
     """Reads the manifest of a staged shard; None if the shard is not staged."""
     return _read(store, keys.staged_manifest(sweep, shard_id), ShardManifest)
+
+
+def forget_shard(store: Store, sweep: str, shard_id: str) -> None:
+    """Marks a staged shard to be made again by the next run: it stays staged with no trials, in the revision that it had.
+
+    So the tables that an earlier manifest names are not touched when it is staged again. Its own manifest may be unreadable.
+    """
+    staged = keys.staged(sweep, shard_id)
+    numbers = (re.fullmatch(r"trials(?:-(\d+))?\.parquet", key.removeprefix(staged)) for key in store.keys(staged))
+    revision = max((int(number[1] or 1) for number in numbers if number), default=1)
+    empty = ShardManifest(
+        shard_id=shard_id, revision=revision, trial_ids=(), picture_sha256=(), statuses=(), scores=(), weights=(), tables={}
+    )
+    store.write(keys.staged_manifest(sweep, shard_id), manifest_json(empty), JSON)
 
 
 def record_kept(store: Store, sweep: str, shard_id: str, kept: Mapping[str, Kept]) -> None:
@@ -171,8 +197,26 @@ def done_shards(store: Store, sweep: str, seen: dict[str, tuple[Entry, ShardMani
 
 
 def read_manifest(store: Store, sweep: str) -> Manifest | None:
-    """Reads the published manifest of a sweep; None if nothing is published."""
-    return _read(store, keys.manifest(sweep), Manifest)
+    """Reads the published manifest of a sweep; None if nothing is published.
+
+    Raises DamagedError if it is invalid, StoreError if its format is newer.
+    """
+    manifest = _read(store, keys.manifest(sweep), Manifest)
+    if manifest and not (manifest.sweep == sweep and all(is_key(key) and key.startswith(keys.folder(sweep)) for key in manifest.files)):
+        raise DamagedError(
+            f"store {store.uri!r}: {keys.manifest(sweep)!r} names files of another sweep; "
+            f"repair it with: dreamsweep verify {sweep} --repair."
+        )
+    return manifest
+
+
+def readable_manifest(store: Store, sweep: str) -> Manifest | None:
+    """Reads the published manifest of a sweep; None if nothing is published, or, with a warning, if the manifest is invalid."""
+    try:
+        return read_manifest(store, sweep)
+    except StoreError as mistake:
+        LOG.warning("skipped: %s", mistake)
+        return None
 
 
 def published_manifest(store: Store, sweep: str) -> Manifest:
@@ -185,8 +229,8 @@ def published_manifest(store: Store, sweep: str) -> Manifest:
 
 
 def published(store: Store) -> Iterator[Manifest]:
-    """Lists every published sweep of a store, by name."""
-    return (manifest for manifest in ahead(lambda sweep: read_manifest(store, sweep), store.folders()) if manifest)
+    """Lists every published sweep of a store, by name; those whose manifests are invalid are left out, with a warning."""
+    return (manifest for manifest in ahead(lambda sweep: readable_manifest(store, sweep), store.folders()) if manifest)
 
 
 def spec_sha256(spec: Spec) -> str:
@@ -195,8 +239,15 @@ def spec_sha256(spec: Spec) -> str:
 
 
 def manifest_json(manifest: Spec) -> bytes:
-    """Encodes a manifest as it is written."""
-    return manifest.model_dump_json(indent=1).encode()
+    """Encodes a manifest as it is written: with a checksum over all else, as a flipped bit may leave valid JSON."""
+    fields = json.loads(manifest.model_dump_json())
+    return json.dumps({**fields, CHECKSUM: _checksum(fields)}, indent=1, ensure_ascii=False).encode()
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of a manifest's fields as JSON, less the checksum itself."""
+    others = {name: value for name, value in fields.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
 def rows_of_format_1(name: str, table: pa.Table) -> pa.Table:
@@ -219,25 +270,38 @@ def _with_earlier_rows(store: Store, before: ShardManifest, tables: Mapping[str,
 
 
 def _read(store: Store, key: str, kind: type[M]) -> M | None:
-    """Reads a manifest; None if there is none. Raises StoreError if it is invalid."""
+    """Reads a manifest; None if there is none. Raises DamagedError if it is invalid, StoreError if its format is newer."""
     data = store.get(key)
     if data is None:
         return None
-    try:
-        written_in = json.loads(data).get("format", 1)
-    except (ValueError, AttributeError):
-        written_in = 1  # the sentence below says what is wrong with it
+    fields = _fields(data)
+    written_in = fields.get("format", 1)
     if isinstance(written_in, int) and written_in > FORMAT:
         raise StoreError(
             f"store {store.uri!r}: {key!r} has format {written_in}, and dreamsweep {__version__} reads formats up to {FORMAT}: it was "
             "written by a newer dreamsweep; update with pip install --upgrade dreamsweep."
         )
     try:
-        return kind.model_validate_json(data)
+        manifest = kind.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise StoreError(
+        raise DamagedError(
             f"store {store.uri!r}: {key!r} is no manifest of dreamsweep {__version__} ({where + ': ' if where else ''}{first['msg']}); "
-            "delete it and run the sweep again."
+            f"repair it with: dreamsweep verify {key.partition('/')[0]} --repair."
         ) from None
+    if fields.get(CHECKSUM) not in (None, _checksum(fields)):
+        raise DamagedError(
+            f"store {store.uri!r}: {key!r} is not what was written (another checksum); "
+            f"repair it with: dreamsweep verify {key.partition('/')[0]} --repair."
+        )
+    return manifest
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    """Returns a manifest's JSON as it is; empty where it is none."""
+    try:
+        fields = json.loads(data)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}

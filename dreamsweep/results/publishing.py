@@ -19,9 +19,10 @@ import pyarrow as pa
 
 from dreamsweep import __version__
 from dreamsweep.errors import StoreError
-from dreamsweep.results.manifest import FORMAT, JSON, Manifest, Tables, manifest_json, read_manifest, rows_of_format_1
+from dreamsweep.results.manifest import FORMAT, Manifest, Tables, manifest_json, read_manifest, rows_of_format_1
 from dreamsweep.results.sources import Seen, Source, Taken, choose_from_parts, choose_from_shards, gathered_parts, staged_shards
 from dreamsweep.store import Store, keys
+from dreamsweep.tables.contents import JSON, Content, Contents, content_of_file, write_part_record
 from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, is_whole, read_parquet
 from dreamsweep.tables.registry import GENERATED, Table
 from dreamsweep.text import counted
@@ -98,17 +99,19 @@ def publish_whole(store: Store, sweep: str, wanted: Collection[str], spec_sha256
     return manifest
 
 
-def gather(store: Store, sweep: str, wanted: Container[str] | Callable[[str], bool], spec_sha256: str) -> Manifest:
+def gather(
+    store: Store, sweep: str, wanted: Container[str] | Callable[[str], bool], spec_sha256: str, draft: Manifest | None = None
+) -> Manifest:
     """Streams the rows of the wanted trials into files of a new generation; publishes nothing.
 
     Rows come in the order of shard ids, each trial once; after them those of trials that are published and no longer staged. Memory
     holds a row group, however many rows there are, and some 300 bytes a trial. What is published already is not written again; where
     that is much and the new is little, the new goes into a further file. Where nothing is new,
     the published files are read, and damaged ones are written again from the staged rows. Raises StoreError when nothing that is wanted
-    is staged or published, or a table is not what its shard's manifest says.
+    is staged or published, or a table is not what its shard's manifest says. `draft` stands for a published manifest that is lost.
     """
     is_wanted = wanted if callable(wanted) else wanted.__contains__
-    before = read_manifest(store, sweep)
+    before = draft or read_manifest(store, sweep)
     parts = gathered_parts(store, before, Seen())
     shards: Iterable[Source] = staged_shards(store, sweep, None)
     if parts:  # then they are looked at twice
@@ -120,7 +123,7 @@ def gather(store: Store, sweep: str, wanted: Container[str] | Callable[[str], bo
     mixed = choose_from_parts(is_wanted, shards, parts) if parts else []
     kept = [selection.source for selection in mixed if selection.is_usable and selection.source.gathered]
     new = [selection for selection in mixed if not (selection.is_usable and selection.source.gathered)]
-    if before and not new and _is_gathered(before, manifest) and _tables_are_there(store, before):
+    if before and not draft and not new and _is_gathered(before, manifest) and _tables_are_there(store, before):
         readable = len(parts) == len(before.tables.get("trials", ()))
         if readable and not _can_be_written_again(store, parts, {trial for shard in shards for trial in shard.trials}):
             return before
@@ -129,12 +132,11 @@ def gather(store: Store, sweep: str, wanted: Container[str] | Callable[[str], bo
     is_large = bool(new) and _score_rows(kept) >= EXTEND_ROWS and len(kept) == len(parts) < MOST_FILES
     if is_large and manifest.scores - _score_rows(kept) <= EXTEND_SHARE * _score_rows(kept):
         folder, tables, taken = _part_name(new), _files(kept), new
-    elif before and keys.table(sweep, folder, "trials") in before.files:
+    elif draft or (before and keys.table(sweep, folder, "trials") in before.files):
         folder = _part_name(taken)  # the same pictures with other rows: what is published stays as it is until the manifest is replaced
-    for name, table in GENERATED.items():
-        key = keys.table(sweep, folder, name)
-        _gather_table(store, taken, table, key)
-        tables[name] = (*tables.get(name, ()), key)
+    _gather_part(store, taken, sweep, folder)
+    for name in GENERATED:
+        tables[name] = (*tables.get(name, ()), keys.table(sweep, folder, name))
     return manifest.model_copy(update={"tables": tables})
 
 
@@ -188,11 +190,12 @@ def _named_or_copied(store: Store, manifest: Manifest, taken: Sequence[Taken], b
     for selection in taken:
         if selection.is_usable:
             continue
-        for name, table in GENERATED.items():
-            key = keys.table(manifest.sweep, _part_name([selection]), name)
-            if key not in published:
-                _gather_table(store, [selection], table, key)
-            tables[name] = (*tables.get(name, ()), key)
+        part = _part_name([selection])
+        before_it = [name for name in GENERATED if keys.table(manifest.sweep, part, name) in published]
+        if not before_it:
+            _gather_part(store, [selection], manifest.sweep, part)
+        for name in before_it or GENERATED:
+            tables[name] = (*tables.get(name, ()), keys.table(manifest.sweep, part, name))
     return {name: tables[name] for name in GENERATED if name in tables}
 
 
@@ -206,8 +209,17 @@ def _files(sources: Iterable[Source]) -> Tables:
     return tables
 
 
-def _gather_table(store: Store, taken: Sequence[Taken], table: Table, key: str) -> None:
-    """Writes the rows of one table to a key, by way of a file in the folder for temporary ones."""
+def _gather_part(store: Store, taken: Sequence[Taken], sweep: str, part: str) -> None:
+    """Writes the rows of some trials as files of a gathered part, a file a table, then the record of their contents."""
+    contents: Contents = {}
+    for name, table in GENERATED.items():
+        key = keys.table(sweep, part, name)
+        contents[key] = _gather_table(store, taken, table, key)
+    write_part_record(store, sweep, part, contents)
+
+
+def _gather_table(store: Store, taken: Sequence[Taken], table: Table, key: str) -> Content:
+    """Writes the rows of one table to a key, by way of a file in the folder for temporary ones; returns what was written."""
     with tempfile.TemporaryDirectory(prefix="dreamsweep-gather-") as scratch:
         target = Path(scratch) / "table.parquet"
         try:
@@ -229,12 +241,14 @@ def _gather_table(store: Store, taken: Sequence[Taken], table: Table, key: str) 
                 f"{expected[table.name]}; delete {keys.staging(sweep)} and run the sweep again."
             )
         store.write_file(key, target, PARQUET)
+        return content_of_file(target)
 
 
 def _parts(taken: Taken, name: str) -> Iterable[Part]:
     source, old = taken.source, taken.source.format == 1
     for key in source.tables.get("trials" if old and name == "embeddings" else name, ()):
-        yield Part(key, taken.trials, (lambda table: rows_of_format_1(name, table)) if old else lambda table: table)
+        convert = (lambda table: rows_of_format_1(name, table)) if old else lambda table: table
+        yield Part(key, taken.trials, convert, source.contents.get(key))
 
 
 def _part_name(taken: Sequence[Taken]) -> str:
@@ -251,7 +265,8 @@ def _can_be_written_again(store: Store, parts: Sequence[Source], staged: Contain
     """Returns whether a file of a gathered part is damaged, and all trials of the part are staged. Else what can be read of it stays."""
 
     def is_damaged(part: Source) -> bool:
-        return not all(ahead(lambda key: is_whole(store, key), (key for named in part.tables.values() for key in named)))
+        files = (key for named in part.tables.values() for key in named)
+        return not all(ahead(lambda key: is_whole(store, key, part.contents.get(key)), files))
 
     return any(is_damaged(part) and all(trial in staged for trial in part.trials) for part in parts)
 
@@ -269,10 +284,19 @@ def _is_published(store: Store, manifest: Manifest) -> bool:
 
 def _remove(store: Store, manifest: Manifest, candidates: Iterable[str]) -> None:
     """Removes gathered files that the manifest does not name, as long as it is the published one."""
-    for key in [key for key in candidates if key.startswith(keys.tables(manifest.sweep)) and key not in manifest.files]:
+    named = with_part_records(manifest)
+    replaced = [key for key in candidates if key.startswith(keys.tables(manifest.sweep)) and key not in named]
+    records = {keys.part_record(manifest.sweep, keys.generation_of(key)) for key in replaced} - named
+    for key in [*replaced, *sorted(records - {*replaced})]:
         if not _is_published(store, manifest):
             return
         store.delete(key)
+
+
+def with_part_records(manifest: Manifest) -> frozenset[str]:
+    """Returns the keys of all files that a manifest names, and of the records that belong to its gathered parts."""
+    gathered = (key for key in manifest.files if key.startswith(keys.tables(manifest.sweep)))
+    return manifest.files | {keys.part_record(manifest.sweep, keys.generation_of(key)) for key in gathered}
 
 
 def _refuse_without_tables(store: Store, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from dreamsweep.results.manifest import FORMAT, Manifest, ShardManifest, Status, Tables, done_shards
 from dreamsweep.store import Entry, Store, keys
+from dreamsweep.tables.contents import Contents, read_part_record
 from dreamsweep.tables.parquet import ahead, read_parquet
 
 
@@ -35,6 +36,8 @@ class Source:
     gathered: bool
     format: int = FORMAT
     revision: int = 1
+    contents: Contents = field(default_factory=dict)
+    """Size and SHA-256 of each file; empty where an earlier version recorded none."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def staged_shards(store: Store, sweep: str, seen: Seen | None) -> Iterator[Sourc
         finished = shard.finished_at or [None] * len(shard.trial_ids)
         rows = zip(shard.trial_ids, shard.picture_sha256, shard.statuses, shard.scores, finished, strict=True)
         trials = {trial: Fact(bytes.fromhex(sha256), status, scores, at) for trial, sha256, status, scores, at in rows}
-        yield Source(shard.shard_id, shard.tables, trials, shard.weights, False, shard.format, shard.revision)
+        yield Source(shard.shard_id, shard.tables, trials, shard.weights, False, shard.format, shard.revision, shard.contents)
 
 
 def gathered_parts(store: Store, manifest: Manifest | None, seen: Seen) -> list[Source]:
@@ -142,4 +145,5 @@ def _part(store: Store, name: str, key: str, files: Tables, written_in: int) -> 
         for row in rows
     }
     weights = {f"{weight}:{digest}" for row in rows for weight, digest in row["weights_sha256"] or ()}
-    return Source(name, files, trials, tuple(sorted(weights)), True, written_in)
+    contents = read_part_record(store, key.partition("/")[0], name)
+    return Source(name, files, trials, tuple(sorted(weights)), True, written_in, contents=contents)

@@ -1,5 +1,6 @@
 """Status of a sweep, read from its store: shards that are staged, running, waiting or given up."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from dreamsweep.results.manifest import Manifest, published, read_manifest
 from dreamsweep.store import RUN_FIRST, Store, is_key, keys
 from dreamsweep.tables.parquet import ahead
 from dreamsweep.text import did_you_mean
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class SweepStatus:
 
 
 def every_status(store: Store) -> Iterator[SweepStatus]:
-    """Reads the status of every sweep in the store, by name; other folders are skipped."""
+    """Reads the status of every sweep in the store, by name; other folders are skipped, and invalid sweeps with a warning."""
 
     def status_of(folder: str) -> SweepStatus | None:
         try:
             return sweep_status(store, folder) if store.exists(keys.sweep_file(folder)) else None
-        except StoreError:  # removed meanwhile
+        except StoreError as mistake:
+            if store.exists(keys.manifest(folder)):  # else it was removed meanwhile
+                LOG.warning("skipped: %s", mistake)
             return None
 
     return (status for status in ahead(status_of, store.folders()) if status)

@@ -3,6 +3,7 @@
 <sweep>/manifest.json                                      what is published
 <sweep>/sweep.yaml                                         the sweep as it was run
 <sweep>/tables/<generation>/<table>.parquet                gathered rows
+<sweep>/tables/<generation>/contents.json                  sizes and SHA-256 of these files
 <sweep>/pictures/<trial>/<name>                            pictures and films of a trial
 <sweep>/staging/<shard>/manifest.json                      a shard that is done
 <sweep>/staging/<shard>/<table>.parquet                    its rows
@@ -20,10 +21,13 @@
 Functions named after a folder give the prefix of everything in it, with its slash. Functions that end in `_of` read a part of a key.
 """
 
+import re
+
 BEST, FINAL, SHEET = "best.png", "final.png", "sheet.png"
 """Names of a trial's pictures: the best by the judge's score, the last, and frames or samples side by side."""
 PICTURE_ADDRESS = "pictures/[^/]+/[^/]+"
 """Pattern of the addresses that `picture_address` returns."""
+STATE = re.compile(r"[^/]+/states/([^/]+)/(\d+)-([^/]+)\.safetensors")
 
 
 def folder(sweep: str) -> str:
@@ -49,6 +53,11 @@ def tables(sweep: str) -> str:
 def table(sweep: str, generation: str, name: str) -> str:
     """Returns the key of one table of a generation."""
     return f"{sweep}/tables/{generation}/{name}.parquet"
+
+
+def part_record(sweep: str, generation: str) -> str:
+    """Returns the key of the record of a generation's files: their sizes and SHA-256."""
+    return f"{sweep}/tables/{generation}/contents.json"
 
 
 def generation_of(key: str) -> str:
@@ -131,11 +140,10 @@ def state(sweep: str, lineage: str, iterations: int, shard_id: str) -> str:
     return f"{sweep}/states/{lineage}/{iterations:06d}-{shard_id}.safetensors"
 
 
-def state_of(key: str) -> tuple[str, int, str]:
-    """Returns the lineage, the iterations and the shard that a state's key names."""
-    _, _, lineage, name = key.split("/")
-    iterations, _, shard_id = name.removesuffix(".safetensors").partition("-")
-    return lineage, int(iterations), shard_id
+def state_of(key: str) -> tuple[str, int, str] | None:
+    """Returns the lineage, the iterations and the shard that a state's key names; None for a stray file in their folder."""
+    named = STATE.fullmatch(key)
+    return (named[1], int(named[2]), named[3]) if named else None
 
 
 def planned(sweep: str) -> str:

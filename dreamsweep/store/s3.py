@@ -20,7 +20,7 @@ from botocore.exceptions import (
 
 from dreamsweep.environment import bypass_proxies_on_loopback
 from dreamsweep.errors import DreamsweepError, StoreError, StoreUnavailableError
-from dreamsweep.store import BYTES, Entry, Unfinished, checked_key, without_path
+from dreamsweep.store import BYTES, Entry, Unfinished, checked_key, is_key, without_path
 from dreamsweep.store.s3_failures import (
     BROKEN_OFF,
     CHANGED,
@@ -142,12 +142,14 @@ class S3Store:
     def entries(self, prefix: str) -> Iterator[Entry]:
         for page in self._pages("list_objects_v2", self._full(prefix)):
             for listed in page.get("Contents", ()):
-                yield Entry(listed["Key"][len(self._full("")) :], listed["Size"], listed["LastModified"].timestamp())
+                if is_key(key := listed["Key"][len(self._full("")) :]):  # other programs' objects, such as `folder/`, are no keys of ours
+                    yield Entry(key, listed["Size"], listed["LastModified"].timestamp())
 
     def folders(self) -> Iterator[str]:
         for page in self._pages("list_objects_v2", self._full(""), Delimiter="/"):
             for entry in page.get("CommonPrefixes", ()):
-                yield entry["Prefix"][len(self._full("")) :].rstrip("/")
+                if is_key(name := entry["Prefix"][len(self._full("")) :].removesuffix("/")):
+                    yield name
 
     def delete(self, key: str) -> None:
         with self._sentences(key):

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dreamsweep.errors import StoreError
+from dreamsweep.errors import DamagedError
 from dreamsweep.store import Store
+from dreamsweep.tables.contents import Content, check_content, content_of_file
 from dreamsweep.tables.schemas import conform
 
 PARQUET = "application/vnd.apache.parquet"
@@ -37,6 +38,8 @@ class Part:
     trials: frozenset[str] | None
     convert: Callable[[pa.Table], pa.Table] = lambda table: table
     """Brings rows of an older format into this one."""
+    content: Content | None = None
+    """Size and SHA-256 that the file was written with, checked before it is read; None where none were recorded."""
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
@@ -62,26 +65,36 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
             raise pa.ArrowInvalid(str(error)) from None
 
 
-def is_whole(store: Store, key: str) -> bool:
-    """Returns whether a file is there and every page of it can be read; memory holds some thousand rows."""
+def is_whole(store: Store, key: str, content: Content | None = None) -> bool:
+    """Returns whether a file is there and what was written; without its content, whether every page of it can be read."""
+    if not store.exists(key):
+        return False
+    try:
+        check_table(store, key, content)
+    except DamagedError:
+        return False
+    return True
+
+
+def check_table(store: Store, key: str, content: Content | None = None) -> None:
+    """Raises DamagedError where a file is not what was written, or a page of it cannot be read; memory holds some thousand rows."""
     with tempfile.TemporaryDirectory(prefix="dreamsweep-check-") as scratch:
         path = Path(scratch) / "table.parquet"
-        if not store.exists(key):
-            return False
         store.read_file(key, path)
+        check_content(store, key, content_of_file(path), content)
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
                 for _ in parquet.iter_batches(batch_size=BATCH, use_threads=False):
                     pass
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
-            return False
-    return True
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise _unreadable(store, key, path, error) from None
 
 
 def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: Path, group: int) -> int:
     """Returns the wanted rows of each part, in order, into one Parquet file with row groups of about `group` rows; returns how many.
 
-    Parts come by way of files beside the target, a few at a time. Raises StoreError when one is not there or no such table.
+    Parts come by way of files beside the target, a few at a time. Raises StoreError when one is not there, DamagedError when it is not
+    what was written.
     """
     rows, held, waiting = 0, 0, list[pa.Table]()
 
@@ -89,6 +102,8 @@ def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: 
         with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
             path = Path(file.name)
         store.read_file(part.key, path)
+        if part.content:
+            check_content(store, part.key, content_of_file(path), part.content)
         return part, path
 
     with pq.ParquetWriter(target, schema, **_encoding(schema)) as writer:
@@ -126,7 +141,7 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _batches(store: Store, part: Part, path: Path, schema: pa.Schema, rows: int) -> Iterator[pa.Table]:
-    """Yields the wanted rows of a fetched part, `rows` at a time. Raises StoreError when it is no Parquet file of such rows."""
+    """Yields the wanted rows of a fetched part, `rows` at a time. Raises DamagedError when it is no Parquet file of such rows."""
     wanted = None if part.trials is None else pa.array(sorted(part.trials))
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
@@ -134,7 +149,9 @@ def _batches(store: Store, part: Part, path: Path, schema: pa.Schema, rows: int)
                 table = conform(part.convert(pa.Table.from_batches([batch])), schema)
                 yield table if wanted is None else table.filter(pc.is_in(table["trial_id"], wanted))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        reason = " ".join(str(error).split()).replace(str(path), "it")
-        raise StoreError(
-            f"store {store.uri!r}: {part.key!r} cannot be read ({reason}); delete its folder and run the sweep again."
-        ) from None
+        raise _unreadable(store, part.key, path, error) from None
+
+
+def _unreadable(store: Store, key: str, path: Path, error: Exception) -> DamagedError:
+    reason, sweep = " ".join(str(error).split()).replace(str(path), "it"), key.partition("/")[0]
+    return DamagedError(f"store {store.uri!r}: {key!r} cannot be read ({reason}); repair it with: dreamsweep verify {sweep} --repair.")

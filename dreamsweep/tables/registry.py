@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from dreamsweep.tables.schemas import DUELS, EMBEDDINGS, GAPS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, STANDINGS, TRIALS
+from dreamsweep.tables.schemas import DUELS, EMBEDDINGS, FILES, GAPS, JUDGEMENTS, RANKS, RATINGS, SCORES, SET_SCORES, STANDINGS, TRIALS
 
 Lifetime = Literal["generated", "judged", "appended", "derived"]
 
@@ -39,6 +39,7 @@ TABLES = {
         Table("trials", TRIALS, "generated"),
         Table("scores", SCORES, "generated", rows_a_group=262_144),
         Table("embeddings", EMBEDDINGS, "generated"),
+        Table("files", FILES, "generated", rows_a_group=65_536),
         Table("judgements", JUDGEMENTS, "judged", unique_by=("sweep", "trial_id", "picture", "judge", "version")),
         Table("set_scores", SET_SCORES, "judged", unique_by=("sweep", "prompt", "engine", "setting", "judge", "version", "metric")),
         Table("ratings", RATINGS, "appended"),

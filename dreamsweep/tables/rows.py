@@ -11,7 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dreamsweep.spec import IMAGE_FIELDS, Trial, guides_of
-from dreamsweep.tables.schemas import EMBEDDINGS, PLANNED_PICTURE, SCORES, TRIALS, engine_column
+from dreamsweep.store import keys
+from dreamsweep.tables.contents import Content
+from dreamsweep.tables.schemas import EMBEDDINGS, FILES, PLANNED_PICTURE, SCORES, TRIALS, engine_column
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ class ScoreRows:
     snapshot_uri: Sequence[str | None]
     guide_each: NDArray[np.float32] | None = None
     """`n m`, where there is more than one prompt to be near to."""
+
+
+@dataclass(frozen=True)
+class TrialFile:
+    """Picture, film or other file of a trial, with its content."""
+
+    trial_id: str
+    name: str
+    content: Content
 
 
 def trials_table(sweep: str, records: Sequence[TrialRecord]) -> pa.Table:
@@ -139,9 +150,27 @@ def embeddings_table(sweep: str, records: Sequence[TrialRecord]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EMBEDDINGS)
 
 
-def shard_tables(sweep: str, records: Sequence[TrialRecord], scores: Sequence[ScoreRows]) -> dict[str, pa.Table]:
+def files_table(sweep: str, files: Sequence[TrialFile]) -> pa.Table:
+    """Returns one row a file, in the order given."""
+    rows = [
+        {
+            "sweep": sweep,
+            "trial_id": file.trial_id,
+            "file_uri": keys.picture_address(file.trial_id, file.name),
+            "size": file.content.size,
+            "sha256": file.content.sha256,
+        }
+        for file in files
+    ]
+    return pa.Table.from_pylist(rows, schema=FILES)
+
+
+def shard_tables(
+    sweep: str, records: Sequence[TrialRecord], scores: Sequence[ScoreRows], files: Sequence[TrialFile] = ()
+) -> dict[str, pa.Table]:
     """Returns every generated table of a shard by its name."""
     return {
+        "files": files_table(sweep, files),
         "trials": trials_table(sweep, records),
         "scores": scores_table(sweep, scores),
         "embeddings": embeddings_table(sweep, records),

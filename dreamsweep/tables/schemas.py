@@ -133,6 +133,15 @@ EMBEDDINGS = pa.schema(
         _column("vector", pa.list_(_F32), "unit embedding of the picture"),
     ]
 )
+FILES = pa.schema(
+    [
+        _column("sweep", _TEXT, "the sweep's name"),
+        _column("trial_id", _TEXT, "the trial, as in trials"),
+        _column("file_uri", _TEXT, "a picture, film or other file that the trial left when it was finished"),
+        _column("size", _I64, "its size in bytes"),
+        _column("sha256", _TEXT, "its SHA-256, 64 hexadecimal digits; `dreamsweep verify` compares it"),
+    ]
+)
 JUDGEMENTS = pa.schema(
     [
         _column("sweep", _TEXT, "the sweep's name"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from dreamsweep.planning.pictures import decode_picture
 from dreamsweep.report.best import best_trials
 from dreamsweep.report.summary import Summary
 from dreamsweep.review.address import ADDRESS
@@ -84,10 +85,10 @@ def test_the_review_page_is_a_link_and_without_one_a_command(store: Store, monke
 
 @pytest.mark.parametrize(("side", "size"), [(112, 5_000), (400, 20_000)])
 def test_a_picture_is_shrunk_until_it_is_small_enough(side: int, size: int) -> None:
-    uri = data_uri(noise(500), side, size)
+    uri = data_uri(decode_picture(noise(500)), side, size)
     assert uri and len(base64.b64decode(uri.partition("base64,")[2])) <= size
     assert max(picture_of(uri).size) <= side
-    assert data_uri(noise(500), side, 20) is None
+    assert data_uri(decode_picture(noise(500)), side, 20) is None
     assert data_uri(None, side, size) is None
 
 

@@ -114,7 +114,7 @@ def test_of_a_sweep_that_has_begun_the_error_says_so(tmp_path: Path) -> None:
         (
             "SELECT * FROM trial",
             "Catalog Error: Table with name trial does not exist; "
-            "the tables are trials, scores, embeddings, judgements, set_scores, ratings, duels, ranks, standings, gaps.",
+            "the tables are trials, scores, embeddings, files, judgements, set_scores, ratings, duels, ranks, standings, gaps.",
         ),
         ("SELECT trial_i FROM scores", 'Candidate bindings: "trial_id"'),
         ("SELECT trial_i FROM scores", "DESCRIBE trials and DESCRIBE scores list the columns."),
@@ -281,7 +281,7 @@ def test_s3_with_a_user_s_credentials(aws_settings: pytest.MonkeyPatch, strict_s
     assert publish_sample_rows(remote) == publish_sample_rows(local)
     assert sorted_rows(query(remote, PER_TRIAL)) == sorted_rows(query(local, PER_TRIAL))
     with pytest.raises(
-        QueryError, match="the tables are trials, scores, embeddings, judgements, set_scores, ratings, duels, ranks, standings, gaps"
+        QueryError, match="the tables are trials, scores, embeddings, files, judgements, set_scores, ratings, duels, ranks, standings, gaps"
     ):
         query(remote, "SELECT * FROM nothing")
     (row,) = query(remote, "SELECT secret_string FROM duckdb_secrets()").to_pylist()

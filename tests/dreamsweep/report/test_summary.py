@@ -205,7 +205,7 @@ def test_walks_from_one_text_have_a_row_each_beside_what_others_draw_of_it(store
     assert len(walked) == 2 and sizes[colours[plain]] == sum(walked)  # in both rows: it is what dalle draws of either
 
 
-def test_trials_that_diverged_or_lost_their_picture_do_not_spoil_it(store: Store) -> None:
+def test_trials_that_diverged_or_lost_their_picture_do_not_spoil_it(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     publish_sample(store, diverged=1)
     colours = paint(store)
     removed, damaged, *whole = colours
@@ -215,6 +215,7 @@ def test_trials_that_diverged_or_lost_their_picture_do_not_spoil_it(store: Store
     sizes = areas(store, sheet)
     assert len(whole) == 10 and {colours[trial] for trial in whole} <= sizes.keys()
     assert colours[removed] not in sizes and colours[damaged] not in sizes
+    assert re.search(r"2 pictures missing or damaged, such as made-up/pictures/.*dreamsweep verify made-up names all", caplog.text)
     assert sizes[0xF6F8FA] > 1.9 * sizes[colours[whole[0]]]  # two grey squares with a word in each
 
 

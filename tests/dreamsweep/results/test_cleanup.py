@@ -109,7 +109,7 @@ def test_staging_goes_only_when_asked_for_and_published(store: Store) -> None:
     gone = {key.split("/")[2] for kind, key in leftovers(store, staging=True) if kind == "staging"}
     assert gone == {"s1", "s2", "s3", "d1"}
     order = [entry.key.rpartition("/")[2] for entry in garbage(store, LATER, staging=True, alive_since=LATER)]
-    assert order == ["manifest.json", "embeddings.parquet", "scores.parquet", "trials.parquet"] * 4
+    assert order == ["manifest.json", "embeddings.parquet", "files.parquet", "scores.parquet", "trials.parquet"] * 4
     for entry in list(garbage(store, LATER, staging=True, alive_since=LATER)):
         entry.remove()
     assert query(store, "SELECT count(*) AS n FROM trials")["n"].to_pylist() == [24]
@@ -139,11 +139,22 @@ def test_what_cut_off_writes_leave(local: LocalStore) -> None:
     assert leftovers(local) == {("unfinished", f"demo/{PARTIAL}0")}
 
 
-def test_beside_a_manifest_that_cannot_be_read_nothing_goes(store: Store) -> None:
-    with_pictures(store, "demo", STRAY.id)
-    store.write("demo/manifest.json", b"{")
-    with pytest.raises(StoreError, match="is no manifest of dreamsweep"):
-        leftovers(store)
+@pytest.mark.parametrize("damaged", ["demo/manifest.json", "demo/staging/s1/manifest.json"])
+def test_a_sweep_whose_manifest_cannot_be_read_is_named_and_left_alone_and_the_rest_goes(store: Store, damaged: str) -> None:
+    publish_sample_rows(store)
+    for sweep in ("demo", "other"):
+        with_pictures(store, sweep, STRAY.id)
+    store.write(damaged, b"{")
+    skipped: list[tuple[str, StoreError]] = []
+    listed = list(garbage(store, LATER, alive_since=LATER, skipped=lambda *pair: skipped.append(pair)))
+    assert {entry.sweep for entry in listed} == {"other"}
+    assert [sweep for sweep, _ in skipped] == ["demo"] and damaged in str(skipped[0][1])
+
+
+def test_files_of_other_programs_block_nothing(store: Store) -> None:
+    for key in ("demo/states/x.txt", "demo/states/a/b.safetensors", "demo/staging/x", "demo/tables/x", "demo/pictures/x", "x/y/z/w"):
+        store.write(key, b"another program's")
+    assert {key for _, key in leftovers(store)} == {"demo/tables/x", "demo/pictures/x"}
 
 
 def test_a_sweep_under_way_is_left_alone_however_young_the_rest_may_go(store: Store) -> None:

@@ -10,7 +10,7 @@ import pytest
 from dreamsweep.errors import StoreError
 from dreamsweep.report.query import query
 from dreamsweep.results.manifest import done_shards, published_manifest, read_manifest
-from dreamsweep.results.publishing import publish_staged, publish_whole, published_trials
+from dreamsweep.results.publishing import publish_staged, publish_whole, published_trials, with_part_records
 from dreamsweep.review.rows import cards, detail, wall
 from dreamsweep.store.local import LocalStore
 from tests.dreamsweep.sample_rows import publish_sample_rows
@@ -27,7 +27,7 @@ def moved(tmp_path: Path) -> LocalStore:
 
 def changed(store: LocalStore, **fields: Any) -> None:
     manifest = json.loads(store.read("demo/manifest.json"))
-    store.write("demo/manifest.json", json.dumps({**manifest, **fields}).encode())
+    store.write("demo/manifest.json", json.dumps({**manifest, "checksum": None, **fields}).encode())
 
 
 def assert_readable(store: LocalStore) -> None:
@@ -67,7 +67,7 @@ def test_the_first_format_is_published_anew(moved: LocalStore) -> None:
     whole = publish_whole(moved, "before", wanted, before.spec_sha256)
     assert (whole.trials, whole.scores, whole.pictures_sha256) == (12, 72, before.pictures_sha256)
     assert_readable(moved)
-    assert set(moved.keys("before/tables/")) == whole.files
+    assert set(moved.keys("before/tables/")) == with_part_records(whole)
 
 
 def test_a_store_can_be_moved(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_table_that_every_sweep_has_is_missed_in_one_sentence(tmp_path: Path) 
     store = LocalStore(tmp_path)
     manifest = publish_sample_rows(store)
     changed(store, tables={name: manifest.tables[name] for name in ("trials",)})
-    with pytest.raises(StoreError, match="manifest of sweep 'demo' names no table 'scores', which every sweep has; run the sweep again"):
+    with pytest.raises(StoreError, match="manifest of sweep 'demo' names no table 'scores', which every sweep has; repair it with"):
         query(store, "SELECT 1")
     changed(store, tables={name: manifest.tables[name] for name in ("trials", "scores")})
     assert query(store, "SELECT * FROM embeddings").num_rows == 0

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,19 +16,21 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from dreamsweep.errors import StoreError
+from dreamsweep.errors import DamagedError, StoreError
 from dreamsweep.report.query import query
 from dreamsweep.results.manifest import (
     Manifest,
     ShardManifest,
     done_shards,
+    manifest_json,
     published,
     read_manifest,
+    read_shard_manifest,
     shard_is_done,
     spec_sha256,
     stage_shard,
 )
-from dreamsweep.results.publishing import gather, publish
+from dreamsweep.results.publishing import gather, publish, with_part_records
 from dreamsweep.spec import Prompt
 from dreamsweep.store import Store, open_store
 from dreamsweep.store.local import LocalStore
@@ -154,9 +157,9 @@ def test_publishing_removes_what_it_replaces_and_only_that(store: Store) -> None
     second = gather(store, "demo", {t.id for t in OLD + NEW}, SPEC)
     assert read_manifest(store, "demo") == first
     publish(store, second)
-    assert list(store.keys("demo/tables/")) == sorted(second.files)
+    assert list(store.keys("demo/tables/")) == sorted(with_part_records(second))
     assert [m.sweep for m in published(store)] == ["demo", "other"]
-    assert len(list(store.keys("other/tables/"))) == 3
+    assert len(list(store.keys("other/tables/"))) == 5
 
 
 def test_gathering_again_what_is_published_writes_nothing(local: LocalStore) -> None:
@@ -183,7 +186,7 @@ def test_of_two_who_publish_the_second_looks_again(store: Store, monkeypatch: py
     with pytest.raises(StoreError, match="another run of it must have published its own"):
         publish(store, mine)
     assert read_manifest(store, "demo") == theirs
-    assert set(store.keys("demo/tables/")) == theirs.files
+    assert set(store.keys("demo/tables/")) == with_part_records(theirs)
 
 
 def test_two_who_publish_at_once_leave_a_whole_sweep(local: LocalStore, tmp_path: Path) -> None:
@@ -216,7 +219,7 @@ def test_tables_that_went_are_not_published(local: LocalStore) -> None:
 def test_a_damaged_manifest_is_named(local: LocalStore, damage: bytes) -> None:
     publish_sample_rows(local)
     local.write("demo/manifest.json", damage)
-    with pytest.raises(StoreError, match=r"'demo/manifest\.json' is no manifest of dreamsweep .*; delete it and run the sweep again"):
+    with pytest.raises(StoreError, match=r"'demo/manifest\.json' is no manifest of dreamsweep .*; repair it with: dreamsweep verify"):
         read_manifest(local, "demo")
     local.write("demo/staging/s1/manifest.json", damage)
     with pytest.raises(StoreError, match=r"'demo/staging/s1/manifest\.json' is no manifest"):
@@ -228,7 +231,7 @@ def test_a_damaged_table_is_named(local: LocalStore) -> None:
     whole = local.read("demo/staging/s1/scores.parquet")
     for damage in (b"", whole[: len(whole) // 2]):
         local.write("demo/staging/s1/scores.parquet", damage)
-        with pytest.raises(StoreError, match=r"'demo/staging/s1/scores\.parquet' cannot be read .*; delete its folder"):
+        with pytest.raises(StoreError, match=r"'demo/staging/s1/scores\.parquet' is not what was written .*; repair it with"):
             gather(local, "demo", {t.id for t in OLD}, SPEC)
     local.delete("demo/staging/s1/scores.parquet")
     with pytest.raises(StoreError, match=r"holds no 'demo/staging/s1/scores\.parquet'"):
@@ -239,6 +242,9 @@ def test_rows_that_their_manifest_does_not_tell_of(local: LocalStore) -> None:
     stage_sample_rows(local, "demo", "s1", OLD)
     stage_sample_rows(local, "demo", "s2", NEW)
     local.write("demo/staging/s1/scores.parquet", local.read("demo/staging/s2/scores.parquet"))
+    by_hand = read_shard_manifest(local, "demo", "s1")
+    assert by_hand
+    local.write("demo/staging/s1/manifest.json", manifest_json(by_hand.model_copy(update={"contents": {}})))
     with pytest.raises(StoreError, match=r"hold 12 rows .* say 18"):
         gather(local, "demo", {OLD[0].id, NEW[0].id, NEW[1].id}, SPEC)
 
@@ -310,7 +316,7 @@ def test_whichever_change_fails_readers_see_the_old_or_the_new_and_a_rerun_mends
     grow(counted)
     new = read_manifest(whole, "demo")
     assert new is not None
-    assert counted.changes == 11  # 3 tables, manifest; 3 tables, manifest, 3 deletions
+    assert counted.changes == 16  # 4 tables, manifest; 4 tables, their record, manifest, 5 deletions
     for at in range(1, counted.changes + 1):
         store, _ = begun(f"fails-{at}")
         with pytest.raises(ConnectionAbortedError):
@@ -339,7 +345,7 @@ while True:
 PUBLISHES_TWENTY_TIMES = """
 import sys
 from pathlib import Path
-from dreamsweep.errors import StoreError
+from dreamsweep.errors import DamagedError, StoreError
 from dreamsweep.results.publishing import gather, publish
 from dreamsweep.store.local import LocalStore
 store, wanted = LocalStore(Path(sys.argv[1])), set(sys.argv[2].split(","))
@@ -403,3 +409,15 @@ def test_the_benchmark_of_gathering_runs() -> None:
     command = [sys.executable, "benchmarks/gather.py", "--rows", "2_000", "--trials", "20", "--shards", "3"]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "gathered 2,000 score rows and 20 trials" in answer.stdout
+
+
+@pytest.mark.parametrize("key", ["demo/manifest.json", "demo/staging/s1/manifest.json"])
+def test_a_flipped_bit_that_leaves_valid_json_is_noticed(local: LocalStore, key: str) -> None:
+    publish_sample_rows(local)
+    data = local.read(key)
+    at = data.index(b'"weights"') + data[data.index(b'"weights"') :].index(b"aaaa")
+    local.write(key, data[:at] + b"c" + data[at + 1 :])
+    with pytest.raises(DamagedError, match="is not what was written"):
+        [read_manifest(local, "demo"), *done_shards(local, "demo")]
+    local.write(key, re.sub(rb',\s*"checksum": "\w+"', b"", local.read(key)))
+    assert read_manifest(local, "demo") and len(list(done_shards(local, "demo"))) == 4, "those of earlier versions have none"

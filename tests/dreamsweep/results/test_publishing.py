@@ -15,7 +15,15 @@ from dreamsweep.report.query import query
 from dreamsweep.results import publishing
 from dreamsweep.results.cleanup import garbage
 from dreamsweep.results.manifest import Manifest, read_manifest, stage_shard
-from dreamsweep.results.publishing import check_name, gather, publish, publish_staged, publish_whole, published_trials
+from dreamsweep.results.publishing import (
+    check_name,
+    gather,
+    publish,
+    publish_staged,
+    publish_whole,
+    published_trials,
+    with_part_records,
+)
 from dreamsweep.results.sources import Seen
 from dreamsweep.spec import Trial
 from dreamsweep.store import Store, keys, open_store
@@ -72,7 +80,7 @@ def counts(store: Store) -> tuple[int, int, int]:
 
 
 def staged(shard: str) -> set[str]:
-    return {f"demo/staging/{shard}/{name}.parquet" for name in ("trials", "scores", "embeddings")}
+    return {f"demo/staging/{shard}/{name}.parquet" for name in ("trials", "scores", "embeddings", "files")}
 
 
 def test_a_night_is_seen_while_it_grows(store: Store) -> None:
@@ -91,7 +99,7 @@ def test_a_night_is_seen_while_it_grows(store: Store) -> None:
     assert counts(store) == (4, 24, 4)
     assert list(store.keys("demo/tables/")) == []
     whole = publish_whole(store, "demo", wanted, SPEC)
-    assert whole.files == set(store.keys("demo/tables/")) and len(whole.files) == 3
+    assert with_part_records(whole) == set(store.keys("demo/tables/")) and len(whole.files) == 4
     assert counts(store) == (4, 24, 4)
     assert whole.model_copy(update={"tables": {}}) == second.model_copy(update={"tables": {}})
 
@@ -149,7 +157,7 @@ def test_a_shard_staged_again_leaves_published_files_alone(local: LocalStore) ->
     assert counts(local) == (2, 12, 2)
     assert {entry.key for entry in garbage(local, float("inf"), staging=True, alive_since=0.0)} & manifest.files == set()
     later = publish_staged(local, "demo", ids(FIRST, SECOND), SPEC)
-    assert later and later.files == {f"demo/staging/s1/{name}-2.parquet" for name in ("trials", "scores", "embeddings")}
+    assert later and later.files == {f"demo/staging/s1/{name}-2.parquet" for name in ("trials", "scores", "embeddings", "files")}
     assert counts(local) == (4, 24, 4)
     gone = {(entry.kind, entry.key) for entry in garbage(local, float("inf"), alive_since=0.0)}
     assert gone == {("tables", key) for key in staged("s1")}
@@ -162,7 +170,7 @@ def test_rows_that_were_staged_again_replace_those_gathered(local: LocalStore) -
     second = publish_whole(local, "demo", ids(FIRST), SPEC)
     assert first.generation == second.generation
     assert not first.files & second.files
-    assert set(local.keys("demo/tables/")) == second.files
+    assert set(local.keys("demo/tables/")) == with_part_records(second)
     assert query(local, "SELECT DISTINCT device FROM trials").to_pylist() == [{"device": "another"}]
 
 
@@ -193,7 +201,7 @@ def test_published_trials_outlive_their_staged_rows(local: LocalStore) -> None:
     assert grown and grown.files == first.files | staged("s2")
     assert counts(local) == (4, 24, 4)
     whole = publish_whole(local, "demo", ids(FIRST, SECOND), SPEC)
-    assert whole.generation == grown.generation and len(whole.files) == 3
+    assert whole.generation == grown.generation and len(whole.files) == 4
     assert counts(local) == (4, 24, 4)
 
 
@@ -284,7 +292,7 @@ def test_rows_beside_a_damaged_table_are_not_lost_where_nothing_of_them_is_stage
         local.delete(staged)
     local.write(key, b"no table")
     stage_sample_rows(local, "s", "b", SECOND)
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="is not what was written"):
         publish_whole(local, "s", ids(FIRST, SECOND), SPEC)
     manifest = read_manifest(local, "s")
     assert manifest and manifest.trials == len(FIRST)
