@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from dreamsweep.export.chosen import Chosen, readable_name, record
 from dreamsweep.export.containers import Container
-from dreamsweep.report.contact_sheet import pages, read_tiles
+from dreamsweep.report.contact_sheet import pages
 from dreamsweep.report.sheet_drawing import draw_page
+from dreamsweep.report.stored_pictures import read_tiles
 from dreamsweep.store import keys
 
 COLUMNS = (
