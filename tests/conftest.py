@@ -25,6 +25,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """The tests' tensors are tiny: on a busy machine a second thread waits more than it works. Commands that tests start inherit it."""
+os.environ.setdefault("DREAMSWEEP_STORE_SECONDS", "0")
+"""No test waits for an outage to end, unless it asks for it."""
 os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weights-of-tests-{os.getpid()}")
 """A cache folder that does not exist: no test reads or writes the user's own. Tests that need one set it themselves."""
 
@@ -150,6 +152,7 @@ def aws_settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         monkeypatch.setenv(name, value)
     for endpoints in ("_probed", "_reached"):  # as in a process that has met no server yet
         monkeypatch.setattr(f"dreamsweep.store.s3.{endpoints}", set())
+    monkeypatch.setattr("dreamsweep.store.s3._conditional", {})
     return monkeypatch
 
 

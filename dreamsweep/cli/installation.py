@@ -31,7 +31,7 @@ def findings(store: str) -> Iterator[Finding]:
     yield from _starter_weights()
     yield from _published_weights()
     yield from _folders()
-    yield _store(store)
+    yield from _store(store)
 
 
 def _python_and_packages() -> Iterator[Finding]:
@@ -146,12 +146,27 @@ def _folders() -> Iterator[Finding]:
         yield Finding(what, f"{variable}: {reason}" if reason else f"{folder} can be written", ok=reason is None, needed=False)
 
 
-def _store(uri: str) -> Finding:
+WRITERS = {
+    "kept": "If-Match and If-None-Match are kept: two runs of one sweep at a time are safe",
+    "ignored": "the server ignores If-Match and If-None-Match: never run one sweep's name twice at the same time",
+    "refused": "the server has no If-Match and If-None-Match: never run one sweep's name twice at the same time",
+}
+"""What follows from what an S3 server does with conditional writes."""
+
+
+def _store(uri: str) -> Iterator[Finding]:
     from dreamsweep.store import open_store
 
     try:
         store = open_store(uri)
         store.check()
     except DreamsweepError as error:
-        return Finding("store", str(error), ok=False)
-    return Finding("store", f"{store.uri} can be written", ok=True)
+        yield Finding("store", str(error), ok=False)
+        return
+    yield Finding("store", f"{store.uri} can be written", ok=True)
+    if store.uri.startswith("s3://"):
+        from dreamsweep.store.s3 import S3Store
+
+        assert isinstance(store, S3Store)
+        conditions = store.conditional_writes()
+        yield Finding("conditional writes", WRITERS[conditions], ok=conditions == "kept", needed=False)

@@ -42,7 +42,7 @@ def review(
     from dreamsweep.review.app import make_app
     from dreamsweep.store import open_store
 
-    opened = open_store(store)
+    opened = open_store(store, patience=0)  # a page answers at once, and the browser asks again
     if sweep is not None:
         published_manifest(opened, sweep)
     elif not any(True for _ in opened.folders()):

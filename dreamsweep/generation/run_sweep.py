@@ -101,7 +101,7 @@ def run_sweep(
             step("check-machine", lambda: check_machine(sweep, store, device))
     if planned.done < planned.plan.trials and (notes := _unread_texts(sweep)):
         yield Noted(tuple(notes))
-    left = work(sweep, done_shards(run.store, sweep.name))
+    left = work(sweep, step("find-work", lambda: list(done_shards(store, sweep.name))))
     maker = make or (lambda shards: make_here(shards, store, device, stop))
     failures: list[BaseException] = []
     try:

@@ -64,7 +64,8 @@ class Store(Protocol):
         """Writes the object only if its current version equals `version` (None: it does not exist yet); returns whether it did.
 
         Of several who replace the same version one succeeds, in a folder and on servers with conditional writes (AWS since 2024, most
-        others); where a server has none, the last one does.
+        others). Where a server has none, the version is compared just before the write: of two who write within that moment the last one
+        does (`dreamsweep doctor` says what a server has).
         """
         ...
 
@@ -120,8 +121,11 @@ class Store(Protocol):
         ...
 
 
-def open_store(uri: str) -> Store:
-    """Opens the store at a path, `file:///folder` or `s3://bucket/prefix`; nothing is read yet. Raises StoreError if it is invalid."""
+def open_store(uri: str, patience: float | None = None) -> Store:
+    """Opens the store at a path, `file:///folder` or `s3://bucket/prefix`; nothing is read yet. Raises StoreError if it is invalid.
+
+    `patience`: seconds that each request to a server waits for an outage to end, by default DREAMSWEEP_STORE_SECONDS.
+    """
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", uri)
     match scheme and scheme[1].lower():
         case None if uri.strip():
@@ -134,7 +138,7 @@ def open_store(uri: str) -> Store:
                 raise StoreError(f"store {without_login(uri)!r} is no local folder; write file:///folder, or just the folder.")
             return _local(Path(unquote(parts.path)))
         case "s3":
-            return _s3(uri)
+            return _s3(uri, patience)
         case other:
             raise StoreError(
                 f"store {without_login(uri)!r}: no store speaks {other!r}; use a folder, file:///folder or s3://bucket/prefix."
@@ -177,7 +181,7 @@ def _local(folder: Path) -> Store:
     return LocalStore(folder)
 
 
-def _s3(uri: str) -> Store:
+def _s3(uri: str, patience: float | None) -> Store:
     """Opens an S3 store. Raises StoreError if the URI names no valid bucket and prefix."""
     bucket, _, prefix = re.sub("^[^:]*:/+", "", uri).partition("/")
     if "@" in bucket:
@@ -193,4 +197,4 @@ def _s3(uri: str) -> Store:
         raise StoreError(f"store {uri!r}: its prefix has an empty part, '.' or '..'; write s3://bucket/prefix.")
     from dreamsweep.store.s3 import S3Store  # boto3 is slow to import
 
-    return S3Store(bucket, prefix)
+    return S3Store(bucket, prefix, patience)

@@ -1,12 +1,14 @@
 """A store in an S3 bucket, through boto3: endpoint and credentials from the usual places (environment, profile, role)."""
 
+import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -20,6 +22,7 @@ from botocore.exceptions import (
 
 from dreamsweep.environment import bypass_proxies_on_loopback
 from dreamsweep.errors import DreamsweepError, StoreError, StoreUnavailableError
+from dreamsweep.retry import Patience, store_seconds
 from dreamsweep.store import BYTES, Entry, Unfinished, checked_key, is_key, without_path
 from dreamsweep.store.s3_failures import (
     BROKEN_OFF,
@@ -27,23 +30,35 @@ from dreamsweep.store.s3_failures import (
     MISSING,
     UNCONDITIONAL,
     Bucket,
+    UnsupportedError,
     error_code,
     inner_error,
-    is_transient,
+    kind_of,
     one_line,
 )
 
 ADDRESSING, ENCRYPTION = "DREAMSWEEP_S3_ADDRESSING", "DREAMSWEEP_S3_ENCRYPTION"
 _QUICK = {"connect_timeout": 3, "read_timeout": 8, "retries": {"mode": "standard", "total_max_attempts": 2}}
-_PATIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 6}}
-"""Timeouts and retries: short for a process's first call, so that a wrong endpoint shows within seconds, and long for all others."""
+_PATIENT = {"connect_timeout": 5, "read_timeout": 60, "retries": {"mode": "standard", "total_max_attempts": 3}}
+"""Timeouts and retries: short for a process's first call, so that a wrong endpoint shows within seconds, and long for all others, which
+`Patience` tries again."""
 PAGE = 1000
 """Keys that a listing asks for at a time; S3 gives no more."""
 _probed = set[str]()
 """Endpoints that this process has probed with the impatient client. A fork inherits them."""
 _reached = set[str]()
 """Endpoints that have answered this process. Only one that never has is taken for a mistake of the user's (`S3Store.check`)."""
+LOG = logging.getLogger(__name__)
+NEXT_KEYS = {"ContinuationToken": "NextContinuationToken"}
+NEXT_UPLOADS = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
+NOBODY_S = '"00000000000000000000000000000000"'
+"""ETag that no object has."""
+ConditionalWrites = Literal["kept", "ignored", "refused"]
+"""What a server does with If-Match and If-None-Match: keeps them, writes all the same, or answers that it has none."""
+_conditional: dict[tuple[str, str], ConditionalWrites] = {}
+"""What each endpoint does, by bucket, as far as this process has tried."""
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -59,10 +74,28 @@ class Access:
     token: str = field(repr=False)
 
 
+def _patient(operation: "Callable[Concatenate[S3Store, P], T]") -> "Callable[Concatenate[S3Store, P], T]":
+    """Lets an operation wait for an outage to end, on an endpoint that has answered this process before."""
+
+    @wraps(operation)
+    def waiting(self: "S3Store", *arguments: P.args, **named: P.kwargs) -> T:
+        if self.endpoint not in _reached:
+            return operation(self, *arguments, **named)
+        return self.patience.outlast(lambda: operation(self, *arguments, **named))
+
+    return waiting
+
+
+@cache
+def _patience(endpoint: str, limit: float) -> Patience:
+    """Returns the patience with an endpoint, shared by its stores, so that an outage is said once."""
+    return Patience(limit)
+
+
 class S3Store:
     """A bucket, or a prefix in one (see `Store`). A PUT replaces an object in one step, which is all that publishing needs."""
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, bucket: str, prefix: str, patience: float | None = None) -> None:
         bypass_proxies_on_loopback()
         self.bucket, self.prefix = bucket, prefix
         self.uri = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -70,6 +103,7 @@ class S3Store:
         self.session, self._quick, self.style = self._connect()
         self.endpoint = without_path(self._quick.meta.endpoint_url)
         """The server's URL without a login and a path, which may be a token: safe for error messages."""
+        self.patience = _patience(self.endpoint, store_seconds() if patience is None else patience)
 
     @cached_property
     def client(self) -> Any:
@@ -84,15 +118,18 @@ class S3Store:
             _reached.add(self.endpoint)
         return self.session.client("s3", region_name=self._quick.meta.region_name, config=_config(self.style, _PATIENT))
 
+    @_patient
     def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
         with self._sentences(key):
             self._put(key, data, content_type)
 
+    @_patient
     def write_file(self, key: str, path: Path, content_type: str = BYTES) -> None:
         with self._sentences(key):
             options = {"ContentType": content_type, **self.encryption}
             self.client.upload_file(str(path), self.bucket, self._full(checked_key(key)), ExtraArgs=options)
 
+    @_patient
     def version(self, key: str) -> str | None:
         with self._sentences(key):
             try:
@@ -103,23 +140,62 @@ class S3Store:
                 raise
             return etag
 
+    @_patient
     def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        if self.conditional_writes() != "kept":
+            if self.version(key) != version:
+                return False
+            condition = {}
         with self._sentences(key):
             try:
                 self._put(key, data, content_type, **condition)
             except ClientError as error:
                 if error_code(error) in CHANGED:
                     return False
-                if error_code(error) not in UNCONDITIONAL:
-                    raise
-                self._put(key, data, content_type)
+                raise
             return True
 
+    def conditional_writes(self) -> ConditionalWrites:
+        """Returns what the server does with If-Match and If-None-Match, tried once in a process with a small object that is removed again.
+
+        Where these credentials may not write such an object, the server is taken to keep the conditions, as most do.
+        """
+        known = (self.endpoint, self.bucket)
+        if known not in _conditional:
+            try:
+                _conditional[known] = self._try_conditions()
+            except StoreError:
+                _conditional[known] = "kept"
+        return _conditional[known]
+
+    @_patient
+    def _try_conditions(self) -> ConditionalWrites:
+        key = f".dreamsweep-check-{secrets.token_hex(8)}"
+        with self._sentences(""):
+            try:
+                self._put(key, b"are conditions kept?", "text/plain")
+                return _outcome([self._code_of(key, IfNoneMatch="*"), self._code_of(key, IfMatch=NOBODY_S)])
+            finally:
+                with suppress(BotoCoreError, ClientError):
+                    self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
+
+    def _code_of(self, key: str, **condition: str) -> str:
+        """Returns the error code of a write whose condition does not hold; empty where the server writes all the same."""
+        try:
+            self._put(key, b"they are not", "text/plain", **condition)
+        except ClientError as error:
+            if error_code(error) not in CHANGED | UNCONDITIONAL:
+                raise
+            return error_code(error)
+        return ""
+
+    @_patient
     def read(self, key: str) -> bytes:
         with self._sentences(key):
             return self._body(key)
 
+    @_patient
     def get(self, key: str) -> bytes | None:
         with self._sentences(key):
             try:
@@ -129,9 +205,10 @@ class S3Store:
                     return None
                 raise
 
+    @_patient
     def read_file(self, key: str, path: Path) -> None:
         with self._sentences(key):
-            self.client.download_file(self.bucket, self._full(checked_key(key)), str(path))
+            _again_when_broken_off(lambda: self.client.download_file(self.bucket, self._full(checked_key(key)), str(path)))
 
     def exists(self, key: str) -> bool:
         return self.version(key) is not None
@@ -140,17 +217,18 @@ class S3Store:
         return (entry.key for entry in self.entries(prefix))
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        for page in self._pages("list_objects_v2", self._full(prefix)):
+        for page in self._pages("list_objects_v2", self._full(prefix), NEXT_KEYS, "MaxKeys"):
             for listed in page.get("Contents", ()):
                 if is_key(key := listed["Key"][len(self._full("")) :]):  # other programs' objects, such as `folder/`, are no keys of ours
                     yield Entry(key, listed["Size"], listed["LastModified"].timestamp())
 
     def folders(self) -> Iterator[str]:
-        for page in self._pages("list_objects_v2", self._full(""), Delimiter="/"):
+        for page in self._pages("list_objects_v2", self._full(""), NEXT_KEYS, "MaxKeys", Delimiter="/"):
             for entry in page.get("CommonPrefixes", ()):
                 if is_key(name := entry["Prefix"][len(self._full("")) :].removesuffix("/")):
                     yield name
 
+    @_patient
     def delete(self, key: str) -> None:
         with self._sentences(key):
             self.client.delete_object(Bucket=self.bucket, Key=self._full(checked_key(key)))
@@ -167,8 +245,16 @@ class S3Store:
             return address
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """Lists incomplete multipart uploads; S3 does not report their sizes."""
-        for page in self._pages("list_multipart_uploads", self._full("")):
+        """Lists incomplete multipart uploads; S3 does not report their sizes. Lists none, with a warning, where the server cannot."""
+        pages = self._pages("list_multipart_uploads", self._full(""), NEXT_UPLOADS, "MaxUploads")
+        while True:
+            try:
+                page = next(pages, None)
+            except UnsupportedError as error:
+                LOG.warning("%s", error)
+                return
+            if page is None:
+                return
             for upload in page.get("Uploads", ()):
                 key = upload["Key"][len(self._full("")) :]
                 yield Unfinished(key, 0, upload["Initiated"].timestamp(), partial(self._abort, key, upload["UploadId"]))
@@ -207,6 +293,7 @@ class S3Store:
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}" if self.prefix else key
 
+    @_patient
     def _abort(self, key: str, upload: str) -> None:
         with self._sentences(key):
             self.client.abort_multipart_upload(Bucket=self.bucket, Key=self._full(key), UploadId=upload)
@@ -215,17 +302,24 @@ class S3Store:
         where = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}
         self.client.put_object(**where, Body=data, ContentType=content_type, **self.encryption, **condition)
 
-    def _pages(self, listing: str, prefix: str, **how: str) -> Iterator[dict[str, Any]]:
-        with self._sentences("", asks_server=False):
-            pages = iter(
-                self.client.get_paginator(listing).paginate(Bucket=self.bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}, **how)
-            )
+    def _pages(self, listing: str, prefix: str, marks: Mapping[str, str], size: str, **how: str) -> Iterator[dict[str, Any]]:
+        """Yields the pages of a listing. `marks`, `size`: names of where the next page begins, and of its size.
+
+        botocore's own paginator ends at a failure; here a page is asked for again.
+        """
+        begin: dict[str, str] = {}
         while True:
-            with self._sentences(""):
-                page = next(pages, None)
-            if page is None:
-                return
+            page = self._page(listing, Bucket=self.bucket, Prefix=prefix, **{size: PAGE}, **how, **begin)
             yield page
+            begin = {name: page[field] for name, field in marks.items() if page.get(field)}
+            if not page.get("IsTruncated") or not begin:
+                return
+
+    @_patient
+    def _page(self, listing: str, **request: Any) -> dict[str, Any]:
+        with self._sentences(""):
+            page: dict[str, Any] = getattr(self.client, listing)(**request)
+            return page
 
     def _connect(self) -> tuple[boto3.Session, Any, str]:
         """Returns session, first client and addressing style. A custom endpoint gets path style, unless environment or profile set one."""
@@ -257,10 +351,9 @@ class S3Store:
     def _explained(self, error: BaseException, key: str) -> DreamsweepError:
         """Returns a transient failure as StoreUnavailableError, any other as StoreError."""
         known = self.endpoint in _reached  # else credentials that cannot be retrieved are more likely set up wrongly
-        kind = StoreUnavailableError if is_transient(error, known) else StoreError
         if isinstance(error, ClientError):
             _reached.add(self.endpoint)
-        return kind(Bucket(self.uri, self.bucket, self.endpoint).explain(error, key, known))
+        return kind_of(error, known)(Bucket(self.uri, self.bucket, self.endpoint).explain(error, key, known))
 
 
 def _encryption(uri: str) -> dict[str, str]:
@@ -280,8 +373,15 @@ def _config(style: str, patience: dict[str, Any]) -> Config:
     return Config(s3={"addressing_style": style}, **patience)
 
 
+def _outcome(codes: Sequence[str]) -> ConditionalWrites:
+    """Returns what a server does with conditions, from the error codes of writes whose conditions did not hold."""
+    if any(code in UNCONDITIONAL for code in codes):
+        return "refused"
+    return "kept" if all(codes) else "ignored"
+
+
 def _again_when_broken_off(call: Callable[[], T]) -> T:
-    """Retries a request twice when its answer breaks off; boto3 itself retries only failed requests."""
+    """Retries a request twice when its answer breaks off or is damaged; boto3 itself retries only failed requests."""
     for _ in range(2):
         try:
             return call()

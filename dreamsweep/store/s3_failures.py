@@ -23,13 +23,14 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
+from dreamsweep.errors import DamagedError, DreamsweepError, StoreError, StoreUnavailableError
 from dreamsweep.store import RUN_FIRST, without_login
 
 MISSING = {"404", "NoSuchKey", "NotFound"}
 CHANGED = {"412", "PreconditionFailed", "409", "ConditionalRequestConflict", *MISSING}
 """Error codes of a conditional write that lost against another."""
 UNCONDITIONAL = {"501", "NotImplemented"}
-"""Error codes of servers that do not support conditional writes."""
+"""Error codes of servers that do not support a request, such as a conditional write or a list of uploads."""
 BROKEN_OFF = (FlexibleChecksumError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _UNANSWERED = (HTTPClientError, BotoConnectionError)
 _BUSY = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests", "RequestLimitExceeded", "429", "503"}
@@ -45,6 +46,7 @@ _CURES = {
     "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
     "PermanentRedirect": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
     "301": "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's",
+    **dict.fromkeys(UNCONDITIONAL, "the server does not support this request; remains of interrupted uploads, say, are then not listed"),
     "507": "the server's disk is full; free some space and run the same command again to go on",
     "QuotaExceeded": "the bucket's quota is used up; free some space and run the same command again to go on",
 }
@@ -111,6 +113,20 @@ def is_transient(error: BaseException, endpoint_is_known: bool) -> bool:
             return False  # three times the same: the object itself is damaged
         case _:
             return isinstance(error, (*_UNANSWERED, *BROKEN_OFF, RetriesExceededError))
+
+
+class UnsupportedError(StoreError):
+    """Request that this S3 server does not implement."""
+
+
+def kind_of(error: BaseException, endpoint_is_known: bool) -> type[DreamsweepError]:
+    """Returns the kind of a failure: transient, a damaged object, a request that the server lacks, or what the user can fix."""
+    if is_transient(error, endpoint_is_known):
+        return StoreUnavailableError
+    if isinstance(error, FlexibleChecksumError):
+        return DamagedError
+    unsupported = isinstance(error, ClientError) and error_code(error) in UNCONDITIONAL
+    return UnsupportedError if unsupported else StoreError
 
 
 def inner_error(error: BaseException) -> BaseException:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from dreamsweep.errors import StoreError, StoreUnavailableError, UserError
-from dreamsweep.retry import delays, is_transient, outlast, outlast_steps
+from dreamsweep.retry import LONGEST_PAUSE, STORE_SECONDS, Patience, delays, is_transient, outlast, outlast_steps
 
 AWAY = StoreUnavailableError("the store does not answer.")
 
@@ -110,3 +110,72 @@ def test_without_delays_the_retries_still_end(slept: list[float], monkeypatch: p
     with pytest.raises(StoreUnavailableError):
         list(outlast_steps(begin, 3))
     assert attempts.calls == 4 and slept == [0, 0, 0]
+
+
+class Clock:
+    """A clock that goes on while somebody sleeps, and at no other time."""
+
+    def __init__(self) -> None:
+        self.now, self.pauses = 0.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("dreamsweep.retry.time.sleep", clock.sleep)
+    monkeypatch.setattr("dreamsweep.retry.time.monotonic", clock.monotonic)
+    return clock
+
+
+class AwayUntil:
+    """A call that fails until a moment of the clock."""
+
+    def __init__(self, clock: Clock, moment: float) -> None:
+        self.clock, self.moment, self.calls = clock, moment, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.clock.now < self.moment:
+            raise AWAY
+        return "worked"
+
+
+@pytest.mark.parametrize("away", [0.1, 3, 90, 270])
+def test_a_request_waits_out_five_minutes(clock: Clock, away: float, caplog: pytest.LogCaptureFixture) -> None:
+    call = AwayUntil(clock, away)
+    with caplog.at_level(logging.WARNING, "dreamsweep.progress"):
+        assert Patience(STORE_SECONDS).outlast(call) == "worked"
+    assert away <= clock.now <= away + LONGEST_PAUSE and max(clock.pauses) <= LONGEST_PAUSE
+    said = ["the store does not answer. Waiting up to 5 min for it.", "The store answers again."]
+    assert caplog.messages == (said if away > 2 else [])
+
+
+def test_a_request_gives_up_at_its_deadline(clock: Clock) -> None:
+    with pytest.raises(StoreUnavailableError):
+        Patience(300).outlast(AwayUntil(clock, 10_000))
+    assert 300 - LONGEST_PAUSE <= clock.now <= 300
+
+
+def test_pauses_are_drawn_between_nothing_and_a_limit_that_doubles(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dreamsweep.retry.random.uniform", lambda least, most: most)
+    Patience(300).outlast(AwayUntil(clock, 60))
+    assert clock.pauses == [0.5, 1, 2, 4, 8, 16, 20, 20]
+
+
+def test_mistakes_are_not_waited_for_and_several_threads_say_an_outage_once(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    patience = Patience(300)
+    with pytest.raises(StoreError):
+        patience.outlast(Fails(1, StoreError("no such bucket")))
+    assert not clock.pauses
+    nested = AwayUntil(clock, 100)
+    with caplog.at_level(logging.WARNING, "dreamsweep.progress"):
+        patience.outlast(lambda: patience.outlast(nested))
+        patience.outlast(AwayUntil(clock, clock.now + 50))
+    assert len(caplog.messages) == 4, "twice away, twice back"

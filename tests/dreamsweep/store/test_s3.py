@@ -98,7 +98,9 @@ def test_a_server_without_conditional_writes_is_written_to_all_the_same(s3_bucke
         aws_settings.setenv("AWS_ENDPOINT_URL", address)
         store = s3(f"s3://{s3_bucket}/p")
         assert store.replace("m", b"one", None)
-        assert store.replace("m", b"two", "an old version")
+        assert store.conditional_writes() == "refused"
+        assert not store.replace("m", b"two", "an old version")
+        assert store.replace("m", b"two", store.version("m"))
         assert store.read("m") == b"two"
 
 

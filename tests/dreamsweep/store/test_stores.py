@@ -132,7 +132,7 @@ def test_keys_never_hold_prompts(tmp_path_factory: pytest.TempPathFactory, promp
     store, trial = open_store(str(tmp_path_factory.mktemp("runs"))), sample_trial(prompt)
     stage_sample_rows(store, "demo", "0123456789abcdef", [trial])
     assert [key.replace("0123456789abcdef", "*") for key in store.keys("")] == [
-        f"demo/staging/*/{name}" for name in ("embeddings.parquet", "manifest.json", "scores.parquet", "trials.parquet")
+        f"demo/staging/*/{name}" for name in ("embeddings.parquet", "files.parquet", "manifest.json", "scores.parquet", "trials.parquet")
     ]
     rows = io.BytesIO(store.read("demo/staging/0123456789abcdef/trials.parquet"))
     import pyarrow.parquet as pq
