@@ -78,10 +78,10 @@ def _patient(operation: "Callable[Concatenate[S3Store, P], T]") -> "Callable[Con
     """Lets an operation wait for an outage to end, on an endpoint that has answered this process before."""
 
     @wraps(operation)
-    def waiting(self: "S3Store", *arguments: P.args, **named: P.kwargs) -> T:
-        if self.endpoint not in _reached:
-            return operation(self, *arguments, **named)
-        return self.patience.outlast(lambda: operation(self, *arguments, **named))
+    def waiting(store: "S3Store", /, *arguments: P.args, **named: P.kwargs) -> T:
+        if store.endpoint not in _reached:
+            return operation(store, *arguments, **named)
+        return store.patience.outlast(lambda: operation(store, *arguments, **named))
 
     return waiting
 
@@ -309,14 +309,14 @@ class S3Store:
         """
         begin: dict[str, str] = {}
         while True:
-            page = self._page(listing, Bucket=self.bucket, Prefix=prefix, **{size: PAGE}, **how, **begin)
+            page = self._page(listing, {"Bucket": self.bucket, "Prefix": prefix, size: PAGE, **how, **begin})
             yield page
             begin = {name: page[field] for name, field in marks.items() if page.get(field)}
             if not page.get("IsTruncated") or not begin:
                 return
 
     @_patient
-    def _page(self, listing: str, **request: Any) -> dict[str, Any]:
+    def _page(self, listing: str, request: Mapping[str, Any]) -> dict[str, Any]:
         with self._sentences(""):
             page: dict[str, Any] = getattr(self.client, listing)(**request)
             return page
