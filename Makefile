@@ -22,7 +22,7 @@ run: $(ENV)/ready
 # In as many processes as there are cores, up to four; a file's tests stay together. With ALL=yes, as in CI, a network is compiled
 # as well, and a Docker engine of our own is started for the containers, which takes root and a quarter of an hour.
 test: $(ENV)/ready
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(or $(ARGS),$(if $(ALL),,-m "not docker and not compiler"))
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(or $(ARGS),$(if $(ALL),,-m "not docker and not compiler and not chaos"))
 
 # The core alone, which needs neither Prefect's server nor a browser, on another Python: make test-core PYTHON=python3.13.
 # Each version has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA. NUMERICS, which an interpreter
