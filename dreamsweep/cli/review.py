@@ -40,14 +40,18 @@ def review(
 
     from dreamsweep.results.manifest import published_manifest
     from dreamsweep.review.app import make_app
+    from dreamsweep.review.thumbnails import remove_old
     from dreamsweep.store import open_store
+    from dreamsweep.weights.cache import cache_folder
 
     opened = open_store(store, patience=0)  # a page answers at once, and the browser asks again
     if sweep is not None:
         published_manifest(opened, sweep)
     elif not any(True for _ in opened.folders()):
         tell(f"Nothing is published in {opened.uri} yet.")
-    app = make_app(opened, _login(), _hosts(host), writable=not read_only)
+    folder = cache_folder() / "thumbnails"
+    threading.Thread(target=remove_old, args=[folder], daemon=True).start()
+    app = make_app(opened, _login(), _hosts(host), not read_only, folder)
     with _listening(host, port) as listening:
         at = f"http://{'127.0.0.1' if host in EVERYWHERE else f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         say(f"Review page: {page_of(at, sweep) if sweep else at}   (Ctrl-C ends it)")

@@ -8,13 +8,14 @@
 /api/sweeps/NAME/marks          people's marks; POST leaves one
 /api/sweeps/NAME/duels          what people's duels say; POST leaves one. Nothing but these two can be written
 /api/sweeps/NAME/duels/next     pairs to be judged next
+/api/sweeps/NAME/frames         iterations of which each trial has a picture
 /pictures/NAME/ID/FILE          a picture or film; ?side=256 for a small one
+/strips/NAME/ID                 pictures of those iterations in a row; ?side=96 is the height of it
 /health                         whether the server is up
 """
 
 import base64
 import binascii
-import io
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
@@ -27,19 +28,18 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from PIL import Image, UnidentifiedImageError
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from dreamsweep.errors import DreamsweepError, StoreError, TransientError
 from dreamsweep.review.duels import Duels, NewDuel, Pair, duels, pairs, write_duel
+from dreamsweep.review.frames import Frames, Kept, kept_frames
 from dreamsweep.review.marks import Marks, Name, NewMark, TrialId, marks, prompts_of, write_mark
 from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall
+from dreamsweep.review.thumbnails import Thumbnails
 from dreamsweep.store import Store, keys
 
 PAGE = Path(__file__).with_name("page")
-THUMBNAILS = 8_192
-"""Small pictures kept in memory: some 80 MB."""
 TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "svg": "image/svg+xml"}
 POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 OF_PICTURES = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -58,19 +58,21 @@ FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
 SweepName = Annotated[str, InPath(pattern=r"^[^/.][^/]*$")]
 File = Annotated[str, InPath(pattern=r"^[a-z0-9]+\.(png|webp|gif|mp4|svg)$")]
 Side = Annotated[int | None, Query(ge=16, le=1024)]
+StripSide = Annotated[int, Query(ge=16, le=256)]
 Number = Annotated[int, Query(ge=1, le=100)]
 Among = Annotated[str, Query(max_length=17_000, pattern=r"^([0-9a-f]{16}(,|$))*$")]
 """Ids of up to a thousand trials."""
 
 
-def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*",), writable: bool = True) -> FastAPI:
-    """Returns the page's server. Unless it is `writable`, nobody can leave marks.
+def make_app(
+    store: Store, login: str | None = None, hosts: Sequence[str] = ("*",), writable: bool = True, folder: Path | None = None
+) -> FastAPI:
+    """Returns the page's server. Unless it is `writable`, nobody can leave marks. Small pictures are kept in the `folder`.
 
     `login` is NAME:PASSWORD, which browsers then ask for; `hosts` are the names by which it may be addressed, so that no foreign page
     reaches it by a name that resolves to this machine.
     """
     app = FastAPI(title="dreamsweep review", docs_url=None, redoc_url=None, openapi_url=None)
-    thumbnail = lru_cache(THUMBNAILS)(lambda key, side: _thumbnail(store.read(key), side))
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -95,12 +97,7 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
     _add_marks(app, store, writable)
     _add_duels(app, store, writable)
 
-    @app.get("/pictures/{sweep}/{trial}/{file}")
-    def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
-        key = keys.picture(sweep, trial, file)
-        if side and file.endswith(".png"):
-            return Response(thumbnail(key, side), media_type="image/webp", headers=FOR_A_DAY)
-        return Response(store.read(key), media_type=TYPES[file.rpartition(".")[2]], headers=FOR_A_DAY)
+    _add_pictures(app, store, Thumbnails(store, folder))
 
     @app.get("/sweeps")
     @app.get("/sweeps/")
@@ -118,6 +115,30 @@ def make_app(store: Store, login: str | None = None, hosts: Sequence[str] = ("*"
     app.middleware("http")(_guard(login))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     return app
+
+
+def _add_pictures(app: FastAPI, store: Store, thumbnails: Thumbnails) -> None:
+    """Adds the addresses of pictures, whole, small, and in strips."""
+    latest: dict[str, Kept] = {}  # as of when a wall was last asked about: its strips need no look at the manifest each
+
+    @app.get("/pictures/{sweep}/{trial}/{file}")
+    def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
+        key = keys.picture(sweep, trial, file)
+        if side and file.endswith(".png"):
+            return Response(thumbnails.picture(key, side), media_type="image/webp", headers=FOR_A_DAY)
+        return Response(store.read(key), media_type=TYPES[file.rpartition(".")[2]], headers=FOR_A_DAY)
+
+    @app.get("/api/sweeps/{sweep}/frames")
+    def frames(sweep: SweepName) -> Frames:
+        latest[sweep] = kept_frames(store, sweep)
+        return latest[sweep].frames
+
+    @app.get("/strips/{sweep}/{trial}")
+    def strip(sweep: SweepName, trial: TrialId, side: StripSide) -> Response:
+        files = (latest.get(sweep) or kept_frames(store, sweep)).keys_of(sweep, trial)
+        if not files:
+            raise StoreError(f"sweep {sweep!r} has no pictures on the way of trial {trial!r}.")
+        return Response(thumbnails.strip(files, side), media_type="image/webp", headers=FOR_A_DAY)
 
 
 def _add_marks(app: FastAPI, store: Store, writable: bool) -> None:
@@ -196,15 +217,3 @@ async def _error_response(request: Request, error: Exception) -> Response:
     status = 404 if isinstance(error, StoreError) else 503 if isinstance(error, TransientError) else 500
     retry_after = {"Retry-After": RETRY_AFTER} if isinstance(error, TransientError) else None
     return JSONResponse({"detail": str(error)}, status, retry_after)
-
-
-def _thumbnail(png: bytes, side: int) -> bytes:
-    """Returns a picture in a square of that side, as WebP. Raises StoreError when it is none."""
-    try:
-        image = Image.open(io.BytesIO(png)).convert("RGB")
-    except (UnidentifiedImageError, OSError):
-        raise StoreError("this is no picture any more: its file is damaged.") from None
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    image.save(out, "WEBP", quality=82, method=2)
-    return out.getvalue()

@@ -3,13 +3,14 @@
 import { chart } from "./chart.js";
 import { ask, element, thumbnail } from "./dom.js";
 import { sharp } from "./sharp.js";
+import { stopsOf } from "./stops.js";
 
 const FRAME = 120; // milliseconds of a snapshot while they play
 const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
 
 /** `neighbour(id, step)` is the trial shown before or after, `marksOf(id)` what people left on one: [name, signs, note]. `opened(id)` and
- * `closed(id)` are called when a trial is shown, and when the viewer has gone. */
-export function makeViewer(sweep, { neighbour, marksOf, opened, closed }) {
+ * `closed(id)` are called when a trial is shown, and when the viewer has gone, `compared(id)` when someone wants to compare it. */
+export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared }) {
   const dialog = document.getElementById("viewer");
   let tile, stops, at, playing, curves;
 
@@ -63,7 +64,8 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed }) {
   function facts(trial, folder) {
     const list = (named) => element("dl", {}, ...Object.entries(named).flatMap(([name, text]) => [element("dt", {}, name), element("dd", { dir: "auto" }, text)]));
     const links = Object.entries(FILMS).filter(([name]) => trial.files[name]).map(([name, what]) => element("a", { href: folder + trial.files[name], target: "_blank" }, what));
-    curves = trial.curves.iteration.length > 1 ? chart(trial.curves, (iteration) => (stop(), go(nearest(iteration)))) : null;
+    const { iteration, guide, judge } = trial.curves, lines = [["guide", "guide", iteration, guide], ["judge", "judge", iteration, judge]];
+    curves = iteration.length > 1 ? chart("Marks of guide and judge over the iterations", lines, (iteration) => (stop(), go(nearest(iteration)))) : null;
     return element(
       "aside", {},
       turns(),
@@ -75,7 +77,7 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed }) {
       list(trial.facts),
       element("p", { class: "links" }, ...links),
       element("details", {}, element("summary", {}, "All settings"), list(trial.settings)),
-      element("p", { class: "id" }, element("code", {}, trial.id), " ", element("button", { type: "button", onclick: copyId }, "Copy id")),
+      element("p", { class: "id" }, element("code", {}, trial.id), " ", element("button", { type: "button", onclick: copyId }, "Copy id"), element("button", { type: "button", onclick: () => compared(trial.id) }, "Compare")),
       element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play  ", element("kbd", {}, "F"), " full screen  ", element("kbd", {}, "A"), " actual size"),
       element("p", { class: "keys" }, element("kbd", {}, "P"), " pick  ", element("kbd", {}, "X"), " reject  ", element("kbd", {}, "U"), " clear  ", element("kbd", {}, "1"), "–", element("kbd", {}, "5"), " stars  ", element("kbd", {}, "T"), " tag  ", element("kbd", {}, "N"), " note  ", element("kbd", {}, "Z"), " undo"),
     );
@@ -112,20 +114,6 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed }) {
     const button = (sign, what, step) => element("button", { type: "button", "aria-label": what, disabled: !neighbour(tile.id, step), onclick: () => turn(step) }, sign);
     const close = element("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×");
     return element("div", { class: "turn" }, button("‹", "Trial before", -1), button("›", "Next trial", 1), close);
-  }
-
-  // Where the slider stops: the snapshots, the best and the last picture, in the order of their iterations.
-  function stopsOf(trial, folder) {
-    const pictures = Object.entries(trial.snapshots).map(([iteration, name]) => ({ iteration: Number(iteration), address: folder + name }));
-    const last = trial.curves.iteration.at(-1) ?? 0;
-    const put = (iteration, name, flags) => {
-      const address = trial.files[name] && folder + trial.files[name];
-      const kept = pictures.find((picture) => picture.iteration === iteration);
-      if (address) kept ? Object.assign(kept, flags, { address }) : pictures.push({ iteration, address, ...flags });
-    };
-    put(last, "final", {});
-    put(trial.best_iteration ?? last, "best", { best: true });
-    return pictures.sort((a, b) => a.iteration - b.iteration);
   }
 
   function go(index) {

@@ -1,10 +1,12 @@
 // The wall: all trials of a sweep, filtered, sorted and grouped in the browser. What it shows stands in the address, to be passed on.
 
 import { ask, counted, countedOf, element, mark, pictured, thumbnail } from "./dom.js";
+import { makeCompare } from "./compare.js";
 import { makeDuels } from "./duels.js";
 import { makeMarking } from "./marking.js";
 import { FILTERS, isReviewed, isSuggested, loadMarks, signs } from "./marks.js";
 import { queryOf } from "./search.js";
+import { makeSteps } from "./steps.js";
 import { makeViewer } from "./viewer.js";
 
 const CHUNK = 240; // tiles made at once: more follow as the page is scrolled
@@ -34,14 +36,21 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     neighbour: (id, step) => shown[shown.findIndex((tile) => tile.id === id) + step],
     opened: (id) => sessionStorage.setItem(last, id),
     closed: (id) => setTimeout(() => reveal(id)), // after the browser has put the focus and the page where they were
+    compared: (id) => (choose(id), viewer.close()),
     marksOf: (id) => marks.people().map((person) => [person || "somebody", signs(marks.of(id, person)), marks.of(id, person).note]).filter(([, text]) => text),
   });
   const marking = makeMarking(marks, here, onward, (id) => (by("viewer").open ? turnTo(id) : reveal(id)));
+  const steps = makeSteps(sweep, by("steps"), notice);
   const duels = makeDuels(sweep, {
     writable: marks.writable,
     among: () => (shown.length < tiles.length ? shown.map((tile) => tile.id) : null),
     person: async () => marks.me || (await marking.askName()),
     closed: () => location.hash === "#duels" && history.replaceState(null, "", location.pathname + location.search),
+  });
+  const chosen = []; // ids of the trials to be compared
+  const compare = makeCompare(sweep, {
+    opened: (id) => (location.hash = id),
+    closed: () => location.hash.startsWith("#compare=") && history.replaceState(null, "", location.pathname + location.search),
   });
   history.scrollRestoration = "manual"; // the page shows the picture seen last
 
@@ -53,6 +62,8 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
   by("review").addEventListener("click", review);
   by("reviewer").addEventListener("click", async () => ((await marking.askName()) && (drawPeople(), draw())));
   by("duel").addEventListener("click", () => (location.hash = "duels"));
+  by("comparing").addEventListener("click", showComparison);
+  by("step").addEventListener("click", toggleSteps);
   by("review").hidden = by("reviewer").hidden = !marks.writable;
   by("filters").hidden = false;
   by("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -84,6 +95,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     if (swept.includes(group)) groups = new Map([...groups].sort(([a], [b]) => natural(a, b)));
     shown = [...groups.values()].flat();
     by("count").textContent = countedOf(shown.length, tiles.length, "trial") + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
+    steps.forget();
     main.replaceChildren(...(shown.length ? [] : [element("p", { class: "message" }, "No trial matches. ", clear())]));
     fill(entries(groups, group));
   }
@@ -93,7 +105,11 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
       const section = element("section", { class: "tiles" });
       if (group) main.append(heading(["prompt", "engine"].includes(group) ? name : `${group} ${name}`, members));
       main.append(section);
-      for (const tile of members) yield section.appendChild(tileFor(tile, group));
+      for (const tile of members) {
+        const drawing = section.appendChild(tileFor(tile, group));
+        steps.watch(drawing);
+        yield drawing;
+      }
     }
   }
 
@@ -125,7 +141,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.label];
     return element(
       "button", { class: "tile", type: "button", "data-id": tile.id, title: [tile.prompt.slice(0, 300), tile.label, ranked(tile)].filter(Boolean).join("\n"), onclick: () => (history.pushState("opened here", "", `#${tile.id}`), open()) },
-      element("span", { class: "picture" }, picture, element("span", { class: "signs" }, ...signsOf(tile))),
+      element("span", { class: "picture", "data-compared": chosen.includes(tile.id) }, picture, element("span", { class: "signs" }, ...signsOf(tile))),
       element("span", { class: "line" }, element("b", {}, tile.rivals > 1 ? `#${tile.rank}` : mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
       more && element("span", { class: "line more" }, more),
     );
@@ -215,6 +231,25 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     tileOf(id)?.focus({ preventScroll: true });
   }
 
+  // Puts a trial among those to be compared, or takes it away; of more than four, the first goes.
+  function choose(id) {
+    const at = chosen.indexOf(id), changed = at < 0 ? [id] : chosen.splice(at, 1);
+    if (at < 0 && chosen.push(id) > 4) changed.push(chosen.shift());
+    for (const trial of [...chosen, ...changed]) tileOf(trial)?.querySelector(".picture").toggleAttribute("data-compared", chosen.includes(trial));
+    by("comparing").hidden = !chosen.length;
+    by("comparing").textContent = chosen.length > 1 ? `Compare ${chosen.length}` : "Compare: choose another";
+    by("comparing").disabled = chosen.length < 2;
+  }
+
+  function showComparison() {
+    if (chosen.length > 1) location.hash = `compare=${chosen.join(",")}`;
+  }
+
+  async function toggleSteps() {
+    await steps.toggle();
+    by("step").setAttribute("aria-pressed", steps.active);
+  }
+
   function clear() {
     const cleared = () => {
       by("words").value = by("marks").value = "";
@@ -227,8 +262,10 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
 
   function open() {
     const id = decodeURIComponent(location.hash.slice(1));
-    if (id === "duels") return viewer.close(), duels.open();
-    duels.close();
+    const [dialog, ids] = id.split("=");
+    if (dialog !== "duels") duels.close();
+    if (dialog !== "compare") compare.close();
+    if (dialog === "duels" || dialog === "compare") return viewer.close(), dialog === "duels" ? duels.open() : compare.open(ids.split(","));
     id ? viewer.show(tiles.find((tile) => tile.id === id) ?? { id }) : viewer.close();
   }
 
@@ -262,7 +299,12 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     const typing = event.target.matches("input, select");
     if (event.key === "/" && !typing) return event.preventDefault(), by("words").select();
-    if (!typing && event.key.startsWith("Arrow")) move(event);
+    if (typing) return;
+    if (event.key === "s") toggleSteps();
+    if (event.key === "c" && here()) choose(here());
+    if (event.key === "C") showComparison();
+    if (steps.active && (event.key === "," || event.key === ".")) steps.step(event.key === "." ? 1 : -1);
+    if (event.key.startsWith("Arrow")) move(event);
   }
 
   // Where the page was left open while the sweep was published anew.
