@@ -116,7 +116,7 @@ def _make_sweep(
     if submit:
         from dreamsweep.flows.submit import submit as submit_sweep
 
-        say(f"{new.sweep.name}: {counted(new.trials, 'trial')}, at {submit_sweep(new.text, store.uri)}")
+        say(f"{new.name}: {counted(new.trials, 'trial')}, at {submit_sweep(new.text, store.uri)}")
         return
     write_sweep(store, new, target)
     say(f"{target}: {counted(new.trials, 'trial')}; make them with: dreamsweep run {shlex.quote(str(target))}{store_option(store.uri)}")

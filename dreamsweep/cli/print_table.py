@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.rule import Rule
 from rich.table import Table
 
-from dreamsweep.cli.plain_values import csv_text, json_text, plain
 from dreamsweep.cli.terminal import is_unicode, spelled
 from dreamsweep.planning.characters import INVISIBLE
+from dreamsweep.report.plain_values import csv_text, json_text, plain
 from dreamsweep.text import counted
 
 if TYPE_CHECKING:

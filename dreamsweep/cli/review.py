@@ -13,6 +13,7 @@ import typer
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.cli.terminal import say, tell
 from dreamsweep.errors import UserError
+from dreamsweep.flows.api_setting import api_setting
 from dreamsweep.review.address import ADDRESS, LOGIN, page_of
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -40,6 +41,7 @@ def review(
 
     from dreamsweep.results.manifest import published_manifest
     from dreamsweep.review.app import make_app
+    from dreamsweep.review.patience import PatientProtocol
     from dreamsweep.review.thumbnails import remove_old
     from dreamsweep.store import open_store
     from dreamsweep.weights.cache import cache_folder
@@ -49,19 +51,19 @@ def review(
         published_manifest(opened, sweep)
     elif not any(True for _ in opened.folders()):
         tell(f"Nothing is published in {opened.uri} yet.")
+    if host not in LOCAL and not _login():
+        raise UserError(f"--host {host}: whoever reaches this machine would see and mark everything; set {LOGIN}=NAME:PASSWORD.")
     folder = cache_folder() / "thumbnails"
     threading.Thread(target=remove_old, args=[folder], daemon=True).start()
-    app = make_app(opened, _login(), _hosts(host), not read_only, folder)
+    app = make_app(opened, _login(), _hosts(host), not read_only, folder, _submit if api_setting() else None)
     with _listening(host, port) as listening:
         at = f"http://{'127.0.0.1' if host in EVERYWHERE else f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         say(f"Review page: {page_of(at, sweep) if sweep else at}   (Ctrl-C ends it)")
         if host in EVERYWHERE:
             say(f"From elsewhere: http://{socket.gethostname()}:{listening.getsockname()[1]}")
-        if host not in LOCAL and not _login():
-            tell(f"Everybody who reaches {host} sees it; set {LOGIN}=NAME:PASSWORD for a login.")
         if has_screen() if browser is None else browser:
             threading.Timer(OPEN_SECONDS, webbrowser.open, [page_of(at, sweep) if sweep else at]).start()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+        server = uvicorn.Server(uvicorn.Config(app, http=PatientProtocol, log_level="warning", timeout_graceful_shutdown=2))
         try:
             server.run(sockets=[listening])
         except KeyboardInterrupt:
@@ -75,6 +77,13 @@ def has_screen() -> bool:
     return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
+def _submit(text: str, store: str) -> str:
+    """Hands a sweep to the Prefect server that is configured. Prefect is imported when the first one is."""
+    from dreamsweep.flows.submit import submit
+
+    return submit(text, store)
+
+
 def _login() -> str | None:
     login = os.environ.get(LOGIN, "")
     name, colon, password = login.partition(":")
@@ -84,13 +93,10 @@ def _login() -> str | None:
 
 
 def _hosts(host: str) -> list[str]:
-    """Returns the names by which browsers may ask for it: on the loopback address no foreign ones, which a page elsewhere could point
-    there.
-    """
+    """Returns the names by which browsers may ask for it, beside addresses: no foreign ones, which a page elsewhere could point here."""
     public = urlsplit(os.environ.get(ADDRESS, "")).hostname
-    if host not in LOCAL and not public:
-        return ["*"]
-    return [*LOCAL, "[::1]", host, *([public] if public else [])]
+    own = [] if host in LOCAL else [socket.gethostname().lower(), socket.getfqdn().lower()]
+    return [*LOCAL, host, *own, *([public] if public else [])]
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -1,5 +1,6 @@
 """A selection as a sweep of its own: more seeds of its trials, their settings with other prompts, or on from their pictures."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ NAME = 63
 class NewSweep:
     """Sweep made of a selection."""
 
-    sweep: Sweep
+    name: str
     text: str
     """Text of its sweep file."""
     pictures: dict[str, str]
@@ -73,10 +74,9 @@ def sweep_of(
         words["iterations"] = iterations.pop()
         for entry in words["engines"]:
             del entry["num_iter"]
-    sweep = _validated(words)
     ordered = {name: words[name] for name in Sweep.model_fields if name in words}
     text = yaml.safe_dump(ordered, sort_keys=False, allow_unicode=True)
-    return NewSweep(sweep, text, pictures, plan(sweep).trials)
+    return NewSweep(words["name"], text, pictures, plan(_validated(words)).trials)
 
 
 def _takes_iterations(engine: str) -> bool:
@@ -85,8 +85,15 @@ def _takes_iterations(engine: str) -> bool:
 
 
 def _validated(words: dict[str, Any]) -> Sweep:
+    """Returns the sweep as far as it can be told before its pictures are read: each has the hash of its name. Raises SweepFileError."""
+    engines = [
+        {**entry, "init_image": {"path": path, "sha256": hashlib.sha256(path.encode()).hexdigest()}}
+        if (path := entry.get("init_image"))
+        else entry
+        for entry in words["engines"]
+    ]
     try:
-        return Sweep.model_validate(words)
+        return Sweep.model_validate({**words, "engines": engines})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

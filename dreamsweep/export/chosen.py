@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from dreamsweep.errors import StoreError, UserError
 from dreamsweep.export.selection import ANYBODY, Selection, trials_of
 from dreamsweep.report.labels import named_settings
-from dreamsweep.report.marks import HOLDING
+from dreamsweep.report.marks import HOLDING, HOLDING_DUELS
 from dreamsweep.report.query import Session, answer
 from dreamsweep.results.manifest import published_manifest
 from dreamsweep.store import Store, keys
@@ -41,6 +41,11 @@ SELECT sweep, trial_id, map_from_entries(list({'k': judge, 'v': score} ORDER BY 
 FROM (FROM ranks WHERE NOT chose_best QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge ORDER BY version DESC) = 1)
 GROUP BY ALL
 """
+DECIDED = f"""
+SELECT if(winner = 'left', left_trial_id, right_trial_id) AS winner, if(winner = 'left', right_trial_id, left_trial_id) AS loser,
+       coalesce(rated_by, '') AS reviewer
+FROM ({HOLDING_DUELS}) WHERE winner IN ('left', 'right')
+"""
 Row = Mapping[str, Any]
 
 
@@ -51,6 +56,8 @@ class Chosen:
     store: Store
     table: Path
     """Parquet: every column of `trials`, standings, further judges' scores, and people's marks."""
+    duels: Path
+    """Parquet: `winner`, `loser` and `reviewer` of each duel between two trials of the store that was decided."""
     trials: int
     missing: list[str] = field(default_factory=list)
     """Ids of the trials whose picture could not be read; they are left out."""
@@ -91,15 +98,16 @@ def chosen(store: Store, selection: Selection) -> Iterator[Chosen]:
     """
     names = [published_manifest(store, sweep).sweep for sweep in selection.sweeps]
     with tempfile.TemporaryDirectory(prefix="dreamsweep-export-") as folder:
-        path = Path(folder) / "trials.parquet"
-        number = answer(store, lambda session: _write(session, selection, path), names[0] if len(names) == 1 else None)
+        path, duels = Path(folder) / "trials.parquet", Path(folder) / "duels.parquet"
+        number = answer(store, lambda session: _write(session, selection, path, duels), names[0] if len(names) == 1 else None)
         if not number:
             raise UserError(_nothing(store, selection))
-        yield Chosen(store, path, number)
+        yield Chosen(store, path, duels, number)
 
 
-def _write(session: Session, selection: Selection, path: Path) -> int:
-    """Writes the rows of a selection; returns how many."""
+def _write(session: Session, selection: Selection, path: Path, duels: Path) -> int:
+    """Writes the rows of a selection, and the duels; returns the number of trials."""
+    pq.write_table(session.table(DECIDED), duels)
     statement = (
         f"SELECT * FROM ({trials_of(selection, session)}) "
         f"LEFT JOIN ({FURTHER}) USING (sweep, trial_id) LEFT JOIN ({MARKS}) USING (sweep, trial_id) "

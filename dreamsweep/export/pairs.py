@@ -1,6 +1,7 @@
 """Preference pairs: two pictures of one prompt, of which a person preferred one.
 
-From picks: what somebody picked, beside each that the same person rejected of the same prompt. As Parquet in two layouts: the columns
+From duels: who won, beside who lost; ties are left out. From picks: what somebody picked, beside each that the same person rejected of the
+same prompt. As Parquet in two layouts: the columns
 `prompt`, `chosen` and `rejected` of TRL's preference data sets with Hugging Face's images, and those of Pick-a-Pic (Kirstain et al., 2023),
 which trainers of Diffusion-DPO read.
 """
@@ -33,11 +34,12 @@ FROM picks AS a JOIN rejections AS b USING (reviewer)
 WHERE {" AND ".join(f"a.{column} IS NOT DISTINCT FROM b.{column}" for column in PROMPT.split(", "))}
 """
 """Pairs of what one person picked and rejected, of the trials `chosen`."""
+FROM_DUELS = "SELECT DISTINCT winner AS preferred, loser AS other, reviewer, 'duel' AS source FROM duels"
 PAIRED = f"""
 SELECT a.prompt, a.prompts_to, preferred, a.sweep AS preferred_sweep, a.engine AS preferred_engine, a.best_uri AS preferred_uri,
        other, b.sweep AS other_sweep, b.engine AS other_engine, b.best_uri AS other_uri, reviewer, source,
        count(*) OVER (PARTITION BY a.prompt, a.prompts_to) AS of_prompt
-FROM ({FROM_PICKS}) AS pairs JOIN chosen AS a ON a.trial_id = preferred JOIN chosen AS b ON b.trial_id = other
+FROM ({FROM_PICKS} UNION ALL {FROM_DUELS}) AS pairs JOIN chosen AS a ON a.trial_id = preferred JOIN chosen AS b ON b.trial_id = other
 ORDER BY a.prompt, preferred, other, reviewer, source
 """
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -100,8 +102,8 @@ def _write(chosen: Chosen, to: Container, name: str, schema: pa.Schema, convert:
             writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
     if not number:
         raise UserError(
-            "the selection holds no pair: a pair is a picture that somebody picked beside one that the same person rejected of the same "
-            "prompt; pick and reject some with dreamsweep review, and select both (no --marks picked)."
+            "the selection holds no pair: a pair is a decided duel, or a picture that somebody picked beside one that the same person "
+            "rejected of the same prompt; judge some with dreamsweep review, and select both sides (no --marks picked)."
         )
 
 
@@ -109,7 +111,8 @@ def _pairs(chosen: Chosen) -> Iterator[Pair]:
     """Yields every pair whose two pictures can be read."""
     read = lru_cache(CACHED)(lambda sweep, trial_id, best_uri: chosen.picture({"sweep": sweep, "trial_id": trial_id, "best_uri": best_uri}))
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE VIEW chosen AS FROM read_parquet({quoted(str(chosen.table))})")
+        for name, path in (("chosen", chosen.table), ("duels", chosen.duels)):
+            connection.execute(f"CREATE VIEW {name} AS FROM read_parquet({quoted(str(path))})")
         for batch in connection.execute(PAIRED).to_arrow_reader(BATCH):
             for row in batch.to_pylist():
                 preferred, other = (read(row[f"{which}_sweep"], row[which], row[f"{which}_uri"]) for which in ("preferred", "other"))

@@ -7,6 +7,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 from urllib.parse import urlsplit
@@ -32,6 +33,15 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Limits on what a statement may use."""
+
+    memory: str
+    """As DuckDB spells it: `1GB`. Nothing is written to a disk in place of it."""
+    threads: int
+
+
 class Session:
     """One state of a store, for one or several statements: manifests read once, one connection.
 
@@ -39,10 +49,10 @@ class Session:
     changed, unless it is `unsafe` (`sandbox`). Used as a context; `answer` runs a function with a new one.
     """
 
-    def __init__(self, store: Store, sweep: str | None = None, *, unsafe: bool = False) -> None:
+    def __init__(self, store: Store, sweep: str | None = None, *, unsafe: bool = False, limits: Limits | None = None) -> None:
         self.store, self.unsafe = store, unsafe
         self.manifests = readable_manifests(store) if sweep is None else [with_every_table(store, published_manifest(store, sweep))]
-        self.connection = connect(store, self.manifests, unsafe=unsafe)
+        self.connection = connect(store, self.manifests, unsafe=unsafe, limits=limits)
         self._views: set[str] = set()
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
@@ -50,8 +60,8 @@ class Session:
         rows: list[dict[str, Any]] = self.table(sql).to_pylist()
         return rows
 
-    def table(self, sql: str) -> pa.Table:
-        """Returns the answer to a statement; no two of its columns have one name (`trial_id`, `trial_id_1`).
+    def table(self, sql: str, most: int | None = None) -> pa.Table:
+        """Returns the answer to a statement, or its first rows; no two of its columns have one name (`trial_id`, `trial_id_1`).
 
         Raises duckdb.Error where DuckDB refuses it, QueryError where it is empty or no text.
         """
@@ -67,7 +77,7 @@ class Session:
             raise QueryError("the query is empty; try: SELECT prompt, judge_best FROM trials ORDER BY judge_best DESC.")
         if (with_casts := castable(answer, sql)) is not None:
             answer = self.connection.execute(with_casts)
-        return distinct_names(answer.to_arrow_table())
+        return distinct_names(answer.to_arrow_table() if most is None else _first_rows(answer.to_arrow_reader(most), most))
 
     def batches(self, sql: str, rows: int) -> pa.RecordBatchReader:
         """Returns the answer to a statement of ours `rows` at a time; memory does not grow with it. Raises duckdb.Error."""
@@ -90,6 +100,16 @@ class Session:
         self.connection.close()
 
 
+def _first_rows(reader: pa.RecordBatchReader, most: int) -> pa.Table:
+    batches, rows = list[pa.RecordBatch](), 0
+    for batch in reader:
+        batches.append(batch)
+        rows += batch.num_rows
+        if rows >= most:
+            break
+    return pa.Table.from_batches(batches, reader.schema).slice(0, most)
+
+
 def query(store: Store, sql: str, sweep: str | None = None, *, unsafe: bool = False) -> pa.Table:
     """Returns the answer to a statement about every published sweep, or about one alone, whatever else the store holds.
 
@@ -100,11 +120,11 @@ def query(store: Store, sql: str, sweep: str | None = None, *, unsafe: bool = Fa
     return answer(store, lambda session: session.table(sql), sweep, unsafe=unsafe)
 
 
-def answer(store: Store, ask: Callable[[Session], T], sweep: str | None = None, *, unsafe: bool = False) -> T:
+def answer(store: Store, ask: Callable[[Session], T], sweep: str | None = None, *, unsafe: bool = False, limits: Limits | None = None) -> T:
     """Returns what `ask` gets out of one session; with a new session where a table was replaced meanwhile. Raises as `query` does."""
     for tries_left in reversed(range(TRIES)):
         try:
-            with Session(store, sweep, unsafe=unsafe) as session:
+            with Session(store, sweep, unsafe=unsafe, limits=limits) as session:
                 return ask(session)
         except duckdb.Error as error:
             if _is_outage(error):
@@ -155,10 +175,14 @@ def with_every_table(store: Store, manifest: Manifest) -> Manifest:
     return manifest
 
 
-def connect(store: Store, manifests: Sequence[Manifest], *, unsafe: bool = False) -> duckdb.DuckDBPyConnection:
+def connect(
+    store: Store, manifests: Sequence[Manifest], *, unsafe: bool = False, limits: Limits | None = None
+) -> duckdb.DuckDBPyConnection:
     """Returns a DuckDB that can read these sweeps, and nothing else unless it is `unsafe`."""
-    config = {"autoinstall_known_extensions": False, "allow_persistent_secrets": unsafe}
-    connection = duckdb.connect(config=dict[str, Any](config))
+    config: dict[str, Any] = {"autoinstall_known_extensions": False, "allow_persistent_secrets": unsafe}
+    if limits:
+        config |= {"memory_limit": limits.memory, "threads": limits.threads, "temp_directory": ""}
+    connection = duckdb.connect(config=config)
     connection.execute("SET TimeZone = 'UTC'")
     connection.create_function("embed", embed, ["VARCHAR", "VARCHAR"], "FLOAT[]")
     if store.uri.startswith("s3://"):

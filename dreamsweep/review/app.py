@@ -1,6 +1,7 @@
 """The addresses of the review page. Whoever asks may read what a store has published, and its pictures, and leave marks and duels.
 
 /, /sweeps/NAME                 the page
+/ask                            the page that asks in SQL
 /api/sweeps                     every published sweep
 /api/sweeps/NAME                its trials
 /api/sweeps/NAME/generation     which state of it is published
@@ -9,15 +10,15 @@
 /api/sweeps/NAME/duels          what people's duels say; POST leaves one. Nothing but these two can be written
 /api/sweeps/NAME/duels/next     pairs to be judged next
 /api/sweeps/NAME/frames         iterations of which each trial has a picture
+/api/sweeps/NAME/export…         what the filters select, to take away (takeaway)
+/api/ask, /api/questions        SQL (ask)
+/api/status, …/NAME/status      running sweeps (live)
 /pictures/NAME/ID/FILE          a picture or film; ?side=256 for a small one
 /strips/NAME/ID                 pictures of those iterations in a row; ?side=96 is the height of it
 /health                         whether the server is up
 """
 
-import base64
-import binascii
-import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -28,34 +29,26 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from dreamsweep.errors import DreamsweepError, StoreError, TransientError
+from dreamsweep.errors import DreamsweepError, QueryError, StoreError, TransientError, UserError
+from dreamsweep.review.ask import add_ask
 from dreamsweep.review.duels import Duels, NewDuel, Pair, duels, pairs, write_duel
+from dreamsweep.review.files import FOR_A_DAY, file_response
 from dreamsweep.review.frames import Frames, Kept, kept_frames
+from dreamsweep.review.live import add_live
 from dreamsweep.review.marks import Marks, Name, NewMark, TrialId, marks, prompts_of, write_mark
+from dreamsweep.review.protection import Heads, Uncompressed, guard
 from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall
+from dreamsweep.review.takeaway import Submit, SweepName, add_takeaway
 from dreamsweep.review.thumbnails import Thumbnails
 from dreamsweep.store import Store, keys
 
 PAGE = Path(__file__).with_name("page")
 TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "svg": "image/svg+xml"}
-POLICY = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-OF_PICTURES = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-"""Opened by themselves: browsers show them by a style of their own."""
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 MARKING = "X-Dreamsweep-Mark"
 """Header that the page sends with each mark."""
 RETRY_AFTER = "10"
 """Seconds after which a browser may try again while the store does not answer."""
-FOR_A_DAY = {"Cache-Control": "private, max-age=86400"}
-"""A trial's id stands for its pixels."""
-
-SweepName = Annotated[str, InPath(pattern=r"^[^/.][^/]*$")]
 File = Annotated[str, InPath(pattern=r"^[a-z0-9]+\.(png|webp|gif|mp4|svg)$")]
 Side = Annotated[int | None, Query(ge=16, le=1024)]
 StripSide = Annotated[int, Query(ge=16, le=256)]
@@ -65,9 +58,15 @@ Among = Annotated[str, Query(max_length=17_000, pattern=r"^([0-9a-f]{16}(,|$))*$
 
 
 def make_app(
-    store: Store, login: str | None = None, hosts: Sequence[str] = ("*",), writable: bool = True, folder: Path | None = None
+    store: Store,
+    login: str | None = None,
+    hosts: Sequence[str] = ("*",),
+    writable: bool = True,
+    folder: Path | None = None,
+    submit: Submit | None = None,
 ) -> FastAPI:
-    """Returns the page's server. Unless it is `writable`, nobody can leave marks. Small pictures are kept in the `folder`.
+    """Returns the page's server. Unless it is `writable`, nobody can leave marks, or start a sweep by `submit`. Small pictures are kept in
+    the `folder`.
 
     `login` is NAME:PASSWORD, which browsers then ask for; `hosts` are the names by which it may be addressed, so that no foreign page
     reaches it by a name that resolves to this machine.
@@ -96,6 +95,9 @@ def make_app(
 
     _add_marks(app, store, writable)
     _add_duels(app, store, writable)
+    add_takeaway(app, store, submit if writable else None, _from_this_page)
+    add_ask(app, store, _from_this_page)
+    add_live(app, store)
 
     _add_pictures(app, store, Thumbnails(store, folder))
 
@@ -104,6 +106,10 @@ def make_app(
     def all_of_them() -> Response:
         return RedirectResponse("/")
 
+    @app.get("/ask")
+    def ask_page() -> Response:
+        return Response((PAGE / "ask.html").read_bytes(), media_type="text/html")
+
     @app.get("/")
     @app.get("/sweeps/{sweep}")
     def page(sweep: str = "") -> Response:
@@ -111,9 +117,9 @@ def make_app(
 
     app.mount("/page", StaticFiles(directory=PAGE))
     app.add_exception_handler(DreamsweepError, _error_response)
-    app.add_middleware(GZipMiddleware, minimum_size=1_000)
-    app.middleware("http")(_guard(login))
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    app.add_middleware(Uncompressed)
+    app.middleware("http")(guard(login, hosts))
+    app.add_middleware(Heads)
     return app
 
 
@@ -122,11 +128,11 @@ def _add_pictures(app: FastAPI, store: Store, thumbnails: Thumbnails) -> None:
     latest: dict[str, Kept] = {}  # as of when a wall was last asked about: its strips need no look at the manifest each
 
     @app.get("/pictures/{sweep}/{trial}/{file}")
-    def picture(sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
+    def picture(request: Request, sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
         key = keys.picture(sweep, trial, file)
         if side and file.endswith(".png"):
             return Response(thumbnails.picture(key, side), media_type="image/webp", headers=FOR_A_DAY)
-        return Response(store.read(key), media_type=TYPES[file.rpartition(".")[2]], headers=FOR_A_DAY)
+        return file_response(store.read(key), TYPES[file.rpartition(".")[2]], request.headers.get("Range"))
 
     @app.get("/api/sweeps/{sweep}/frames")
     def frames(sweep: SweepName) -> Frames:
@@ -186,34 +192,13 @@ def _from_this_page(request: Request) -> None:
         raise HTTPException(403, "marks are taken from the review page alone.")
 
 
-def _guard(login: str | None) -> Callable[[Request, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]:
-    async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
-        if login is None or request.url.path == "/health" or _knows(request.headers.get("Authorization", ""), login):
-            response = await answer(request)
-        else:
-            response = Response("log in", 401, {"WWW-Authenticate": 'Basic realm="dreamsweep review", charset="UTF-8"'})
-        policy = OF_PICTURES if request.url.path.startswith("/pictures/") else POLICY
-        response.headers.update({**HEADERS, "Content-Security-Policy": policy})
-        return response
-
-    return guard
-
-
-def _knows(header: str, login: str) -> bool:
-    """Returns whether an Authorization header holds the login, in a time that tells nothing of it."""
-    kind, _, encoded = header.partition(" ")
-    try:
-        given = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return kind.lower() == "basic" and secrets.compare_digest(given, login.encode())
-
-
 async def _error_response(request: Request, error: Exception) -> Response:
     """Answers with the sentence that a command would have printed.
 
-    404 for what does not exist, 503 while the store does not answer, 500 for all else, such as a table that is damaged.
+    404 for what does not exist, 503 while the store does not answer, 400 for what the user can fix, such as a selection that holds
+    nothing, 500 for all else, such as a table that is damaged.
     """
-    status = 404 if isinstance(error, StoreError) else 503 if isinstance(error, TransientError) else 500
+    kinds = ((StoreError, 404), (TransientError, 503), (QueryError, 500), (UserError, 400))
+    status = next((status for kind, status in kinds if isinstance(error, kind)), 500)
     retry_after = {"Retry-After": RETRY_AFTER} if isinstance(error, TransientError) else None
     return JSONResponse({"detail": str(error)}, status, retry_after)

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from dreamsweep.errors import StoreError
 from dreamsweep.store import Store
 
 IN_MEMORY = 4_096
 """Small pictures kept in memory: some 40 to 80 MB."""
+PNG = b"\x89PNG\r\n\x1a\n"
+MOST_PIXELS = 64_000_000
+"""Pictures with more pixels are not made small: decoded they take hundreds of megabytes."""
 MOST_DAYS = 30
 """Days after which a kept file is made again, or removed when the page starts."""
 
@@ -61,10 +64,16 @@ def remove_old(folder: Path) -> None:
 
 
 def _small(png: bytes, side: int) -> Image.Image:
+    damaged = StoreError("this is no picture any more: its file is damaged.")
+    if not png.startswith(PNG):
+        raise damaged
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))  # of its header, before anything is decoded
+    if width * height > MOST_PIXELS:
+        raise StoreError(f"this picture has {width:,} × {height:,} pixels, too many to be shown small.")
     try:
         image = Image.open(io.BytesIO(png)).convert("RGB")
-    except (UnidentifiedImageError, OSError):
-        raise StoreError("this is no picture any more: its file is damaged.") from None
+    except Exception:  # noqa: BLE001 - decoders of damaged files raise whatever they meet
+        raise damaged from None
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return image
 

@@ -13,16 +13,21 @@ export function drawn(tag, attributes = {}, ...children) {
 }
 
 /** What the server answers, as a value; an Error with its sentence where it refuses. */
-export async function ask(address) {
+export async function ask(address, options = {}) {
   let answer;
   try {
-    answer = await fetch(address);
+    answer = await fetch(address, options);
   } catch {
     throw new Error("The review page’s server does not answer; is `dreamsweep review` still running?");
   }
   const body = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(typeof body.detail === "string" ? body.detail : `The server answered ${answer.status}.`);
+  if (!answer.ok) throw new Error(typeof body.detail === "string" ? body.detail : body.detail?.[0]?.msg ?? `The server answered ${answer.status}.`);
   return body;
+}
+
+/** The same for what is asked with a body. */
+export function post(address, body) {
+  return ask(address, { method: "POST", headers: { "Content-Type": "application/json", "X-Dreamsweep-Mark": "1" }, body: JSON.stringify(body) });
 }
 
 /** Sends a mark: nothing where the server has it, `refused` with its sentence where it never will, `failed` where it may later. */

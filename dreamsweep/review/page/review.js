@@ -1,6 +1,7 @@
 // The page: every sweep of the store, or the wall of one.
 
 import { ask, counted, countedOf, element, pictured } from "./dom.js";
+import { watch } from "./live.js";
 import { showWall } from "./wall.js";
 
 const main = document.getElementById("wall");
@@ -9,16 +10,20 @@ try {
   const sweep = decodeURIComponent(location.pathname.match(/^\/sweeps\/([^/]+)/)?.[1] ?? "");
   await (sweep ? showSweep(sweep) : showSweeps());
 } catch (error) {
+  const sweep = decodeURIComponent(location.pathname.match(/^\/sweeps\/([^/]+)/)?.[1] ?? "");
+  if (sweep) watch(sweep, () => location.reload()); // it may be under way, with nothing published yet
   main.replaceChildren(element("p", { class: "message", role: "alert" }, error.message, element("a", { href: "/" }, "All sweeps")));
 }
 
 async function showSweep(sweep) {
   document.title = `${sweep} · dreamsweep`;
   document.getElementById("title").textContent = sweep;
+  document.getElementById("to-ask").href = `/ask?sweep=${encodeURIComponent(sweep)}`;
   await showWall(await ask(`/api/sweeps/${encodeURIComponent(sweep)}`));
 }
 
 async function showSweeps() {
+  watch("");
   const cards = await ask("/api/sweeps");
   document.getElementById("count").textContent = counted(cards.length, "sweep");
   main.className = "cards";

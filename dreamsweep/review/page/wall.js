@@ -5,8 +5,10 @@ import { makeCompare } from "./compare.js";
 import { makeDuels } from "./duels.js";
 import { makeMarking } from "./marking.js";
 import { FILTERS, isReviewed, isSuggested, loadMarks, signs } from "./marks.js";
+import { watch } from "./live.js";
 import { queryOf } from "./search.js";
 import { makeSteps } from "./steps.js";
+import { makeTakeaway } from "./take.js";
 import { makeViewer } from "./viewer.js";
 
 const CHUNK = 240; // tiles made at once: more follow as the page is scrolled
@@ -23,12 +25,13 @@ const FIELDS = ["seed", "engine", "prompt", "status", "judge", "guide", "rank", 
 
 export async function showWall({ sweep, generation, trials, settings, swept, tiles }) {
   const main = by("wall");
-  const texts = settings.map((values) => Object.entries(values).map(([name, value]) => `${name} ${value}`).join(" · "));
+  const textOf = (values) => Object.entries(values).map(([name, value]) => `${name} ${value}`).join(" · ");
+  const texts = settings.map(textOf);
   const names = new Set([...FIELDS, ...settings.flatMap(Object.keys)]);
   const values = new Set(settings.flatMap(Object.values).map((value) => value.toLowerCase()));
   const valueOf = (tile, name) => (FIELDS.includes(name) ? tile[name] : settings[tile.settings][name]);
   const last = `dreamsweep last ${sweep}`;
-  for (const tile of tiles) tile.words = [tile.prompt, ...tile.to, tile.engine, `seed ${tile.seed}`, texts[tile.settings], tile.status].join(" · ").toLowerCase();
+  tiles.forEach(describe);
   const engines = new Set(new URLSearchParams(location.search).getAll("engine"));
   let shown = tiles, makeMore = () => false, said = "";
   const marks = await loadMarks(sweep, remark, (sentence) => notice((said = sentence)));
@@ -52,6 +55,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     opened: (id) => (location.hash = id),
     closed: () => location.hash.startsWith("#compare=") && history.replaceState(null, "", location.pathname + location.search),
   });
+  const takeaway = makeTakeaway(sweep, filters, () => shown.length);
   history.scrollRestoration = "manual"; // the page shows the picture seen last
 
   addChoices("sort", swept);
@@ -61,6 +65,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
   drawEngines();
   by("review").addEventListener("click", review);
   by("reviewer").addEventListener("click", async () => ((await marking.askName()) && (drawPeople(), draw())));
+  by("take").addEventListener("click", takeaway.open);
   by("duel").addEventListener("click", () => (location.hash = "duels"));
   by("comparing").addEventListener("click", showComparison);
   by("step").addEventListener("click", toggleSteps);
@@ -78,6 +83,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
   draw();
   open();
   if (!location.hash && sessionStorage.getItem(last)) reveal(sessionStorage.getItem(last));
+  watch(sweep, (now) => now !== generation && grow());
 
   function draw() {
     writeAddress();
@@ -307,12 +313,49 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     if (event.key.startsWith("Arrow")) move(event);
   }
 
+  function describe(tile) {
+    tile.words = [tile.prompt, ...tile.to, tile.engine, `seed ${tile.seed}`, texts[tile.settings], tile.status].join(" · ").toLowerCase();
+  }
+
+  // What the page shows, as the server selects it.
+  function filters() {
+    const marked = by("marks").value && { marks: by("marks").value, by: by("by").value || marks.me };
+    return { q: by("words").value, engine: [...engines], ...marked };
+  }
+
+  // Adds what was published meanwhile; the place on the page stays.
+  async function grow() {
+    const fresh = await ask(`/api/sweeps/${encodeURIComponent(sweep)}`).catch(() => null);
+    if (!fresh) return;
+    const known = new Map(tiles.map((tile) => [tile.id, tile])), first = settings.length, top = scrollY;
+    if (fresh.tiles.length < tiles.length) return offerReload(); // another sweep under this name
+    settings.push(...fresh.settings);
+    texts.push(...fresh.settings.map(textOf));
+    for (const tile of fresh.tiles) {
+      tile.settings += first;
+      describe(tile);
+      known.has(tile.id) ? Object.assign(known.get(tile.id), tile) : tiles.push(tile);
+    }
+    for (const [name, value] of fresh.settings.flatMap(Object.entries)) names.add(name), values.add(value.toLowerCase());
+    const added = fresh.swept.filter((name) => !swept.includes(name));
+    swept.push(...added);
+    for (const id of ["sort", "group"]) addChoices(id, added);
+    [generation, trials] = [fresh.generation, fresh.trials];
+    draw();
+    while (document.body.scrollHeight < top + innerHeight && makeMore());
+    scrollTo(0, top);
+  }
+
+  function offerReload() {
+    by("count").replaceChildren("This sweep has changed. ", element("button", { type: "button", onclick: () => location.reload() }, "Load it again"));
+  }
+
   // Where the page was left open while the sweep was published anew.
   async function lookAgain() {
     if (document.hidden) return;
     await marks.load().then(() => tiles.forEach(({ id }) => tileOf(id) && remark(id))).catch(() => {}); // what others left meanwhile
     const now = await ask(`/api/sweeps/${sweep}/generation`).catch(() => generation);
-    if (now !== generation) by("count").replaceChildren("This sweep has changed. ", element("button", { type: "button", onclick: () => location.reload() }, "Load it again"));
+    if (now !== generation) await grow();
   }
 }
 

@@ -9,6 +9,7 @@ import pytest
 from dreamsweep.errors import UserError
 from dreamsweep.export.formats import export
 from dreamsweep.export.selection import Selection
+from dreamsweep.results.appended import append
 from dreamsweep.store import Store
 from tests.dreamsweep.export.conftest import PROMPTS, ids, rate
 
@@ -28,6 +29,15 @@ def test_pairs_of_picks_and_rejections(store: Store, tmp_path: Path) -> None:
     assert {(row["reviewer"], row["source"]) for row in rows} == {("anna", "pick")}
 
 
+def test_pairs_of_duels(store: Store, tmp_path: Path) -> None:
+    left, right, third = ids(store, PROMPTS[1])[3:6]
+    for winner, other, person in (("right", right, "anna"), ("tie", third, "anna"), ("left", third, "ben"), ("none", third, "ben")):
+        append(store, "made-up", "duels", {"left_trial_id": left, "right_trial_id": other, "winner": winner, "rated_by": person})
+    *_, last = export(store, Selection(trials=(left, right, third)), "pairs", tmp_path / "pairs.parquet")
+    (row,) = pq.read_table(tmp_path / "pairs.parquet").to_pylist()
+    assert last.done == 1 and (row["chosen_trial"], row["rejected_trial"], row["reviewer"], row["source"]) == (right, left, "anna", "duel")
+
+
 def test_the_columns_of_pick_a_pic(store: Store, tmp_path: Path) -> None:
     list(export(store, Selection(), "pickapic", tmp_path / "pairs.parquet"))
     for row in pq.read_table(tmp_path / "pairs.parquet").to_pylist():
@@ -38,6 +48,6 @@ def test_the_columns_of_pick_a_pic(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_selection_without_pairs_says_how_to_get_some(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="the selection holds no pair: a pair is a picture that somebody picked beside one"):
+    with pytest.raises(UserError, match="the selection holds no pair: a pair is a decided duel, or a picture that somebody picked"):
         list(export(store, Selection(marks="picked"), "pairs", tmp_path / "pairs.parquet"))
     assert not (tmp_path / "pairs.parquet").exists()

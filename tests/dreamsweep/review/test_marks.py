@@ -133,7 +133,9 @@ def test_nothing_else_is_written(client: TestClient, store: Store, trial: str) -
     routes: Any = make_app(store).routes
     methods = {route.path: {*(getattr(route, "methods", None) or ())} for route in routes}
     writing = [path for path, used in methods.items() if used & {"POST", "PUT", "PATCH", "DELETE"}]
-    assert writing == ["/api/sweeps/{sweep}/marks", "/api/sweeps/{sweep}/duels"]
+    assert writing == [f"/api/sweeps/{{sweep}}/{what}" for what in ("marks", "duels", "new-sweep")] + [
+        "/api/ask"
+    ]  # the last two write nothing
 
 
 def test_a_page_that_only_reads_takes_none(store: Store, trial: str) -> None:

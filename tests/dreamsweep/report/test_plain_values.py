@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dreamsweep.cli.plain_values import csv_text, json_text, plain
 from dreamsweep.cli.print_table import print_csv, print_json, print_table
 from dreamsweep.report.arrow_types import castable
+from dreamsweep.report.plain_values import csv_text, json_text, plain
 
 Output = pytest.CaptureFixture[str]
 
