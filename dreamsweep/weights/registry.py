@@ -64,6 +64,11 @@ def registry() -> dict[str, Published]:
     return {**_read(Path(__file__).with_name("registry.yaml")), **(_read(Path(user_file)) if user_file else {})}
 
 
+def is_published(sha256: str) -> bool:
+    """Returns whether a SHA-256 is that of a file in the registry."""
+    return any(file.sha256 == sha256 for model in registry().values() for file in model.files.values())
+
+
 def find(name: str) -> Published | None:
     """Returns a model of the registry; None for the `owner/name` of a hub repository that it does not list.
 

@@ -20,6 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dreamsweep.errors import WeightsError
+from dreamsweep.weights.cache import read_sha256
+from dreamsweep.weights.registry import is_published
+from dreamsweep.weights.torchscript import archive_tensors
 
 DALLE_CLASSES = (
     *("dall_e.encoder.Encoder", "dall_e.encoder.EncoderBlock", "dall_e.decoder.Decoder", "dall_e.decoder.DecoderBlock"),
@@ -28,9 +31,17 @@ DALLE_CLASSES = (
 )
 """Classes that the published encoder and decoder consist of, apart from tensors and containers."""
 
+MOST_HEADER = 25_000_000
+"""Bytes of a safetensors header, at most; those of published models have up to a million."""
+MOST_CODE = 16 << 20
+"""Bytes by which a zip's parts may exceed the file: TorchScript compresses its code."""
+_DAMAGED = (EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError)
+"""What readers of damaged files raise."""
+
 
 def load_tensors(path: Path, within: str | None = None) -> dict[str, Tensor]:
     """Reads a state dict from safetensors, or from a pickle of tensors (see `dreamsweep.weights.load_tensors`)."""
+    check_size(path)
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -45,21 +56,65 @@ def load_tensors(path: Path, within: str | None = None) -> dict[str, Tensor]:
 
 
 def load_clip_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads a CLIP's state dict, from the TorchScript archive that OpenAI published or from a plain state dict."""
+    """Reads a CLIP's state dict, from the TorchScript archive that OpenAI published or from a plain state dict.
+
+    An archive is a program. It is loaded as one only where its SHA-256 is one of the registry's; of any other only the tensors are read.
+    """
+    check_size(path)
     if not _is_archive(path):
         return load_tensors(path)
+    if not is_published(read_sha256(path)):
+        return _tensors_alone(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but the published files are in it
         try:
             return {key: value.detach() for key, value in torch.jit.load(str(path), map_location="cpu").state_dict().items()}
-        except RuntimeError as error:
+        except (RuntimeError, torch.jit.Error) as error:
             raise WeightsError(
                 f"weights {path}: it cannot be read as TorchScript ({_first_line(error)}); delete it and fetch it again."
             ) from None
 
 
+def _tensors_alone(path: Path) -> dict[str, Tensor]:
+    try:
+        return archive_tensors(path)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, *_DAMAGED, RecursionError) as error:
+        raise WeightsError(
+            f"weights {path}: it cannot be read as TorchScript without running it ({_first_line(error)}), and its SHA-256 is none of the "
+            "registry's; delete it and fetch what was published."
+        ) from None
+
+
+def check_size(path: Path) -> None:
+    """Refuses a file that would take much more memory than its size before it is read. Raises WeightsError.
+
+    Files of torch are zips whose tensors are stored as they are. Compressed ones, and parts that overlap, can be made to fill any memory;
+    so can the header of safetensors, which is JSON.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+        if path.suffix == ".safetensors" and int.from_bytes(start, "little") > min(size, MOST_HEADER):
+            reason = f"its header is longer than {MOST_HEADER:,} bytes, or than the file"
+            raise WeightsError(f"weights {path}: it cannot be read as safetensors ({reason}); delete it and fetch it again.")
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return  # the sentence of its reader says what is wrong with it
+    total = sum(part.file_size for part in parts)
+    if total > size + MOST_CODE:
+        raise WeightsError(
+            f"weights {path}: its parts come to {total:,} bytes in a file of {size:,}, which no published file's do; delete it and fetch "
+            "what was published."
+        )
+
+
 def load_dalle_tensors(path: Path) -> dict[str, Tensor]:
     """Reads the state dict of a pickled `dall_e.Encoder` or `dall_e.Decoder`."""
+    check_size(path)
     stub = type("Stub", (), {})
     module = _load(path, [(stub, name) for name in DALLE_CLASSES])
     if not isinstance(module, stub):
@@ -87,7 +142,7 @@ def _load(path: Path, allowed: list[tuple[type, str]]) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _refusal(path, str(error)) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (RuntimeError, *_DAMAGED) as error:
         raise WeightsError(f"weights {path}: it is damaged ({_first_line(error)}); delete it and fetch it again.") from None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dreamsweep.store import Store
+from dreamsweep.store.local import LocalStore
 from tests.chaos.harness import Runs, runs, undisturbed
 
 
@@ -22,6 +22,6 @@ def some_runs(chaos_folder: Path, _tiny_weights: Path) -> Iterator[Runs]:
 
 
 @pytest.fixture(scope="session")
-def calm(some_runs: Runs, chaos_folder: Path) -> Store:
+def calm(some_runs: Runs, chaos_folder: Path) -> LocalStore:
     """A store after a run that nothing disturbed."""
     return undisturbed(some_runs, chaos_folder / "calm")

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dreamsweep.results.manifest import done_shards, read_manifest
+from dreamsweep.results.manifest import done_shards, published_manifest, read_manifest
 from dreamsweep.results.verification import verify
-from dreamsweep.store import Store, open_store
+from dreamsweep.store import Store
+from dreamsweep.store.local import LocalStore
 from dreamsweep.tables.parquet import read_parquet
 
 ROOT = Path(__file__).parents[2]
@@ -93,10 +94,14 @@ def runs(errors: Path, **environment: str) -> Iterator[Runs]:
             process.stdout.close()
 
 
-def differences(store: Store, calm: Store, sweep: str = "t") -> list[str]:
-    """Compares two stores bit for bit, times left out: what is lost, doubled, torn or other in the first one."""
+def differences(store: Store, calm: Store, sweep: str = "t", repaired: bool = False) -> list[str]:
+    """Compares two stores bit for bit, times left out: what is lost, doubled, torn or other in the first one.
+
+    The tables of a `repaired` sweep lie in another folder, which its manifest names.
+    """
     lines = [f"{fault.state}: {fault.key}" for checked in verify(store, sweep) for fault in checked.faults]
-    if store.read(f"{sweep}/manifest.json") != calm.read(f"{sweep}/manifest.json"):
+    mine, other = (published_manifest(each, sweep) for each in (store, calm))
+    if mine.model_copy(update={"tables": {}}) != other.model_copy(update={"tables": {}}) or (mine != other and not repaired):
         lines.append("the manifests differ")
     pictures, expected = ({key: each.read(key) for key in each.keys(f"{sweep}/pictures/")} for each in (store, calm))
     lines += [f"lost: {key}" for key in expected.keys() - pictures.keys()]
@@ -120,7 +125,7 @@ def rows(store: Store, sweep: str, table: str) -> list[str]:
     return sorted(json.dumps(row, default=str, sort_keys=True) for row in plain)
 
 
-def undisturbed(some: Runs, folder: Path, sweep: dict[str, Any] = SWEEP) -> Store:
+def undisturbed(some: Runs, folder: Path, sweep: dict[str, Any] = SWEEP) -> LocalStore:
     """Runs the sweep without a disturbance; returns its store."""
     assert some.run(str(folder), sweep=sweep) == 0
-    return open_store(str(folder))
+    return LocalStore(folder)

@@ -37,7 +37,7 @@ def run(request: Mapping[str, Any]) -> int:
     if writes := request.get("writes"):
         _fill_disk(writes, getattr(errno, request["error"]))
     if not request.get("summary"):
-        sweeps.ensure_summary = lambda store, manifest: Summary((), "")
+        sweeps.ensure_summary = lambda store, manifest: Summary((), "")  # type: ignore[attr-defined]
     try:
         for _ in run_sweep(parse_sweep(request["sweep"], Path(), "chaos"), open_store(request["store"]), device="cpu"):
             pass

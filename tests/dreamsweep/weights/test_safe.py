@@ -1,6 +1,9 @@
 """Weights are read, and no code in their files is run."""
 
+import io
 import pickle
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +106,109 @@ def test_a_file_that_holds_other_objects(tmp_path: Path) -> None:
         weights.load_tensors(written(tmp_path, saved([1, 2])))
     with pytest.raises(WeightsError, match="it holds a dict, not a pickled module"):
         load_dalle_tensors(written(tmp_path, saved(a_state())))
+
+
+class Runs(torch.nn.Module):
+    """A module whose archive runs code of its own when it is loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.weight
+
+    @torch.jit.export
+    def __getstate__(self):  # type: ignore[no-untyped-def]
+        # type: () -> Tuple[Tensor, bool]
+        return self.weight, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state):  # type: ignore[no-untyped-def]
+        # type: (Tuple[Tensor, bool]) -> None
+        raise RuntimeError("it ran")
+
+
+def archive_of(module: torch.nn.Module) -> bytes:
+    buffer = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("warnings.warn", lambda *_, **__: None)
+        torch.jit.save(torch.jit.script(module), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_the_code_of_an_archive_that_nobody_published_is_not_run(tmp_path: Path) -> None:
+    path = written(tmp_path, archive_of(Runs()), "a.pt")
+    with pytest.raises(torch.jit.Error, match="it ran"):
+        torch.jit.load(str(path))
+    assert load_clip_tensors(path) == {}, "no tensor can be had without its code"
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+@pytest.mark.parametrize("vision", ["vit", "resnet"])
+def test_tensors_are_the_same_read_with_and_without_the_archive_s_code(
+    vision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path, clip_archive(tiny_clip(vision, vocabulary=8)), "a.pt")
+    alone = load_clip_tensors(path)
+    monkeypatch.setattr("dreamsweep.weights.safe.is_published", lambda sha256: True)
+    run = load_clip_tensors(path)
+    assert alone.keys() == run.keys() and len(alone) > 20
+    assert all(torch.equal(alone[name], value) and alone[name].dtype == value.dtype for name, value in run.items())
+
+
+def zipped(parts: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def rewritten(archive: bytes, name: str, data: bytes) -> bytes:
+    """The same archive with another file in it, stored as it is."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as read:
+        return zipped({entry: data if entry.endswith(name) else read.read(entry) for entry in read.namelist()})
+
+
+READERS = [weights.load_tensors, load_clip_tensors, load_dalle_tensors]
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_an_archive_that_would_fill_the_memory_is_refused_before_it_is_read(read: Callable[[Path], object], tmp_path: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(saved(a_state()))) as plain:
+        parts = {name: plain.read(name) for name in plain.namelist()}
+    bomb = zipped({**parts, "archive/data/0": bytes(64 << 20)}, zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 1 << 20
+    tracemalloc.start()
+    with pytest.raises(WeightsError, match=r"a.bin: its parts come to 6\d,\d+,\d+ bytes in a file of "):
+        read(written(tmp_path, bomb))
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_parts_that_overlap_are_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
+    data = bytearray(zipped({f"archive/data/{number}": bytes(1 << 20 if number == 0 else 1) for number in range(20)}))
+    first = data.index(b"PK\x01\x02")
+    size = data[first + 20 : first + 28]
+    at = first
+    while (at := data.find(b"PK\x01\x02", at + 1)) > 0:
+        data[at + 20 : at + 28] = size
+        data[at + 42 : at + 46] = bytes(4)
+    with pytest.raises(WeightsError, match="its parts come to 2"):
+        read(written(tmp_path, bytes(data)))
+
+
+@pytest.mark.parametrize("length", [1 << 40, 200_000_000, 5_000])
+def test_a_header_that_is_longer_than_its_file_is_refused(length: int, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"a.safetensors: it cannot be read as safetensors \(its header is longer"):
+        weights.load_tensors(written(tmp_path, length.to_bytes(8, "little") + b"{}" * 100, "a.safetensors"))
+
+
+@pytest.mark.parametrize("content", [b"\x80\x02cposix\nsystem\nX\x04\0\0\0trueR.", b"", b"\x80\x02]."], ids=["command", "empty", "list"])
+def test_an_archive_whose_pickle_is_another_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path, rewritten(clip_archive(tiny_clip(vocabulary=8)), "/data.pkl", content), "a.pt")
+    with pytest.raises(WeightsError, match="it cannot be read as TorchScript without running it"):
+        load_clip_tensors(path)
