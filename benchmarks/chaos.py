@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -55,7 +56,7 @@ class Chaos:
         if lines:
             self.faulty += [f"{name}, {uri}: {line}" for line in lines]
 
-    def finish(self, uri: str, **request: object) -> None:
+    def finish(self, uri: str, **request: Any) -> None:
         codes = []
         for _ in range(TRIES):
             codes.append(self.runs.run(uri, **request))
@@ -64,7 +65,7 @@ class Chaos:
                 return
         self.faulty.append(f"{uri}: not complete after {TRIES} runs, exit codes {codes}")
 
-    def kill_some(self, uri: str, longest: float, **request: object) -> None:
+    def kill_some(self, uri: str, longest: float, **request: Any) -> None:
         for _ in range(self.draw.randint(2, 8)):
             alive = self.runs.kill(self.runs.start(uri, **request), after=self.draw.uniform(0.02, longest))
             self.counts["kills of a living run" if alive else "kills that came too late"] += 1

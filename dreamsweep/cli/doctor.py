@@ -1,9 +1,9 @@
 """`dreamsweep doctor`: whether all is there that is needed."""
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import StoreUri
 
 

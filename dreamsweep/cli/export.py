@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import ExportFormat, MarksFilter, StoreUri, Way, store_option
 from dreamsweep.cli.terminal import say, tell
 from dreamsweep.errors import UserError

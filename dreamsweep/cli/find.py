@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.cli.terminal import say, tell
 from dreamsweep.errors import UserError

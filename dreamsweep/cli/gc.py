@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.cli.terminal import same_command, say
 
@@ -43,7 +44,7 @@ def gc(
     for sweep, kind in sorted({(entry.sweep, entry.kind) for entry in removable}):
         mine = [entry for entry in removable if (entry.sweep, entry.kind) == (sweep, kind)]
         oldest = format_seconds(now - min(entry.modified for entry in mine))
-        table.add_row(sweep or "–", kind, f"{len(mine):,}", format_bytes(sum(entry.size for entry in mine)), oldest)
+        table.add_row(escape(sweep) or "–", kind, f"{len(mine):,}", format_bytes(sum(entry.size for entry in mine)), oldest)
     if removable:
         console.print(table)
     total = f"{counted(len(removable), 'object')}, {format_bytes(sum(entry.size for entry in removable))}"

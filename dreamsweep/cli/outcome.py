@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from dreamsweep.cli.console import Console as SafeConsole
 from dreamsweep.cli.options import store_option
 from dreamsweep.cli.terminal import place, say
 from dreamsweep.text import counted, format_seconds, shortened
@@ -35,7 +36,7 @@ def print_outcome(sweep: str, store: str, seconds: float, console: Console | Non
     from dreamsweep.results.manifest import read_manifest
     from dreamsweep.store import keys, open_store
 
-    opened, screen = open_store(store), console or Console()
+    opened, screen = open_store(store), console or SafeConsole()
     manifest = read_manifest(opened, sweep)
     if manifest is None:
         return

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.notes import tell_prompt_notes
 from dreamsweep.cli.options import SweepFile
 from dreamsweep.cli.terminal import tell

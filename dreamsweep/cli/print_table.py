@@ -13,7 +13,7 @@ from rich.rule import Rule
 from rich.table import Table
 
 from dreamsweep.cli.terminal import is_unicode, spelled
-from dreamsweep.planning.characters import INVISIBLE
+from dreamsweep.planning.characters import INVISIBLE, visible
 from dreamsweep.report.plain_values import csv_text, json_text, plain
 from dreamsweep.text import counted
 
@@ -33,7 +33,7 @@ def print_table(answer: "pa.Table", console: Console) -> None:
 
     What is piped on is as wide as it is.
     """
-    names = [spelled(_visible(name), console.encoding) for name in answer.column_names]
+    names = [spelled(visible(name), console.encoding) for name in answer.column_names]
     rows = [[spelled(_cell(value), console.encoding) for value in row] for row in _rows(answer)]
     columns, lines = list(zip(names, *rows, strict=True)), 3 * len(names) + 1
     width = sum(max(map(_width, column)) for column in columns) + lines
@@ -93,7 +93,7 @@ def _cell(value: Any) -> str:
         case None:
             return "–"
         case str():
-            return _visible(value)
+            return visible(value)
         case float():
             return f"{value:.4g}"
         case list() if len(value) > LIST:
@@ -101,14 +101,9 @@ def _cell(value: Any) -> str:
         case list():
             return f"[{', '.join(map(_cell, value))}]"
         case dict():
-            return f"{{{', '.join(f'{_visible(name)}: {_cell(entry)}' for name, entry in value.items())}}}"
+            return f"{{{', '.join(f'{visible(name)}: {_cell(entry)}' for name, entry in value.items())}}}"
         case _:
             return csv_text(value)
-
-
-def _visible(text: str) -> str:
-    """Returns the text with characters that a terminal would obey as escapes."""
-    return INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _width(cell: str) -> int:

@@ -4,8 +4,8 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.errors import UserError
 

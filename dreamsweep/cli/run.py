@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.notes import tell_prompt_notes
 from dreamsweep.cli.options import Device, StoreUri, SweepFile
 from dreamsweep.cli.terminal import same_command, tell, write_log

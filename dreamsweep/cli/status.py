@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.cli.terminal import say
 
@@ -42,7 +43,7 @@ def status(
     for shard in state.running[:ROWS]:
         best = "–" if shard.best is None else f"{shard.best:.3f}"
         pace, how_far = f"{shard.iterations_per_second:.1f}", f"{shard.iteration}/{shard.iterations}"
-        table.add_row(shard.shard_id, shard.engine, how_far, str(shard.trials), best, pace)
+        table.add_row(escape(shard.shard_id), escape(shard.engine), how_far, str(shard.trials), best, pace)
     if state.running:
         Console().print(table)
     if len(state.running) > ROWS:
@@ -55,7 +56,7 @@ def _print_all(statuses: "Iterable[SweepStatus]", store: str) -> None:
     for row in statuses:
         published = "–" if row.manifest is None else f"{row.manifest.done:,} of {row.manifest.trials:,} trials"
         counts = (row.staged, len(row.running), row.waiting, row.given_up)
-        table.add_row(row.sweep, published, *(f"{count:,}" if count else "–" for count in counts))
+        table.add_row(escape(row.sweep), published, *(f"{count:,}" if count else "–" for count in counts))
     if table.row_count:
         Console().print(table)
     else:

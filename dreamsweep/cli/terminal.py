@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dreamsweep.environment import home, writable_folder
 from dreamsweep.errors import UserError
+from dreamsweep.planning.characters import visible
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -57,7 +58,17 @@ def prepare_output() -> None:
     Matplotlib's warnings of a home that cannot be written are left out: its caches are in a temporary folder then.
     """
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Visible())
     sys.stdout, sys.stderr = _prepared(sys.stdout), _prepared(sys.stderr)
+
+
+class _Visible(logging.Formatter):
+    """Formats warnings of the library as `tell` writes lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns the message with its control characters escaped."""
+        return visible(super().format(record))
 
 
 def exit_code(code: int) -> int:
@@ -164,14 +175,14 @@ def same_command() -> str:
 
 
 def say(text: str) -> None:
-    """Writes a line to standard output."""
-    sys.stdout.write(f"{text}\n")
+    """Writes a line to standard output, with the control characters of prompts and other people's texts escaped."""
+    sys.stdout.write(f"{visible(text)}\n")
     sys.stdout.flush()
 
 
 def tell(text: str) -> None:
-    """Writes a line to standard error."""
-    sys.stderr.write(f"{text}\n")
+    """Writes a line to standard error, escaped in the same way."""
+    sys.stderr.write(f"{visible(text)}\n")
     sys.stderr.flush()
 
 

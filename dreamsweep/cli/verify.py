@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import StoreUri
 from dreamsweep.cli.terminal import say, tell
 from dreamsweep.errors import UserError

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dreamsweep.cli.console import Console
 from dreamsweep.cli.options import Device
 from dreamsweep.cli.terminal import say
 from dreamsweep.errors import WeightsError

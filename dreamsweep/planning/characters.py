@@ -8,6 +8,11 @@ INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-
 of characters (surrogates). Joiners, which emoji and many scripts need, are allowed."""
 
 
+def visible(text: str) -> str:
+    """Returns a text with its invisible characters escaped, so that a terminal that prints it does not obey them."""
+    return INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def is_blank(text: str) -> bool:
     """Returns whether a text shows nothing: it is empty, or holds only spaces and invisible characters."""
     return all(character.isspace() or category(character) == "Cf" for character in text)

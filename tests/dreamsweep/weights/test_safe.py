@@ -119,13 +119,11 @@ class Runs(torch.nn.Module):
         return x * self.weight
 
     @torch.jit.export
-    def __getstate__(self):  # type: ignore[no-untyped-def]
-        # type: () -> Tuple[Tensor, bool]
+    def __getstate__(self) -> tuple[torch.Tensor, bool]:
         return self.weight, self.training
 
     @torch.jit.export
-    def __setstate__(self, state):  # type: ignore[no-untyped-def]
-        # type: (Tuple[Tensor, bool]) -> None
+    def __setstate__(self, state: tuple[torch.Tensor, bool]) -> None:
         raise RuntimeError("it ran")
 
 
