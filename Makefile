@@ -14,7 +14,7 @@ UV := UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}" UV_HTTP_TIMEOUT=30
 # Commands that the tests start, and the tests' own rewritten modules, are compiled once, not in every process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-core test-published lint format types studies bench lock env clean
+.PHONY: run test test-core test-published lint format types studies sbom bench lock env clean
 
 run: $(ENV)/ready
 	@$(BIN)/dreamsweep run $(FILE)
@@ -54,6 +54,12 @@ STUDIES := optimizers phrasings strokes between unclip variations
 studies: $(ENV)/ready
 	@for study in $(STUDIES); do \
 	    $(BIN)/dreamsweep run prompts/studies/$$study.yaml && $(BIN)/dreamsweep report study-$$study || exit 1; done
+
+# What is installed, as CycloneDX: dreamsweep.cdx.json (docs/reliability.md says how to audit it).
+SBOM_PIN := cyclonedx-bom==7.5.0
+sbom: $(ENV)/ready
+	$(UV) tool run --quiet --from $(SBOM_PIN) cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --of JSON \
+	    -o dreamsweep.cdx.json $(BIN)/python
 
 bench: $(ENV)/ready
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

@@ -3,6 +3,7 @@
     python benchmarks/chaos.py                                   # ten minutes of every scenario in turn
     python benchmarks/chaos.py --minutes 240 --seed 7
     python benchmarks/chaos.py --scenarios outage --outage 90    # real pauses, no hurry
+    python benchmarks/chaos.py --scenarios outage --outage 60 --scale 60    # an hour, with every wait a sixtieth
 
 Sweeps of three shards with weights of a few kilobytes, in a folder and on moto's S3 server behind a proxy of faults (tests/s3_faults.py).
 A killed run is started again until it comes to its end, and its store is then compared bit for bit with an undisturbed one. Exit code 1
@@ -40,8 +41,9 @@ TRIES = 8
 class Chaos:
     """Counts what was done, and what came of it."""
 
-    def __init__(self, some: Runs, calm: Store, folder: Path, server: str, draw: random.Random, outage: float) -> None:
-        self.runs, self.calm, self.folder, self.server, self.draw, self.outage = some, calm, folder, server, draw, outage
+    def __init__(self, some: Runs, calm: Store, folder: Path, server: str, options: argparse.Namespace) -> None:
+        self.runs, self.calm, self.folder, self.server = some, calm, folder, server
+        self.draw, self.outage, self.scale = random.Random(options.seed), options.outage, options.scale
         self.counts = Counter[str]()
         self.faulty: list[str] = []
         self.number = 0
@@ -98,14 +100,15 @@ class Chaos:
             begin = self.draw.randint(5, 60)
             back = threading.Event()
             proxy.choose = lambda method, path: "away" if len(proxy.requests) > begin and not back.is_set() else None
-            environment = {"AWS_ENDPOINT_URL": address, "DREAMSWEEP_RETRY_SECONDS": "5", "DREAMSWEEP_STORE_SECONDS": "300"}
+            waits = {"DREAMSWEEP_RETRY_SECONDS": 5 / self.scale, "DREAMSWEEP_STORE_SECONDS": 300 / self.scale}
+            environment = {"AWS_ENDPOINT_URL": address, **{name: str(seconds) for name, seconds in waits.items()}}
             pid = self.runs.start(uri, environment=environment)
             while not proxy.met["away"]:
                 time.sleep(0.05)
             time.sleep(self.outage)
             back.set()
             code = self.runs.wait(pid)
-            self.counts[f"outages of {self.outage:g} s, exit code {code}"] += 1
+            self.counts[f"outages of {self.outage * self.scale:g} s (in {self.outage:g} s), exit code {code}"] += 1
             if code:
                 self.faulty.append(f"{uri}: an outage of {self.outage:g} s ended the run with exit code {code}")
             self._count(proxy)
@@ -125,7 +128,7 @@ def main() -> None:
         with moto_server(no_auth_actions=1_000_000_000) as server, runs(folder / "errors.txt") as some:
             os.environ["AWS_ENDPOINT_URL"] = server
             _make_bucket()
-            chaos = Chaos(some, undisturbed(some, folder / "calm"), folder, server, random.Random(options.seed), options.outage)
+            chaos = Chaos(some, undisturbed(some, folder / "calm"), folder, server, options)
             _go_on(chaos, options)
         print(f"\n{options.minutes:g} min, seed {options.seed}")
         for name, count in sorted(chaos.counts.items()):
@@ -157,6 +160,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenarios", nargs="+", default=["kills", "pair", "s3", "outage"], choices=["kills", "pair", "s3", "outage"])
     parser.add_argument("--outage", type=float, default=90, help="seconds of an outage")
+    parser.add_argument("--scale", type=float, default=1, help="how many times as fast all waits are: an hour passes in 60 s with 60")
     return parser.parse_args()
 
 

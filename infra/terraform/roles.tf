@@ -9,13 +9,14 @@ locals {
   list_prefix  = var.prefix == "" ? "*" : "${var.prefix}/*"
   with_cluster = length(var.subnet_ids) > 0
 
-  # Of the cluster's own pods, the namespace and the service accounts of infra/kubernetes.
+  # Of this very cluster's pods, the namespace and the service accounts of infra/kubernetes.
   pods_may_assume = { for role, account in { worker = "dreamsweep-flow-run", reviewer = "dreamsweep-review" } : role => {
     Effect    = "Allow"
     Principal = { Service = "pods.eks.amazonaws.com" }
     Action    = ["sts:AssumeRole", "sts:TagSession"]
     Condition = {
       StringEquals = {
+        "aws:RequestTag/eks-cluster-name"           = var.name
         "aws:RequestTag/kubernetes-namespace"       = "dreamsweep"
         "aws:RequestTag/kubernetes-service-account" = account
       }
@@ -23,7 +24,7 @@ locals {
   } }
   machines_may_assume = {
     Effect    = "Allow"
-    Principal = { AWS = length(var.worker_principals) > 0 ? var.worker_principals : [local.account] }
+    Principal = { AWS = var.worker_principals }
     Action    = ["sts:AssumeRole"]
   }
 }
@@ -37,9 +38,16 @@ resource "aws_iam_role" "worker" {
     Version = "2012-10-17"
     Statement = concat(
       local.with_cluster ? [local.pods_may_assume.worker] : [],
-      length(var.worker_principals) > 0 || !local.with_cluster ? [local.machines_may_assume] : [],
+      length(var.worker_principals) > 0 ? [local.machines_may_assume] : [],
     )
   })
+
+  lifecycle {
+    precondition {
+      condition     = local.with_cluster || length(var.worker_principals) > 0
+      error_message = "worker_principals: without a cluster, name the roles or users that may take the workers' role, such as a machine's instance role."
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "worker" {

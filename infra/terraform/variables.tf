@@ -79,9 +79,14 @@ variable "tiering_after_days" {
 }
 
 variable "worker_principals" {
-  description = "ARNs of roles or users that may take the workers' role from outside the cluster, such as the instance role of a GPU machine."
+  description = "ARNs of roles or users that may take the workers' role from outside the cluster, such as the instance role of a GPU machine. Needed where there is no cluster."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.worker_principals : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/", arn))])
+    error_message = "worker_principals: ARNs of roles or users (arn:aws:iam::123456789012:role/NAME); a whole account is none."
+  }
 }
 
 variable "reviewer_principals" {

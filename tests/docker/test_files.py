@@ -75,8 +75,16 @@ def test_every_service_is_shut_in(services: dict[str, dict[str, Any]]) -> None:
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert not service.get("privileged"), name
+        assert (service["pids_limit"], service["cpus"], service["mem_limit"]) == (512, 1, str(2 << 30)), name
     with_socket = {name for name, service in services.items() if "docker.sock" in json.dumps(service.get("volumes", []))}
     assert with_socket == {"sweeps", "shards"}
+
+
+def test_the_database_is_on_a_network_that_no_shard_joins(services: dict[str, dict[str, Any]]) -> None:
+    networks = {name: {*service.get("networks", ())} for name, service in services.items()}
+    assert {name for name, joined in networks.items() if "data" in joined} == {"database", "prefect"}
+    assert networks["database"] == {"data"}
+    assert "--variable network_mode=dreamsweep" in json.dumps(services["setup"]["command"])
 
 
 def test_each_starts_when_what_it_needs_is_there(services: dict[str, dict[str, Any]]) -> None:
@@ -123,6 +131,7 @@ def test_containers_of_the_pool_are_shut_in(gpus: int, monkeypatch: pytest.Monke
     assert (job.env["AWS_ENDPOINT_URL"], job.env["MORE"]) == ("", "1")
     more = job.container_create_kwargs
     assert (more["read_only"], more["cap_drop"], more["security_opt"]) == (True, ["ALL"], ["no-new-privileges"])
+    assert more["pids_limit"] == 4096
     assert [request["Count"] for request in more["device_requests"]] == ([gpus] if gpus else [])
     assert not set(more) & set(Configuration.model_fields), "the worker would drop these in silence"
 

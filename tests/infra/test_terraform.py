@@ -104,7 +104,7 @@ def test_configuration_is_valid(initialised: Path) -> None:
 def test_plans_are_as_promised(initialised: Path) -> None:
     done = _run(initialised, "test")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 failed" in done.stdout and done.stdout.count("... pass") == 7
+    assert "0 failed" in done.stdout and done.stdout.count("... pass") == 9
 
 
 def test_bucket_is_private_and_encrypted() -> None:

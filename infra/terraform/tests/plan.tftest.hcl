@@ -13,6 +13,8 @@ variables {
   region = "eu-central-1"
   bucket = "a-bucket"
   prefix = "night"
+
+  worker_principals = ["arn:aws:iam::123456789012:role/gpu-machine"]
 }
 
 run "bucket_is_closed_and_encrypted" {
@@ -96,7 +98,8 @@ run "pods_take_the_workers_role" {
   command = plan
 
   variables {
-    subnet_ids = ["subnet-1", "subnet-2"]
+    subnet_ids        = ["subnet-1", "subnet-2"]
+    worker_principals = []
   }
 
   assert {
@@ -108,6 +111,12 @@ run "pods_take_the_workers_role" {
       for s in jsondecode(aws_iam_role.worker.assume_role_policy).Statement : s.Principal
     ] == [{ Service = "pods.eks.amazonaws.com" }]
     error_message = "Others than the cluster's pods take the workers' role."
+  }
+  assert {
+    condition = [
+      for s in jsondecode(aws_iam_role.worker.assume_role_policy).Statement : s.Condition.StringEquals["aws:RequestTag/eks-cluster-name"]
+    ] == ["dreamsweep"]
+    error_message = "Pods of another cluster take the workers' role."
   }
   assert {
     condition = [
@@ -182,6 +191,27 @@ run "gpu_nodes_come_and_go" {
   }
 }
 
+run "machines_take_the_workers_role_by_name" {
+  command = plan
+
+  assert {
+    condition = [
+      for s in jsondecode(aws_iam_role.worker.assume_role_policy).Statement : s.Principal
+    ] == [{ AWS = ["arn:aws:iam::123456789012:role/gpu-machine"] }]
+    error_message = "Others than the machines that are named take the workers' role."
+  }
+}
+
+run "without_a_cluster_the_machines_are_named" {
+  command = plan
+
+  variables {
+    worker_principals = []
+  }
+
+  expect_failures = [aws_iam_role.worker]
+}
+
 run "mistakes_are_told" {
   command = plan
 
@@ -191,7 +221,9 @@ run "mistakes_are_told" {
     subnet_ids = ["subnet-1"]
     api_cidrs  = ["0.0.0.0/0"]
     gpu        = { capacity = "CHEAP", max_nodes = 0 }
+
+    worker_principals = ["arn:aws:iam::123456789012:root"]
   }
 
-  expect_failures = [var.bucket, var.prefix, var.subnet_ids, var.api_cidrs, var.gpu]
+  expect_failures = [var.bucket, var.prefix, var.subnet_ids, var.api_cidrs, var.gpu, var.worker_principals]
 }
