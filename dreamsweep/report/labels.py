@@ -87,7 +87,11 @@ def labels(rows: Iterable[Row]) -> dict[Variant, str]:
 
     A setting that a variant does without is left out of its label.
     """
-    variants = {variant_of(row): settings_of(row) for row in rows}
+    return labels_of({variant_of(row): settings_of(row) for row in rows})
+
+
+def labels_of(variants: Mapping[Variant, Mapping[str, str]]) -> dict[Variant, str]:
+    """Returns what to call each of these variants, as `labels` does; `settings_of` gives the settings of each."""
     seeds = {seed for _, _, seed in variants}
     values: dict[tuple[str, str], set[str]] = {}
     for (engine, _, _), settings in variants.items():

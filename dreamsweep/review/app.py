@@ -29,6 +29,7 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import TypeAdapter
 
 from dreamsweep.errors import DreamsweepError, QueryError, StoreError, TransientError, UserError
 from dreamsweep.review.ask import add_ask
@@ -45,6 +46,7 @@ from dreamsweep.store import Store, keys
 
 PAGE = Path(__file__).with_name("page")
 TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "svg": "image/svg+xml"}
+WALL = TypeAdapter(Wall)
 MARKING = "X-Dreamsweep-Mark"
 """Header that the page sends with each mark."""
 RETRY_AFTER = "10"
@@ -82,8 +84,8 @@ def make_app(
         return cards(store)
 
     @app.get("/api/sweeps/{sweep}")
-    def one_sweep(sweep: SweepName) -> Wall:
-        return wall(store, sweep)
+    def one_sweep(sweep: SweepName) -> Response:
+        return Response(WALL.dump_json(wall(store, sweep)), media_type="application/json")  # as it is: megabytes need no second look
 
     @app.get("/api/sweeps/{sweep}/generation")
     def published_now(sweep: SweepName) -> str:

@@ -111,7 +111,7 @@ class Uncompressed:
     """Compression of texts alone: pictures and archives are small already, and ranges are of what is sent."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._plain, self._compressed = app, GZipMiddleware(app, minimum_size=1_000)
+        self._plain, self._compressed = app, GZipMiddleware(app, minimum_size=1_000, compresslevel=4)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""

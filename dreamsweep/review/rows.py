@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from dreamsweep.errors import StoreError, UserError
-from dreamsweep.report.labels import COLUMNS, labels, named_settings, settings_of, variant_of
+from dreamsweep.report.labels import COLUMNS, labels_of, named_settings, settings_of, variant_of
 from dreamsweep.report.query import Session, answer
 from dreamsweep.report.ranks import FOREMOST, RANKED_TRIALS
 from dreamsweep.results.manifest import published_manifest, read_manifest
@@ -16,6 +16,14 @@ from dreamsweep.tables.parquet import ahead
 
 MOST_TILES = 20_000
 """Maximum number of trials on a wall, some 5 MB for the browser. Of more, those that rank highest within their prompts are shown."""
+OF_KIND = COLUMNS[:-1]
+KIND = f"hash({', '.join(OF_KIND)})"
+"""Number of the engine and settings of a trial: few kinds have many trials, so that settings are read and put into words once each."""
+SHOWN = (
+    f"trial_id, prompt, prompts_to, engine, seed, {KIND} AS kind, judge_best, rank, ranked_by, rivals, z_score, guide_best, status, "
+    "best_uri IS NOT NULL AS pictured, best_iteration, switches"
+)
+"""Columns of a tile."""
 MOST_POINTS = 2_000
 """Of a curve: no screen shows more."""
 
@@ -144,31 +152,17 @@ def wall(store: Store, sweep: str) -> Wall:
 
 
 def _wall(session: Session) -> Wall:
-    columns = ", ".join(
-        (
-            "trial_id",
-            "prompt",
-            "prompts_to",
-            *COLUMNS,
-            "judge_best",
-            "rank",
-            "ranked_by",
-            "rivals",
-            "z_score",
-            "guide_best",
-            "status",
-            "best_uri IS NOT NULL AS pictured",
-            "best_iteration",
-            "switches",
-        )
-    )
-    rows = session.rows(f"SELECT {columns}, count(*) OVER () AS trials FROM {RANKED_TRIALS} ORDER BY {FOREMOST} LIMIT {MOST_TILES}")
-    variants, label_of = [variant_of(row) for row in rows], labels(rows)
-    settings = {text: named_settings(row) for (_, text, _), row in zip(variants, rows, strict=True)}
+    rows = session.rows(f"SELECT {SHOWN}, count(*) OVER () AS trials FROM {RANKED_TRIALS} ORDER BY {FOREMOST} LIMIT {MOST_TILES}")
+    kinds = {row["kind"]: row for row in session.rows(f"SELECT DISTINCT {KIND} AS kind, {', '.join(OF_KIND)} FROM trials ORDER BY kind")}
+    texts = {kind: variant_of({**row, "seed": 0})[1] for kind, row in kinds.items()}
+    settings = {texts[kind]: named_settings(row) for kind, row in kinds.items()}
+    variants = [(row["engine"], texts[row["kind"]], row["seed"]) for row in rows]
+    of_kinds = {kind: settings_of(row) for kind, row in kinds.items()}
+    label_of = labels_of({variant: of_kinds[row["kind"]] for variant, row in zip(variants, rows, strict=True)})
     values: dict[tuple[str, str], set[str]] = {}
-    for engine, text, _ in variants:
-        for name, value in settings[text].items():
-            values.setdefault((name, engine), set()).add(value)
+    for kind, row in kinds.items():
+        for name, value in settings[texts[kind]].items():
+            values.setdefault((name, row["engine"]), set()).add(value)
     swept = sorted({name for (name, _), each in values.items() if len(each) > 1})
     numbers = {text: number for number, text in enumerate(settings)}
     tiles = [_tile(row, label_of[variant], numbers[variant[1]]) for row, variant in zip(rows, variants, strict=True)]

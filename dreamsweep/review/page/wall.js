@@ -17,7 +17,7 @@ const ORDERS = {
   best: (a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity) || (b.z_score ?? -99) - (a.z_score ?? -99) || ORDERS.judge(a, b), // scores of several prompts cannot be compared
   judge: (a, b) => (b.judge ?? -2) - (a.judge ?? -2),
   guide: (a, b) => (b.guide ?? -2) - (a.guide ?? -2),
-  prompt: (a, b) => a.prompt.localeCompare(b.prompt, undefined, { numeric: true }) || ORDERS.best(a, b),
+  prompt: (a, b) => collator.compare(a.prompt, b.prompt) || ORDERS.best(a, b),
   seed: (a, b) => a.seed - b.seed || ORDERS.best(a, b),
 };
 

@@ -1,0 +1,176 @@
+"""How fast the review page is: its first wall, filters and sorting, and marks by the keyboard, in a headless Chromium.
+
+    python benchmarks/review.py
+    python benchmarks/review.py --trials 1_000_000 --store-delay 0.5
+
+Publishes made-up trials (200 prompts, one engine, their best pictures of 128 px) in a folder for temporary files, and serves them.
+First wall: from the navigation until the first tiles are drawn, and until every picture in sight is; with a server that has just
+started, then once more in a new page. Filter and sort: from the event until the next frame is drawn, the box's own 120 ms of
+waiting for further letters left out. Mark: from the key until the frame with the mark, while the store takes its time to write it. Medians.
+"""
+
+import argparse
+import itertools
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import gather as stages  # noqa: E402
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+from PIL import Image  # noqa: E402
+from playwright.sync_api import Page  # noqa: E402
+
+from dreamsweep.results.manifest import stage_shard  # noqa: E402
+from dreamsweep.results.publishing import gather, publish  # noqa: E402
+from dreamsweep.review.app import make_app  # noqa: E402
+from dreamsweep.review.rows import MOST_TILES, wall  # noqa: E402
+from dreamsweep.store import BYTES  # noqa: E402
+from dreamsweep.store.local import LocalStore  # noqa: E402
+from tests.browser import browser, chromium, serving  # noqa: E402
+from tests.conftest import free_socket  # noqa: E402
+
+SWEEP, PROMPTS, ITERATIONS, A_SHARD, PICTURES = stages.SWEEP, 200, 2, 10_000, 64
+AIMS = "aims: first wall of 10,000 trials < 1 s, of 1,000,000 < 3 s; filter and sort < 200 ms; mark < 50 ms"
+REVIEWER = "if (location.protocol === 'http:') localStorage.setItem('dreamsweep reviewer', 'anna')"
+DRAWN = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+IN_SIGHT = """() => [...document.querySelectorAll('.tile img')].filter((image) => {
+    const box = image.getBoundingClientRect();
+    return box.bottom > 0 && box.top < innerHeight;
+}).every((image) => image.complete)"""
+TIMED = """async ([id, value, kind]) => {
+    const field = document.getElementById(id), start = performance.now();
+    field.value = value;
+    field.dispatchEvent(new Event(kind, { bubbles: true }));
+    await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+    return performance.now() - start;
+}"""
+"""Sets a field, and returns the milliseconds until the frame after it is drawn."""
+MARKED = """async (key) => {
+    const tile = document.querySelectorAll('.tile')[3];
+    tile.focus();
+    const start = performance.now();
+    tile.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+    while (!tile.querySelector('.signs b')) await new Promise((next) => setTimeout(next));
+    await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+    return performance.now() - start;
+}"""
+
+
+class SlowStore(LocalStore):
+    """Folder that takes its time to write."""
+
+    delay = 0.0
+
+    def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
+        time.sleep(self.delay)
+        super().write(key, data, content_type)
+
+
+def main() -> None:
+    options = _options()
+    executable = chromium()
+    assert executable, "needs a browser: Debian's package chromium"
+    with tempfile.TemporaryDirectory(prefix="dreamsweep-benchmark-") as folder:
+        start = time.monotonic()
+        store = SlowStore(Path(folder) / "runs")
+        _publish(store, options.trials)
+        print(f"published {options.trials:,} trials in {time.monotonic() - start:.0f} s; load {os.getloadavg()[0]:.1f}", flush=True)
+        store.delay = options.store_delay
+        app = make_app(store, folder=Path(folder) / "thumbnails")
+        print("| | ms |\n|---|---|")
+        with free_socket() as listening, serving(app, listening) as address:
+            for how in ("a server just started", "again"):
+                with browser(executable) as page:
+                    page.context.add_init_script(REVIEWER)
+                    _measure_wall(page, f"{address}/sweeps/{SWEEP}", how)
+                    if how == "again":
+                        _measure_the_rest(page, options.repeats)
+    print(stages._machine())
+    print(f"load {os.getloadavg()[0]:.1f}")
+    print(AIMS)
+
+
+def _measure_wall(page: Page, address: str, how: str) -> None:
+    start = time.monotonic()
+    page.goto(address, wait_until="commit")
+    page.locator(".tile").first.wait_for()
+    page.evaluate(DRAWN)
+    print(f"| first wall, {how} | {1e3 * (time.monotonic() - start):,.0f} |", flush=True)
+    page.wait_for_function(IN_SIGHT)
+    print(f"| its pictures in sight, {how} | {1e3 * (time.monotonic() - start):,.0f} |", flush=True)
+
+
+def _measure_the_rest(page: Page, repeats: int) -> None:
+    cases = {
+        "sort": [("sort", value, "change") for value in ("judge", "prompt", "seed", "best")],
+        "filter by marks": [("marks", value, "change") for value in ("unreviewed", "suggested", "picked", "")],
+        "group": [("group", value, "change") for value in ("prompt", "seed", "")],
+        "filter by words": [("words", value, "search") for value in ("prompt 17", "judge>0.5", "seed:3|4", "-red", "")],
+    }
+    for name, steps in cases.items():
+        times = [page.evaluate(TIMED, [*step]) for step in steps * repeats]
+        print(f"| {name} | {statistics.median(times):,.0f} (at most {max(times):,.0f}) |", flush=True)
+    times = []
+    for _ in range(repeats * 2):
+        times.append(page.evaluate(MARKED, "4"))
+        page.keyboard.press("z")
+        page.wait_for_timeout(100)
+    print(f"| mark | {statistics.median(times):,.0f} (at most {max(times):,.0f}) |", flush=True)
+
+
+def _publish(store: LocalStore, trials: int) -> None:
+    """Publishes the trials, and links the pictures of those that a wall shows to a few files."""
+    ids, random = stages._ids(trials), np.random.default_rng(0)
+    records, scores, embeddings = stages._template(min(A_SHARD, trials), ITERATIONS)
+    for shard in range(-(-trials // A_SHARD)):
+        mine = list(itertools.islice(ids, A_SHARD))
+        number, name = len(mine), f"{shard:016x}"
+        columns = {
+            "trial_id": pa.array(mine),
+            "shard_id": pa.array([name] * number),
+            "prompt": pa.array([f"a made-up prompt {at % PROMPTS}" for at in range(number)]),
+            "seed": pa.array(np.arange(number) // PROMPTS + shard * A_SHARD // PROMPTS),
+            "best_uri": pa.array([f"pictures/{trial}/best.png" for trial in mine]),
+            **{column: pa.array(random.random(number, dtype=np.float32)) for column in ("judge_best", "guide_best")},
+        }
+        rows = records.slice(0, number)
+        for column, values in columns.items():
+            rows = stages._with(rows, column, values)
+        curves = stages._with(scores.slice(0, number * ITERATIONS), "trial_id", pa.array(np.repeat(mine, ITERATIONS)))
+        vectors = stages._with(embeddings.slice(0, number), "trial_id", pa.array(mine))
+        stage_shard(store, SWEEP, name, {"trials": rows, "scores": curves, "embeddings": vectors})
+    publish(store, gather(store, SWEEP, set(stages._ids(trials)), "0" * 64))
+    shown = [tile.id for tile in wall(store, SWEEP).tiles] if trials > MOST_TILES else stages._ids(trials)
+    _link_pictures(store.folder, shown, random)
+
+
+def _link_pictures(folder: Path, trials: Iterable[str], random: np.random.Generator) -> None:
+    files = []
+    for number in range(PICTURES):
+        files.append(folder / f"{number}.png")
+        noise = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((128, 128), Image.Resampling.BICUBIC).save(files[-1])
+    for number, trial in enumerate(trials):
+        place = folder / SWEEP / "pictures" / trial
+        place.mkdir(parents=True)
+        os.link(files[number % PICTURES], place / "best.png")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--store-delay", type=float, default=0.5, metavar="SECONDS", help="of each write")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
