@@ -1,27 +1,21 @@
 // The wall: all trials of a sweep, filtered, sorted and grouped in the browser. What it shows stands in the address, to be passed on.
 
-import { ask, counted, countedOf, element, mark, pictured, thumbnail } from "./dom.js";
 import { makeCompare } from "./compare.js";
+import { ask, counted, countedOf, element } from "./dom.js";
 import { makeDuels } from "./duels.js";
-import { makeMarking } from "./marking.js";
-import { FILTERS, isReviewed, isSuggested, loadMarks, signs } from "./marks.js";
+import { makeGrid } from "./grid.js";
 import { watch } from "./live.js";
+import { makeMarking } from "./marking.js";
+import { FILTERS, isSuggested, loadMarks, signs } from "./marks.js";
+import { FIELDS, natural, ORDERS } from "./orders.js";
 import { queryOf } from "./search.js";
 import { makeSteps } from "./steps.js";
 import { makeTakeaway } from "./take.js";
+import { makeTiles, move } from "./tile.js";
 import { makeViewer } from "./viewer.js";
 
 const CHUNK = 240; // tiles made at once: more follow as the page is scrolled
 const by = (id) => document.getElementById(id);
-const ORDERS = {
-  best: (a, b) => (a.rank ?? Infinity) - (b.rank ?? Infinity) || (b.z_score ?? -99) - (a.z_score ?? -99) || ORDERS.judge(a, b), // scores of several prompts cannot be compared
-  judge: (a, b) => (b.judge ?? -2) - (a.judge ?? -2),
-  guide: (a, b) => (b.guide ?? -2) - (a.guide ?? -2),
-  prompt: (a, b) => collator.compare(a.prompt, b.prompt) || ORDERS.best(a, b),
-  seed: (a, b) => a.seed - b.seed || ORDERS.best(a, b),
-};
-
-const FIELDS = ["seed", "engine", "prompt", "status", "judge", "guide", "rank", "z_score"]; // of a tile, by which people search as by settings
 
 export async function showWall({ sweep, generation, trials, settings, swept, tiles }) {
   const main = by("wall");
@@ -51,6 +45,8 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     closed: () => location.hash === "#duels" && history.replaceState(null, "", location.pathname + location.search),
   });
   const chosen = []; // ids of the trials to be compared
+  const { tileFor, signsOf } = makeTiles(sweep, marks, chosen, (id) => (history.pushState("opened here", "", `#${id}`), open()));
+  const grid = makeGrid(sweep, by("axes"), [...new Set(["prompt", "engine", "seed", ...swept])], { valueOf, compare: natural, changed: draw, drawTile: (tile) => watched(tileFor(tile, "")) });
   const compare = makeCompare(sweep, {
     opened: (id) => (location.hash = id),
     closed: () => location.hash.startsWith("#compare=") && history.replaceState(null, "", location.pathname + location.search),
@@ -68,6 +64,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
   by("take").addEventListener("click", takeaway.open);
   by("duel").addEventListener("click", () => (location.hash = "duels"));
   by("comparing").addEventListener("click", showComparison);
+  by("grid").addEventListener("click", grid.toggle);
   by("step").addEventListener("click", toggleSteps);
   by("review").hidden = by("reviewer").hidden = !marks.writable;
   by("filters").hidden = false;
@@ -97,12 +94,26 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
       .sort(ORDERS[sort] ?? ((a, b) => natural(valueOf(a, sort), valueOf(b, sort)) || ORDERS.best(a, b)));
     if (by("marks").value === "unreviewed") shown.sort((a, b) => isSuggested(b) - isSuggested(a)); // stable: the order stays as it is
     notice(unknown.join(" ") || said);
+    by("count").textContent = countedOf(shown.length, tiles.length, "trial") + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
+    by("grid").setAttribute("aria-pressed", grid.active);
+    makeMore = () => false;
+    steps.forget();
+    main.replaceChildren(...(shown.length ? [] : [element("p", { class: "message" }, "No trial matches. ", clear())]));
+    if (!shown.length) return;
+    if (grid.active) drawGrid();
+    else drawGroups(group);
+  }
+
+  function drawGrid() {
+    const drawing = grid.draw(shown);
+    shown = drawing.shown;
+    main.append(drawing.table);
+  }
+
+  function drawGroups(group) {
     let groups = group ? Map.groupBy(shown, (tile) => (group === "prompt" ? tile.shows : (valueOf(tile, group) ?? "–"))) : new Map([[null, shown]]);
     if (swept.includes(group)) groups = new Map([...groups].sort(([a], [b]) => natural(a, b)));
     shown = [...groups.values()].flat();
-    by("count").textContent = countedOf(shown.length, tiles.length, "trial") + (trials > tiles.length ? `, the best of ${trials.toLocaleString("en")}` : "");
-    steps.forget();
-    main.replaceChildren(...(shown.length ? [] : [element("p", { class: "message" }, "No trial matches. ", clear())]));
     fill(entries(groups, group));
   }
 
@@ -111,11 +122,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
       const section = element("section", { class: "tiles" });
       if (group) main.append(heading(["prompt", "engine"].includes(group) ? name : `${group} ${name}`, members));
       main.append(section);
-      for (const tile of members) {
-        const drawing = section.appendChild(tileFor(tile, group));
-        steps.watch(drawing);
-        yield drawing;
-      }
+      for (const tile of members) yield watched(section.appendChild(tileFor(tile, group)));
     }
   }
 
@@ -135,34 +142,13 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     more();
   }
 
+  function watched(drawing) {
+    steps.watch(drawing);
+    return drawing;
+  }
+
   function heading(name, members) {
     return element("h2", {}, element("bdi", {}, name), element("small", {}, ` ${counted(members.length, "trial")}`));
-  }
-
-  function tileFor(tile, group) {
-    const picture = tile.pictured
-      ? pictured({ src: thumbnail(sweep, tile.id), alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", fetchpriority: "low" })
-      : element("span", { class: "missing" }, tile.status);
-    const walk = (first) => [first, ...tile.to].join(" → ").slice(0, 300);
-    const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.label];
-    return element(
-      "button", { class: "tile", type: "button", "data-id": tile.id, title: [tile.prompt.slice(0, 300), tile.label, ranked(tile)].filter(Boolean).join("\n"), onclick: () => (history.pushState("opened here", "", `#${tile.id}`), open()) },
-      element("span", { class: "picture", "data-compared": chosen.includes(tile.id) }, picture, element("span", { class: "signs" }, ...signsOf(tile))),
-      element("span", { class: "line" }, element("b", {}, tile.rivals > 1 ? `#${tile.rank}` : mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
-      more && element("span", { class: "line more" }, more),
-    );
-  }
-
-  // One's own marks, how many others picked or rejected it, and what the judges would pick.
-  function signsOf(tile) {
-    const mine = marks.of(tile.id, marks.me), others = marks.people().filter((person) => person !== marks.me).map((person) => marks.of(tile.id, person));
-    const [picks, rejections] = [others.filter(({ pick }) => pick > 0).length, others.filter(({ pick }) => pick < 0).length];
-    const theirs = [picks && `${picks} ✓`, rejections && `${rejections} ✕`].filter(Boolean).join(" ");
-    return [
-      signs(mine) && element("b", { class: mine.pick < 0 ? "rejected" : "mine", dir: "auto" }, signs(mine)),
-      theirs && element("i", { title: "others" }, theirs),
-      isSuggested(tile) && !isReviewed(mine) && marks.writable && element("small", { title: "among the upper third of this prompt, by its judges" }, "judges suggest"),
-    ].filter(Boolean);
   }
 
   function remark(id) {
@@ -170,10 +156,6 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     tileOf(id)?.querySelector(".signs").replaceChildren(...signsOf(tile));
     viewer.remark(id);
     drawPeople();
-  }
-
-  function ranked({ rank, rivals, judge, ranked_by }) {
-    return rank && `judge ${mark(judge)}, ${rivals > 1 ? `rank ${rank} of ${rivals} of this prompt by ${ranked_by}` : "the only trial of this prompt"}`;
   }
 
   function drawEngines() {
@@ -282,6 +264,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     by("group").value = [...by("group").options].some(({ value }) => value === parameters.get("group")) ? parameters.get("group") : "";
     by("marks").value = parameters.get("marks") in FILTERS ? parameters.get("marks") : "";
     by("by").value = [...by("by").options].some(({ value }) => value === parameters.get("by")) ? parameters.get("by") : "";
+    grid.address = parameters.get("grid") ?? "";
     by("size").value = parameters.get("size") ?? by("size").defaultValue;
     main.style.setProperty("--side", `${by("size").value}px`);
   }
@@ -293,6 +276,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     if (by("sort").value !== "best") parameters.set("sort", by("sort").value);
     if (by("group").value) parameters.set("group", by("group").value);
     for (const id of ["marks", "by"]) if (by(id).value) parameters.set(id, by(id).value);
+    if (grid.address) parameters.set("grid", grid.address);
     if (by("size").value !== by("size").defaultValue) parameters.set("size", by("size").value);
     history.replaceState(history.state, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`);
   }
@@ -307,6 +291,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     if (event.key === "/" && !typing) return event.preventDefault(), by("words").select();
     if (typing) return;
     if (event.key === "s") toggleSteps();
+    if (event.key === "g") grid.toggle();
     if (event.key === "c" && here()) choose(here());
     if (event.key === "C") showComparison();
     if (steps.active && (event.key === "," || event.key === ".")) steps.step(event.key === "." ? 1 : -1);
@@ -357,25 +342,6 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     const now = await ask(`/api/sweeps/${sweep}/generation`).catch(() => generation);
     if (now !== generation) await grow();
   }
-}
-
-const collator = new Intl.Collator(undefined, { numeric: true });
-const natural = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : !Number.isNaN(Number(a)) && !Number.isNaN(Number(b)) ? Number(a) - Number(b) : collator.compare(a ?? "", b ?? ""));
-
-// Arrows go from tile to tile, rows as they lie.
-function move(event) {
-  const all = [...document.querySelectorAll(".tile")];
-  const here = all.indexOf(document.activeElement);
-  if (here < 0) return event.key === "ArrowDown" && all.length ? (event.preventDefault(), all[0].focus()) : undefined;
-  const at = all[here].getBoundingClientRect();
-  const beneath = (tile) => Math.abs(tile.getBoundingClientRect().left - at.left) < at.width / 2;
-  const next = {
-    ArrowRight: () => all[here + 1],
-    ArrowLeft: () => all[here - 1],
-    ArrowDown: () => all.slice(here + 1).find(beneath),
-    ArrowUp: () => all.slice(0, here).findLast(beneath),
-  }[event.key]();
-  if (next) event.preventDefault(), next.focus();
 }
 
 function later(call, milliseconds) {

@@ -105,3 +105,34 @@ def test_trials_beside_each_other(page: Page, address: str, store: Store) -> Non
     expect(pictures).to_have_count(2)
     dialog.get_by_role("button", name="B", exact=False).last.click()
     expect(page.get_by_role("dialog", name="One trial")).to_be_visible()
+
+
+def test_a_grid_of_two_settings_with_a_third_as_tabs(page: Page, address: str, store: Store) -> None:
+    page.goto(f"{address}/made-up")
+    page.locator(".tile").first.wait_for()
+    page.keyboard.press("g")
+    page.locator("#grid-rows").select_option("seed")
+    page.locator("#grid-columns").select_option("num_paths")
+    expect(page.locator(".grid thead th span")).to_have_text(["num_paths 16", "num_paths 64"])
+    expect(page.locator(".grid tbody th span")).to_have_text(["seed 0", "seed 1"])
+    shown = page.eval_on_selector_all(".grid .tile", "all => all.map(tile => tile.dataset.id)")
+    rows = query(
+        store, "SELECT trial_id, z_score FROM standings JOIN trials USING (sweep, trial_id) ORDER BY seed, strokes.num_paths", "made-up"
+    )
+    assert shown == rows["trial_id"].to_pylist()
+    average = sum(rows["z_score"].to_pylist()[:2]) / 2
+    expect(page.locator(".grid tbody th small").first).to_have_text(f"{average:+.2f}".replace("-", "−"))
+    page.get_by_role("button", name="Swap rows and columns").click()
+    expect(page.locator(".grid thead th span")).to_have_text(["seed 0", "seed 1"])
+    page.locator("#grid-tabs").select_option("seed")
+    page.locator("#grid-columns").select_option("prompt")
+    page.get_by_role("group", name="Tabs").get_by_role("button", name="1").click()
+    expect(page.locator(".grid .tile")).to_have_count(2)
+    page.reload()  # axes stand in the address
+    expect(page.locator(".grid thead th span")).to_have_text("a red heart")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as PNG").click()
+    assert download.value.suggested_filename == "made-up-num_paths-prompt-seed-0.png"
+    assert download.value.path().read_bytes().startswith(b"\x89PNG")
+    page.locator(".grid .tile").first.click()
+    expect(page.get_by_role("dialog", name="One trial")).to_be_visible()
