@@ -58,7 +58,7 @@ def sweep_of(
     words: dict[str, Any] = {"name": name or _free_name(chosen.store, rows), **_kept(chosen.store, rows[0]["sweep"]), **_shared(rows)}
     whole = [prompt_of(row) for row in rows]
     texts = [*dict.fromkeys(prompts)] if way != "more-seeds" and prompts else []
-    words["prompts"] = texts or [_prompt_entry(prompt) for prompt in dict.fromkeys(whole)]
+    words["prompts"] = texts or [_prompt_entry(prompt) for prompt in _prompts(rows)]
     words["seeds"] = _seeds(chosen, rows, way, seeds)
     pictures = dict[str, str]()
     entries: dict[str, dict[str, Any]] = {}
@@ -118,6 +118,14 @@ def _guide(text: str) -> Any:
     parts = [part.rpartition(" ") for part in text.split(" + ")]
     weighted = [{"name": name, "weight": float(weight)} if weight else name for weight, _, name in parts]
     return weighted if len(weighted) > 1 else weighted[0] if isinstance(weighted[0], str) else weighted
+
+
+def _prompts(rows: Sequence[Row]) -> list[PromptKey]:
+    """Returns the prompts of trials, each once. Engines without walks draw the text of a walk, whose prompt then stands for both."""
+    whole = dict.fromkeys(prompt_of(row) for row in rows)
+    walks = {prompt._replace(to=()) for prompt in whole if prompt.to}
+    plain = {prompt_of(row) for row in rows if ENGINES[row["engine"]].takes_to != "ignored"}
+    return [prompt for prompt in whole if prompt not in walks or prompt in plain]
 
 
 def _prompt_entry(prompt: PromptKey) -> Any:

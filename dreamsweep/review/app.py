@@ -39,14 +39,15 @@ from dreamsweep.review.frames import Frames, Kept, kept_frames
 from dreamsweep.review.live import add_live
 from dreamsweep.review.marks import Marks, Name, NewMark, TrialId, marks, prompts_of, write_mark
 from dreamsweep.review.protection import Heads, Uncompressed, guard
-from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall
+from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall, wall_state
 from dreamsweep.review.takeaway import Submit, SweepName, add_takeaway
 from dreamsweep.review.thumbnails import Thumbnails
 from dreamsweep.store import Store, keys
 
 PAGE = Path(__file__).with_name("page")
 TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "svg": "image/svg+xml"}
-WALL = TypeAdapter(Wall)
+WALL, WALLS = TypeAdapter(Wall), 4
+"""Walls as JSON, of which so many are kept, some 5 MB each, as long as nothing that they show has changed."""
 MARKING = "X-Dreamsweep-Mark"
 """Header that the page sends with each mark."""
 RETRY_AFTER = "10"
@@ -75,6 +76,8 @@ def make_app(
     """
     app = FastAPI(title="dreamsweep review", docs_url=None, redoc_url=None, openapi_url=None)
 
+    kept_wall = lru_cache(WALLS)(lambda sweep, state: WALL.dump_json(wall(store, sweep)))
+
     @app.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -85,7 +88,7 @@ def make_app(
 
     @app.get("/api/sweeps/{sweep}")
     def one_sweep(sweep: SweepName) -> Response:
-        return Response(WALL.dump_json(wall(store, sweep)), media_type="application/json")  # as it is: megabytes need no second look
+        return Response(kept_wall(sweep, wall_state(store, sweep)), media_type="application/json")
 
     @app.get("/api/sweeps/{sweep}/generation")
     def published_now(sweep: SweepName) -> str:

@@ -175,6 +175,14 @@ def generation(store: Store, sweep: str) -> str:
     return published_manifest(store, sweep).generation
 
 
+def wall_state(store: Store, sweep: str) -> tuple[object, ...]:
+    """Returns what a wall depends on: it changes with the published state, and with what judges wrote afterwards.
+
+    Raises StoreError where there is no sweep of that name.
+    """
+    return generation(store, sweep), *store.entries(keys.judged(sweep, "judgements"))
+
+
 def detail(store: Store, sweep: str, trial: str) -> Detail:
     """Returns all about one trial. Raises StoreError where the sweep has none of that id."""
     return answer(store, lambda session: _detail(session, sweep, trial), sweep)

@@ -87,6 +87,14 @@ def test_on_from_pictures_in_a_file_and_in_the_store(store: Store, tmp_path: Pat
     assert new_sweep(store, "from-pictures", None, ["a boat"], 2, trials=wanted).trials == 4
 
 
+def test_a_walk_and_its_text_alone_are_one_prompt(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "runs"))
+    publish_sample(store, engines=["interpolation", "unclip", "dalle"], prompts=[{"text": "a cat", "to": ["a dog"]}], seeds=[0, 1])
+    new = new_sweep(store, "new-prompts", None, ["a cat"], engines=["dalle"])
+    assert {trial.id for trial in read_again(new)} == {*ids(store, "a cat")} & {trial.id for trial in read_again(new)} and new.trials == 2
+    assert new_sweep(store, "more-seeds", None, (), 3).trials == 3 * 3
+
+
 def test_names_are_free(store: Store) -> None:
     assert new_sweep(store, "more-seeds").name == "made-up-more"
     store.write("made-up-more/sweep.yaml", b"")

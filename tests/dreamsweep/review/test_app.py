@@ -7,7 +7,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from dreamsweep.results.appended import write_judged
+from dreamsweep.review import rows
 from dreamsweep.review.app import make_app
+from dreamsweep.review.rows import Wall
 from dreamsweep.store import Store, open_store
 from tests.dreamsweep.sample_sweep import publish_sample
 from tests.outages import Outage, make_stores_fail
@@ -35,6 +38,24 @@ def test_it_tells_of_sweeps_and_trials(client: TestClient) -> None:
     answer = client.get(f"/api/sweeps/made-up/trials/{trial_of(client)}").json()
     assert answer["prompt"] == "a red heart" and answer["snapshots"] == {"30": "000030.png", "60": "000060.png"}
     assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_a_wall_is_computed_again_once_it_is_published_anew_or_judged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[str] = []
+
+    def wall(store: Store, sweep: str) -> Wall:
+        computed.append(sweep)
+        return rows.wall(store, sweep)
+
+    monkeypatch.setattr("dreamsweep.review.app.wall", wall)
+    client = TestClient(make_app(store))
+    first = client.get("/api/sweeps/made-up").json()
+    assert client.get("/api/sweeps/made-up").json() == first and len(computed) == 1
+    judged = {"trial_id": trial_of(client), "picture": "best.png", "judge": "starter-auditor", "version": "1", "score": 0.5}
+    write_judged(store, "made-up", "judgements", [judged], "somebody")
+    assert client.get("/api/sweeps/made-up").json()["tiles"][0]["ranked_by"] != first["tiles"][0]["ranked_by"] and len(computed) == 2
+    publish_sample(store, prompts=["a red heart", "a rocket"], engines=["dalle"])
+    assert len(client.get("/api/sweeps/made-up").json()["tiles"]) == 2 and len(computed) == 3
 
 
 def test_pictures_come_whole_or_small(client: TestClient, store: Store) -> None:
