@@ -1,10 +1,9 @@
-// Blind duels: two pictures of one prompt side by side, without a word on how they came about, and which of them is better. The server
+// Blind duels: two pictures of one prompt side by side and of one size, without a word on how they came about, and which is better. The server
 // chooses the pairs that tell most; what the duels say stands in the ranking.
 
 import { ask, counted, element, pictured } from "./dom.js";
 import { makeOutbox } from "./outbox.js";
 import { drawRanking } from "./ranking.js";
-import { sharp } from "./sharp.js";
 
 const FEW = 4; // pairs left, at which more are asked for
 const MOST_NAMED = 1_000; // trials that a question to the server can name
@@ -81,7 +80,6 @@ export function makeDuels(sweep, { writable, among, person, closed }) {
     for (const side of ["left", "right"]) {
       const picture = pictured({ src: `/pictures/${sweep}/${pair[side]}/best.png`, alt: `${side} picture` });
       dialog.querySelector(`[data-side=${side}]`).replaceChildren(picture);
-      sharp(picture);
       if (pairs[0]) new Image().src = `/pictures/${sweep}/${pairs[0][side]}/best.png`; // the next one, ahead
     }
   }

@@ -3,7 +3,9 @@
 import { makeCompare } from "./compare.js";
 import { ask, counted, countedOf, element } from "./dom.js";
 import { makeDuels } from "./duels.js";
+import { drawFacets } from "./facets.js";
 import { makeGrid } from "./grid.js";
+import { makeKeys } from "./keys.js";
 import { watch } from "./live.js";
 import { makeMarking } from "./marking.js";
 import { FILTERS, isSuggested, loadMarks, signs } from "./marks.js";
@@ -52,6 +54,7 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
     closed: () => location.hash.startsWith("#compare=") && history.replaceState(null, "", location.pathname + location.search),
   });
   const takeaway = makeTakeaway(sweep, filters, () => shown.length);
+  const facets = [...new Set(["seed", ...swept])].filter((name) => new Set(tiles.map((tile) => valueOf(tile, name))).size > 1);
   history.scrollRestoration = "manual"; // the page shows the picture seen last
 
   addChoices("sort", swept);
@@ -65,6 +68,9 @@ export async function showWall({ sweep, generation, trials, settings, swept, til
   by("duel").addEventListener("click", () => (location.hash = "duels"));
   by("comparing").addEventListener("click", showComparison);
   by("grid").addEventListener("click", grid.toggle);
+  by("help").addEventListener("click", makeKeys());
+  by("facets").addEventListener("toggle", () => drawFacets(by("facets"), facets, tiles, valueOf, by("words"), draw));
+  by("facets").hidden = !facets.length;
   by("step").addEventListener("click", toggleSteps);
   by("review").hidden = by("reviewer").hidden = !marks.writable;
   by("filters").hidden = false;

@@ -136,3 +136,32 @@ def test_a_grid_of_two_settings_with_a_third_as_tabs(page: Page, address: str, s
     assert download.value.path().read_bytes().startswith(b"\x89PNG")
     page.locator(".grid .tile").first.click()
     expect(page.get_by_role("dialog", name="One trial")).to_be_visible()
+
+
+def test_a_facet_fills_in_what_one_would_type(page: Page, address: str) -> None:
+    page.goto(f"{address}/made-up?q=heart")
+    page.get_by_text("Facets").click()
+    words, few, many = page.get_by_role("searchbox"), *(page.locator("#facets").get_by_role("button", name=f"{n} 2") for n in (16, 64))
+    few.click()
+    expect(words).to_have_value("heart num_paths:16")
+    expect(page.locator("#count")).to_have_text("2 of 4 trials")
+    many.click()
+    expect(words).to_have_value("heart num_paths:16|64")
+    expect(page.locator("#count")).to_have_text("4 trials")
+    few.click()
+    expect(words).to_have_value("heart num_paths:64")
+    expect(many).to_have_attribute("aria-pressed", "true")
+    many.click()
+    expect(words).to_have_value("heart")
+
+
+def test_the_sheet_of_keys(page: Page, address: str) -> None:
+    page.goto(f"{address}/made-up")
+    page.locator(".tile").first.click()
+    page.keyboard.press("?")
+    sheet = page.get_by_role("dialog", name="Keys")
+    expect(sheet.get_by_text("choose for comparison")).to_be_visible()
+    page.keyboard.press("p")  # no other key means anything here
+    page.keyboard.press("?")
+    expect(sheet).to_be_hidden()
+    expect(page.get_by_role("dialog", name="One trial")).to_be_visible()
