@@ -68,7 +68,7 @@ class Chaos:
         self.faulty.append(f"{uri}: not complete after {TRIES} runs, exit codes {codes}")
 
     def kill_some(self, uri: str, longest: float, **request: Any) -> None:
-        for _ in range(self.draw.randint(2, 8)):
+        for _ in range(self.draw.randint(4, 12)):
             alive = self.runs.kill(self.runs.start(uri, **request), after=self.draw.uniform(0.02, longest))
             self.counts["kills of a living run" if alive else "kills that came too late"] += 1
 

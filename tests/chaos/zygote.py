@@ -1,6 +1,7 @@
 """A process that has everything imported and forks a child for each run of a sweep, so that a run starts in milliseconds.
 
-Reads a request a line, as JSON, and answers with the child's process id; then, a line each, `PID CODE` as children end.
+Reads a request a line, as JSON, and answers with the child's process id; then, a line each, `PID CODE` as children end. A request
+`{"kill": PID}` kills a child that is still alive.
 """
 
 import errno
@@ -71,11 +72,16 @@ def main() -> None:
             line = sys.stdin.readline()
             if not line:
                 break
+            request = json.loads(line)
+            if "kill" in request:
+                if request["kill"] in children:
+                    os.kill(request["kill"], signal.SIGKILL)
+                continue
             pid = os.fork()
             if pid == 0:
                 code = 3
                 try:
-                    code = run(json.loads(line))
+                    code = run(request)
                 finally:
                     sys.stderr.flush()
                     os._exit(code)

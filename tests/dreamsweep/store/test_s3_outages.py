@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamsweep.cli import main as cli
 from dreamsweep.errors import DamagedError, StoreUnavailableError
 from dreamsweep.results.cleanup import garbage
 from dreamsweep.store import open_store
@@ -131,3 +132,15 @@ def test_a_server_without_a_list_of_uploads_is_cleaned_up_all_the_same(
         store.write("demo/pictures/t/final.png", b"of a trial that is in no table")
         assert [entry.kind for entry in garbage(store, float("inf"), alive_since=0.0)] == ["pictures"]
     assert "does not support this request" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("does", "says"), [("kept", "two runs of one sweep at a time are safe"), ("ignored", "never run one sweep's name twice")]
+)
+def test_doctor_says_what_follows_from_a_server_s_conditions(
+    does: str, says: str, s3_bucket: str, aws_settings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if does == "ignored":
+        aws_settings.setattr(S3Store, "_put", without_conditions)
+    assert cli.run_command(["doctor", "--store", f"s3://{s3_bucket}/p"]) == 0
+    assert says in " ".join(capsys.readouterr().out.split())
