@@ -85,6 +85,8 @@ def _print_best(console: Console, store: "Store", sweep: str, trials: "Sequence[
     row("rank", "judge", "prompt", "engine", "seed", "best picture")
     for trial, prompt, picture in zip(shown, prompts, pictures, strict=True):
         row(str(trial.rank), f"{trial.judge:.3f}", prompt, trial.engine, trial.seed, picture)
+    if lost := [key for trial in shown if not store.exists(key := keys.picture(sweep, trial.trial_id, keys.BEST))]:
+        say(f"  {'warning':14} {counted(len(lost), 'best picture')} missing: dreamsweep verify {shlex.quote(sweep)} says what else is")
     if more := len(trials) - len(shown):
         say(f"  … and {more:,} more: {command}")
 

@@ -11,7 +11,7 @@ from dreamsweep.cli import main as cli
 from dreamsweep.cli.outcome import _linked, print_outcome
 from dreamsweep.report.best import best_trials
 from dreamsweep.report.summary import ensure_summary
-from dreamsweep.store import Store, open_store
+from dreamsweep.store import Store, keys, open_store
 from tests.dreamsweep.sample_sweep import publish_sample
 
 Output = pytest.CaptureFixture[str]
@@ -56,6 +56,13 @@ def test_without_a_terminal_it_is_plain_lines(store: Store, capsys: Output) -> N
         '  ask            dreamsweep query "SELECT engine, avg(percentile) FROM standings JOIN trials USING (sweep, trial_id) '
         "WHERE sweep = 'made-up' GROUP BY engine\"",
     ]
+
+
+def test_pictures_that_were_deleted_are_said(store: Store, capsys: Output) -> None:
+    for trial in best_trials(store, "made-up")[:2]:
+        store.delete(keys.picture("made-up", trial.trial_id, keys.BEST))
+    print_outcome("made-up", "runs", 1.0)
+    assert "  warning        2 best pictures missing: dreamsweep verify made-up says what else is\n" in capsys.readouterr().out
 
 
 def test_the_copy_of_the_trials_is_named_once_it_is_there(store: Store, capsys: Output) -> None:
