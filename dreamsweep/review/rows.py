@@ -108,6 +108,8 @@ class Detail:
     """With those that a walk goes on to."""
     facts: dict[str, str]
     """What people ask of it, by name, as text."""
+    shares: dict[str, dict[str, float]]
+    """Shares, 0 to 1, that further judges give to labels of the best picture, by judge and label, the highest first."""
     settings: dict[str, str]
     warnings: list[str]
     error: str | None
@@ -199,6 +201,7 @@ def _detail(session: Session, sweep: str, trial: str) -> Detail:
         id=trial,
         prompt=" → ".join([row["prompt"], *(row["prompts_to"] or ())]),
         facts={**_facts(row), **_verdicts(session, trial)},
+        shares=_shares(session, trial),
         settings={name: value for name, value in settings_of(row).items() if value != str(None)},
         warnings=row["warnings"] or [],
         error=row["error"],
@@ -275,6 +278,16 @@ def _verdicts(session: Session, trial: str) -> dict[str, str]:
         "QUALIFY row_number() OVER (PARTITION BY judge ORDER BY scored_at DESC) = 1 ORDER BY judge"
     )
     return {row["judge"]: _verdict(row) for row in rows}
+
+
+def _shares(session: Session, trial: str) -> dict[str, dict[str, float]]:
+    """Returns the details of further judges that are shares, by judge."""
+    rows = session.rows(
+        f"SELECT judge, details FROM judgements WHERE trial_id = '{trial}' AND picture = '{keys.BEST}' AND details IS NOT NULL "
+        "QUALIFY row_number() OVER (PARTITION BY judge ORDER BY scored_at DESC) = 1 ORDER BY judge"
+    )
+    details = {row["judge"]: sorted(row["details"], key=lambda detail: -detail[1]) for row in rows}
+    return {judge: dict(pairs) for judge, pairs in details.items() if pairs and all(0 <= share <= 1 for _, share in pairs)}
 
 
 def _verdict(row: dict[str, Any]) -> str:

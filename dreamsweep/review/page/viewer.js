@@ -6,6 +6,7 @@ import { sharp } from "./sharp.js";
 import { stopsOf } from "./stops.js";
 
 const FRAME = 120; // milliseconds of a snapshot while they play
+const MOST_BARS = 8;
 const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
 
 /** `neighbour(id, step)` is the trial shown before or after, `marksOf(id)` what people left on one: [name, signs, note]. `opened(id)` and
@@ -75,12 +76,19 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared
       curves?.drawing,
       element("div", { id: "marked" }),
       list(trial.facts),
+      ...Object.entries(trial.shares).map(shares),
       element("p", { class: "links" }, ...links),
       element("details", {}, element("summary", {}, "All settings"), list(trial.settings)),
       element("p", { class: "id" }, element("code", {}, trial.id), " ", element("button", { type: "button", onclick: copyId }, "Copy id"), element("button", { type: "button", onclick: () => compared(trial.id) }, "Compare")),
       element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play  ", element("kbd", {}, "F"), " full screen  ", element("kbd", {}, "A"), " actual size"),
       element("p", { class: "keys" }, element("kbd", {}, "P"), " pick  ", element("kbd", {}, "X"), " reject  ", element("kbd", {}, "U"), " clear  ", element("kbd", {}, "1"), "–", element("kbd", {}, "5"), " stars  ", element("kbd", {}, "T"), " tag  ", element("kbd", {}, "N"), " note  ", element("kbd", {}, "Z"), " undo"),
     );
+  }
+
+  // What a judge sees in the best picture, as bars.
+  function shares([judge, of]) {
+    const bars = Object.entries(of).slice(0, MOST_BARS).flatMap(([label, share]) => [element("dt", { dir: "auto" }, label), element("dd", {}, element("meter", { min: 0, max: 1, value: share, "aria-label": label }), ` ${Math.round(share * 100)} %`)]);
+    return element("details", { open: true }, element("summary", {}, `${judge} sees`), element("dl", { class: "shares" }, ...bars));
   }
 
   function drawMarks() {

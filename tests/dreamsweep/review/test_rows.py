@@ -141,7 +141,14 @@ def test_a_trial_says_what_further_judges_say_of_its_best_picture(store: Store) 
     entries: list[dict[str, object]] = [
         {**best, "trial_id": first, "judge": "taste", "score": 0.25},
         {**best, "trial_id": second, "judge": "taste", "score": 0.75},
-        {**best, "trial_id": first, "judge": "labels:things", "score": None, "reason": "the prompt names none of them; owl 40%"},
+        {
+            **best,
+            "trial_id": first,
+            "judge": "labels:things",
+            "score": None,
+            "reason": "the prompt names none of them; owl 40%",
+            "details": {"cat": 0.25, "owl": 0.4},
+        },
         {**best, "trial_id": first, "judge": "broken", "error": "no pixels"},
         {**best, "trial_id": first, "judge": "later", "picture": "final.png", "score": 1.0},
     ]
@@ -149,4 +156,6 @@ def test_a_trial_says_what_further_judges_say_of_its_best_picture(store: Store) 
     facts = detail(store, "made-up", first).facts
     assert facts["taste"] == "0.250, rank 2 of 2 of this prompt" and facts["broken"] == "failed: no pixels"
     assert facts["labels:things"] == "the prompt names none of them; owl 40%" and "later" not in facts
+    assert list(detail(store, "made-up", first).shares["labels:things"].items()) == [("owl", 0.4), ("cat", 0.25)]
+    assert detail(store, "made-up", second).shares == {}
     assert detail(store, "made-up", second).facts["taste"] == "0.750, rank 1 of 2 of this prompt"
