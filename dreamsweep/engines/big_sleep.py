@@ -16,7 +16,7 @@ from dreamsweep.compute.images import read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import State
-from dreamsweep.engines.starts import choose
+from dreamsweep.engines.starts import class_pictures, likeliest_classes
 from dreamsweep.guidance.protocol import Chooser, Guide
 from dreamsweep.models.biggan import Biggan, draw, load_biggan
 from dreamsweep.spec import BigSleepSpec, Trial, WeightsName
@@ -25,8 +25,6 @@ CLASS_MEAN, CLASS_STD = -3.9, 0.3
 """Class logits at the start, before a sigmoid (big-sleep 0.9.1)."""
 CHOSEN = 0.95
 """How much there is, at the start, of a class to start from."""
-DRAWN_AT_ONCE = 16 * 128**2
-"""Pixels of pictures of classes that are drawn together."""
 FIT_STEPS, FIT_RATE, FIT_WEIGHT = 100, 0.07, 300.0
 """How vectors are brought to a picture to start from: steps and rate of Adam, and the squared error's weight beside the regularisers'."""
 
@@ -55,7 +53,7 @@ class BigSleepEngine(DescentEngine):
         if self.spec.init_image is not None:
             latents, logits = self._near(read_picture(self.spec.init_image, self.spec.image_size), latents, logits)
         elif self.spec.start == "classes" and isinstance(guide, Chooser):
-            chosen = self._likeliest_classes(trials, guide)
+            chosen = likeliest_classes(self.biggan, trials, guide)
             logits[torch.arange(len(trials)), :, chosen] = self._chosen_logit()
         return {"latents": latents, "classes": logits, "average.latents": latents, "average.classes": logits}
 
@@ -90,7 +88,7 @@ class BigSleepEngine(DescentEngine):
     def _near(self, picture: Float[Tensor, "3 h w"], latents: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Vectors that draw about this picture: those of the class that is most like it, or random ones, brought nearer step by step."""
         if self.spec.start == "classes":
-            error = [(drawn - picture.to(drawn)).square().mean((1, 2, 3)) for drawn in self._every_class()]
+            error = [(drawn - picture.to(drawn)).square().mean((1, 2, 3)) for drawn in self._class_pictures()]
             logits[:, :, int(torch.cat(error).argmin())] = self._chosen_logit()
         latents, logits = (tensor.to(self.biggan.device).requires_grad_() for tensor in (latents, logits))
         optimizer = torch.optim.Adam([latents, logits], FIT_RATE)
@@ -103,11 +101,6 @@ class BigSleepEngine(DescentEngine):
             optimizer.step()
         return latents.detach().cpu(), logits.detach().cpu()
 
-    def _likeliest_classes(self, trials: Sequence[Trial], guide: Chooser) -> Tensor:
-        """Returns for each trial one of the three classes whose pictures its guide finds nearest to the prompt; the seed says which."""
-        losses = torch.cat([guide.weigh(pictures) for pictures in self._every_class()])
-        return choose(losses, trials, "class").cpu()
-
     def _chosen_logit(self) -> float:
         """Returns the logit that makes `CHOSEN` of a class, beside others that are as low as at the start."""
         odds = math.log(CHOSEN / (1 - CHOSEN))
@@ -115,12 +108,8 @@ class BigSleepEngine(DescentEngine):
             return odds
         return CLASS_MEAN + self.spec.class_temperature * (odds + math.log(max(1, self.biggan.classes - 1)))
 
-    def _every_class(self) -> Iterator[Float[Tensor, "n 3 h w"]]:
-        """Yields a picture of each class, without noise, some at a time."""
-        biggan, at_once = self.biggan, max(1, DRAWN_AT_ONCE // self.spec.image_size**2)
-        for classes in torch.eye(biggan.classes, device=biggan.device).split(at_once):
-            latents = classes.new_zeros(len(classes), biggan.vectors, biggan.z_dim)
-            yield draw(biggan.model, latents, classes[:, None].expand(-1, biggan.vectors, -1), self.spec.truncation)
+    def _class_pictures(self) -> Iterator[Float[Tensor, "n 3 h w"]]:
+        return class_pictures(self.biggan, range(self.biggan.classes), self.spec.truncation)
 
 
 def latent_loss(latents: Float[Tensor, "b n z"]) -> Float[Tensor, "b"]:

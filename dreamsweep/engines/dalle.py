@@ -18,7 +18,7 @@ from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import State
 from dreamsweep.engines.schedules import at_iteration, moved
-from dreamsweep.engines.starts import likeliest_shapes
+from dreamsweep.engines.starts import Starts, make_starts
 from dreamsweep.guidance.protocol import Chooser, Guide
 from dreamsweep.models.dvae import Dvae, decode, encode_logits, load_dvae
 from dreamsweep.spec import DalleSpec, Trial, WeightsName
@@ -37,9 +37,11 @@ class DalleEngine(DescentEngine):
     recordable = True
     spec: DalleSpec
 
-    def __init__(self, spec: DalleSpec, dvae: Dvae) -> None:
+    def __init__(self, spec: DalleSpec, dvae: Dvae, starts: Starts | None = None) -> None:
         super().__init__(spec, dvae.device)
         self.dvae = dvae
+        self.starts = starts
+        """Pictures to start from; without them, codes begin at random or at the average picture's."""
 
     @torch.no_grad()
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
@@ -47,8 +49,8 @@ class DalleEngine(DescentEngine):
         noise = Draws([t.seed for t in trials]).normal("codes", self.dvae.codes, side, side)
         if spec.init_image is not None:
             return {"logits": self._near(read_picture(spec.init_image, spec.image_size)[None], noise)}
-        if spec.start == "shape" and self.dvae.shapes is not None and isinstance(guide, Chooser):
-            return {"logits": self._near(likeliest_shapes(self.dvae.shapes, spec.image_size, trials, guide), noise)}
+        if self.starts is not None and isinstance(guide, Chooser):
+            return {"logits": self._near(self.starts(spec.image_size, trials, guide), noise)}
         if spec.start == "mean" and self.dvae.log_frequency is not None:
             return {"logits": noise * START_NOISE + self._prior_at(side).cpu()}
         return {"logits": noise}
@@ -98,5 +100,5 @@ def relaxed_codes(
 
 
 def make_dalle(spec: DalleSpec, weights: WeightsName, device: str) -> DalleEngine:
-    """Builds the engine with its dVAE. Raises WeightsError when that is missing or damaged."""
-    return DalleEngine(spec, load_dvae(weights, device))
+    """Builds the engine with its dVAE, and what it starts from. Raises WeightsError when weights are missing or damaged."""
+    return DalleEngine(spec, load_dvae(weights, device), make_starts(spec.start, weights, device))

@@ -20,10 +20,9 @@ from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
 from dreamsweep.engines.protocol import Artefact, Film, State
 from dreamsweep.engines.rasterise import Strokes, rasterise
-from dreamsweep.engines.starts import likeliest_shapes
+from dreamsweep.engines.starts import Starts, make_starts
 from dreamsweep.engines.svg import read_svg, write_svg
 from dreamsweep.guidance.protocol import Chooser, Guide
-from dreamsweep.models.dvae import load_dvae
 from dreamsweep.spec import StrokesSpec, Trial, WeightsName
 
 SIDE = 224
@@ -34,8 +33,8 @@ PAINT_FRAMES = 60
 """Pictures of a drawing being drawn, at most: some five seconds of film."""
 LEAST_INK = 0.15
 """Distance from white, of 1, from which a shape's pixel is ink."""
-BROAD, OPAQUE = 6.0, 0.7
-"""Width and least opacity of strokes that are laid over a shape, so that they cover it."""
+BROAD, OPAQUE, SHORT = 12.0, 0.7, 0.3
+"""Width and least opacity of strokes that are laid over a picture, so that they cover it, and their length beside that of others."""
 TENSORS = ("points", "segments", "widths", "colors")
 """Tensors of `Strokes`, in order."""
 
@@ -46,15 +45,15 @@ class StrokesEngine(DescentEngine):
     moving = ("points", "widths", "colors")
     spec: StrokesSpec
 
-    def __init__(self, spec: StrokesSpec, device: str = "cpu", shapes: Float[Tensor, "n 3 y x"] | None = None) -> None:
+    def __init__(self, spec: StrokesSpec, device: str = "cpu", starts: Starts | None = None) -> None:
         super().__init__(spec, device)
-        self.shapes = shapes
-        """Average pictures of like things, to lay strokes over; without them, strokes begin anywhere."""
+        self.starts = starts
+        """Pictures to lay strokes over; without them, strokes begin anywhere."""
 
     def begin(self, trials: Sequence[Trial], guide: Guide) -> State:
-        if self.shapes is None or not isinstance(guide, Chooser):
+        if self.starts is None or not isinstance(guide, Chooser):
             return begin(self.spec, trials)
-        return begin(self.spec, trials, likeliest_shapes(self.shapes, SIDE, trials, guide).cpu())
+        return begin(self.spec, trials, self.starts(SIDE, trials, guide).cpu())
 
     def pictures(self, state: State, trials: Sequence[Trial], iteration: Count) -> Float[Tensor, "b 3 h w"]:
         return self.draw(state)
@@ -108,12 +107,12 @@ class StrokesEngine(DescentEngine):
             yield picture[0]
 
 
-def begin(spec: StrokesSpec, trials: Sequence[Trial], shapes: Float[Tensor, "b 3 224 224"] | None = None) -> State:
-    """Returns the tensors before the first iteration: random strokes from each trial's own seed, laid over its shape if there is one."""
+def begin(spec: StrokesSpec, trials: Sequence[Trial], over: Float[Tensor, "b 3 224 224"] | None = None) -> State:
+    """Returns the tensors before the first iteration: random strokes from each trial's own seed, laid over its picture if there is one."""
     draws = Draws([trial.seed for trial in trials])
     strokes = _random_strokes(spec, draws)
-    if shapes is not None:
-        strokes = _laid_over(shapes, strokes, spec, draws)
+    if over is not None:
+        strokes = _laid_over(over, strokes, spec, draws)
     elif spec.init_image is not None:
         strokes.colors[..., :3] = _colors_at(strokes, read_picture(spec.init_image, SIDE).expand(len(trials), -1, -1, -1))
     return {name: getattr(strokes, name) for name in TENSORS}
@@ -136,18 +135,20 @@ def _random_strokes(spec: StrokesSpec, draws: Draws) -> Strokes:
 
 
 def _laid_over(pictures: Float[Tensor, "b 3 224 224"], strokes: Strokes, spec: StrokesSpec, draws: Draws) -> Strokes:
-    """Returns strokes moved to where a picture on white has ink, in its colours, broad and opaque: the more ink, the more strokes.
+    """Returns strokes moved to where a picture on white has ink, in its colours, short, broad and opaque: the more ink, the more strokes.
 
-    As CLIPasso (Vinker et al., 2022, §3.3) places its first strokes by saliency.
+    They are spread evenly, from top to bottom: stroke i gets the i-th part of the ink. CLIPasso (Vinker et al., 2022, §3.3) places its
+    first strokes by saliency.
     """
     ink = (1 - pictures).amax(1).flatten(1)  # b h·w
     chances = torch.where(ink > LEAST_INK, ink, 0.0).double().cumsum(1) + 1e-9
-    thrown = draws.uniform("strokes.ink", spec.num_paths).double() * chances[:, -1:]
+    shares = (torch.arange(spec.num_paths) + draws.uniform("strokes.ink", spec.num_paths).double()) / spec.num_paths
+    thrown = shares * chances[:, -1:]
     pixels = torch.searchsorted(chances, thrown).clamp(max=SIDE * SIDE - 1)
     places = torch.stack([pixels % SIDE, pixels // SIDE], -1) + 0.5  # b p 2
     used = _used_points(strokes)[..., None]
     middles = (strokes.points * used).sum(2, keepdim=True) / used.sum(2, keepdim=True)
-    points = strokes.points - middles + places[:, :, None]
+    points = SHORT * (strokes.points - middles) + places[:, :, None]
     widths = torch.full_like(strokes.widths, min(BROAD, spec.max_width))
     moved = Strokes(points, strokes.segments, widths, strokes.colors)
     moved.colors[..., :3] = _colors_at(moved, pictures)
@@ -176,5 +177,5 @@ def _colors_at(strokes: Strokes, pictures: Float[Tensor, "b 3 224 224"]) -> Floa
 
 
 def make_strokes(spec: StrokesSpec, weights: WeightsName, device: str) -> StrokesEngine:
-    """Builds the engine; for `start: shape` with the starter dVAE's shapes. Raises WeightsError when they are missing or damaged."""
-    return StrokesEngine(spec, device, load_dvae(weights, device).shapes if spec.start == "shape" else None)
+    """Builds the engine, and what it starts from. Raises WeightsError when that is missing or damaged."""
+    return StrokesEngine(spec, device, make_starts(spec.start, weights, device))

@@ -65,6 +65,12 @@ class ClipGuide:
             losses += [self._loss(picture.expand(len(self.seeds), *picture.shape))[0] for picture in embedded]
         return torch.stack(losses)
 
+    @torch.no_grad()
+    def weigh_names(self, names: Sequence[str]) -> Float[Tensor, "n b"]:
+        """Returns how far each thing's name is from each trial's prompt (see `Chooser`)."""
+        embedded = self.perceptor.embed_texts([f"a {name}" for name in names]).expand(len(self.seeds), -1, -1)
+        return (NEGATIVE_STRENGTH * self.targets.nearness_to_negatives(embedded) - self.targets.similarity(embedded)).T
+
     def _embed(self, views: Float[Tensor, "b k 3 r r"]) -> Float[Tensor, "b k d"]:
         embedded: Tensor = self.perceptor.embed_pictures(views.flatten(0, 1)).unflatten(0, views.shape[:2])
         return embedded
@@ -161,6 +167,10 @@ class Ensemble:
     def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
         """As each of them does (see `Chooser`); those that cannot are left out."""
         return torch.stack([guide.weigh(pictures) * share for guide, share in self.guides if isinstance(guide, Chooser)]).sum(0)
+
+    def weigh_names(self, names: Sequence[str]) -> Float[Tensor, "n b"]:
+        """As each of them does, likewise."""
+        return torch.stack([guide.weigh_names(names) * share for guide, share in self.guides if isinstance(guide, Chooser)]).sum(0)
 
 
 def make_guide(perceptors: Sequence[tuple[Perceptor, float]], trials: Sequence[Trial]) -> Guide:

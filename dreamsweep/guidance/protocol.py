@@ -1,5 +1,6 @@
 """What a guide is given, and what it says of a batch of pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -28,8 +29,12 @@ class Guide(Protocol):
 
 @runtime_checkable
 class Chooser(Guide, Protocol):
-    """A guide that can also say, quickly, which of many pictures to start from."""
+    """A guide that can also say, quickly, which of many pictures or named things to start from."""
 
     def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
         """Returns the loss that each picture would have in each trial of the batch."""
+        ...
+
+    def weigh_names(self, names: Sequence[str]) -> Float[Tensor, "n b"]:
+        """Returns how far each thing's name is from what each trial should show: the negative cosine, nearness to negatives added."""
         ...

@@ -8,6 +8,9 @@ from dreamsweep.spec.base import COLOUR, Curve, OptimizerName, RateSchedule, Sha
 from dreamsweep.spec.engine_base import CUTOUT_SECONDS, DescentSpec
 from dreamsweep.spec.facts import BoxViews, PerspectiveViews, SettingRule, Sides, Steering, TurnedViews
 
+OVER_A_PICTURE = 0.2
+"""Learning rates of strokes that are laid over a picture, beside those of strokes anywhere: at full rate they lose it again."""
+
 
 class DalleSpec(DescentSpec):
     """Codes of DALL-E's discrete VAE, relaxed by a gumbel-softmax and descended (Ramesh et al., 2021; the Aleph notebooks)."""
@@ -30,8 +33,9 @@ class DalleSpec(DescentSpec):
     rotation: NonNegativeFloat = 15.0
     """Largest turn of a cutout, degrees."""
     loss: Literal["cosine", "spherical"] = "cosine"
-    start: Literal["noise", "mean", "shape"] = "shape"
-    """Start from random codes, from the average picture's, or from the average shape that the guide likes best (starter weights)."""
+    start: Literal["noise", "mean", "shape", "thing"] = "shape"
+    """Start from random codes, from the average picture's, from the average shape that the guide likes best, or from a picture of the
+    thing whose name is nearest to the prompt, as the BigGAN draws it (starter weights)."""
     code_prior: NonNegativeFloat = 0.5
     """Weight of the codes' own frequencies in training pictures (starter weights have them)."""
     smoothness: NonNegativeFloat = 0.0
@@ -70,7 +74,7 @@ class DalleSpec(DescentSpec):
         return self.rate_schedule == "constant" and self.tau_start == self.tau_end
 
     def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
-        return (f"{weights}-dvae",)
+        return (f"{weights}-dvae", "starter-biggan") if self.start == "thing" else (f"{weights}-dvae",)
 
     def seconds_an_iteration(self) -> float:
         return 0.05 * (self.image_size / 128) ** 2 + CUTOUT_SECONDS * self.cutouts
@@ -88,8 +92,9 @@ class StrokesSpec(DescentSpec):
     """Widest stroke, pixels of a 224 canvas."""
     segments_max: Annotated[int, Field(ge=1, le=8)] = 3
     """A stroke has 1 to this many cubic segments."""
-    start: Literal["random", "shape"] = "random"
-    """Strokes anywhere, or laid over the average shape that the guide likes best, broad and in its colours (starter weights)."""
+    start: Literal["random", "shape", "thing"] = "random"
+    """Strokes anywhere; or laid, broad and in its colours, over the average shape that the guide likes best, or over a picture of the
+    thing whose name is nearest to the prompt, as the BigGAN draws it (starter weights)."""
     background: Annotated[str, StringConstraints(pattern=COLOUR)] = "#ffffff"
     """Colour of the paper."""
     width_rate: PositiveFloat = 0.1
@@ -117,7 +122,10 @@ class StrokesSpec(DescentSpec):
     )
 
     def default_learning_rates(self) -> dict[OptimizerName, float]:
-        return {"adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0}
+        rates: dict[OptimizerName, float] = {
+            "adam": 1.0, "adamw": 1.0, "sgd": 100.0, "rmsprop": 0.5, "adagrad": 3.0, "adadelta": 100.0,
+        }  # fmt: skip
+        return rates if self.start == "random" else {name: rate * OVER_A_PICTURE for name, rate in rates.items()}
 
     @property
     def steering(self) -> Steering:
@@ -132,7 +140,7 @@ class StrokesSpec(DescentSpec):
         return self.rate_schedule == "constant"
 
     def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
-        return (f"{weights}-dvae",) if self.start == "shape" else ()
+        return {"random": (), "shape": ("starter-dvae",), "thing": ("starter-biggan",)}[self.start]
 
     def seconds_an_iteration(self) -> float:
         return 0.12 * (self.canvas / 224) ** 2 * (self.num_paths / 256) + CUTOUT_SECONDS * self.cutouts

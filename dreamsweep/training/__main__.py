@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -41,20 +43,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dreamsweep.training", description="Trains, exports and marks the starter weights; goes on where it stopped."
     )
-    parser.add_argument("command", choices=["art", *dict.fromkeys(ALL), "all"])
+    parser.add_argument("command", choices=["art", "restore", *dict.fromkeys(ALL), "all"])
     parser.add_argument("--folder", type=Path, default=Path(".starter"), help="where art and checkpoints are kept (default: .starter)")
     parser.add_argument("--device", default="cpu", help="what all but guide, judge and dvae are trained on: cpu or cuda (default: cpu)")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="ends the diffusion's, unCLIP's or segmenter's training after so many minutes of work (default: no limit)",
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     return parser
 
 
 def _run(command: str, art: Art, options: argparse.Namespace) -> None:
+    limited = partial(replace, minutes=options.minutes)
     match command:
         case "guide" | "judge":
             from dreamsweep.training.train_clip import ClipRun, train_clip
 
             run = ClipRun(seed=SEEDS[command], attack_from=NEVER) if command == "judge" else ClipRun(seed=SEEDS[command])
             train_clip(art, run, options.folder)
+        case "restore":
+            from dreamsweep.training.restore import restore
+
+            for name in restore(weights_folder(), options.folder):
+                print(f"restored {name}")  # noqa: T201
         case "auditor":
             from dreamsweep.training.train_auditor import AuditorRun, train_auditor
 
@@ -62,7 +75,7 @@ def _run(command: str, art: Art, options: argparse.Namespace) -> None:
         case "segmenter":
             from dreamsweep.training.train_segmenter import SEGMENTER_RUN, train_segmenter
 
-            train_segmenter(art, SEGMENTER_RUN, options.folder, options.device)
+            train_segmenter(art, limited(SEGMENTER_RUN), options.folder, options.device)
         case "dvae":
             from dreamsweep.training.train_dvae import DvaeRun, train_dvae
 
@@ -78,14 +91,16 @@ def _run(command: str, art: Art, options: argparse.Namespace) -> None:
         case "diffusion":
             from dreamsweep.training.train_diffusion import DIFFUSION_RUN, train_diffusion
 
-            train_diffusion(art, _guide(options.device), DIFFUSION_RUN, options.folder, options.device)
+            train_diffusion(art, _guide(options.device), limited(DIFFUSION_RUN), options.folder, options.device)
         case "unclip":
             from dreamsweep.training import train_unclip as unclip
 
-            unclip.train_prior(art, _guide(options.device), unclip.PRIOR_RUN, options.folder, options.device)
-            unclip.train_autoregressive_prior(art, _guide(options.device), unclip.AUTOREGRESSIVE_RUN, options.folder, options.device)
-            unclip.train_decoder(art, _guide(options.device), unclip.DECODER_RUN, options.folder, options.device)
-            unclip.train_upsampler(art, unclip.UPSAMPLER_RUN, options.folder, options.device)
+            unclip.train_prior(art, _guide(options.device), limited(unclip.PRIOR_RUN), options.folder, options.device)
+            unclip.train_autoregressive_prior(
+                art, _guide(options.device), limited(unclip.AUTOREGRESSIVE_RUN), options.folder, options.device
+            )
+            unclip.train_decoder(art, _guide(options.device), limited(unclip.DECODER_RUN), options.folder, options.device)
+            unclip.train_upsampler(art, limited(unclip.UPSAMPLER_RUN), options.folder, options.device)
         case "export":
             for name in export_all(art, options.folder, weights_folder()):
                 print(f"exported {name}")  # noqa: T201

@@ -16,6 +16,11 @@ def premultiplied(rgba: NDArray[np.uint8]) -> Float[Tensor, "n 4 h w"]:
     return torch.cat([scaled[:, :3] * scaled[:, 3:], scaled[:, 3:]], 1)
 
 
+def on_white(rgba: Float[Tensor, "n 4 h w"]) -> Float[Tensor, "n 3 h w"]:
+    """Returns premultiplied drawings on white."""
+    return rgba[:, :3] + 1 - rgba[:, 3:]
+
+
 def augment(rgba: Tensor, rng: Generator) -> Tensor:
     """Returns pictures in [0, 1], `n 3 h w`, from premultiplied RGBA in [0, 1], `n 4 h w`; every draw comes from `rng`."""
     rgba = _warp(rgba, rng)
@@ -89,6 +94,30 @@ def recolour(rgba: Tensor, rng: Generator) -> Tensor:
     matrix = _colour_matrix(len(rgba), rng)
     bright = (torch.randn(len(rgba), 1, 1, 1, generator=rng) * 0.08) * rgba[:, 3:]
     return torch.einsum("nij,njhw->nihw", matrix, rgba[:, :3]) + bright
+
+
+PAINTS = {
+    "red": (1.0, 0.05, 0.05), "orange": (1.0, 0.5, 0.0), "yellow": (1.0, 0.88, 0.05), "green": (0.1, 0.75, 0.15), "blue": (0.1, 0.35, 1.0),
+    "purple": (0.6, 0.15, 0.95), "pink": (1.0, 0.4, 0.72),
+}  # fmt: skip
+"""Paints, as red, green and blue of a fully saturated pixel."""
+
+
+def paint(rgba: Tensor, paints: Tensor) -> Tensor:
+    """Returns premultiplied drawings, `n 4 h w`, whose saturated parts have another colour, `n 3`; greys, black and white stay.
+
+    A pixel keeps its least channel, and its chroma (the largest minus the least, as in HSV) becomes so much of the paint.
+    """
+    colours = rgba[:, :3]
+    least = colours.amin(1, keepdim=True)
+    chroma = colours.amax(1, keepdim=True) - least
+    return torch.cat([least + chroma * paints[:, :, None, None], rgba[:, 3:]], 1)
+
+
+def vividness(rgba: Tensor) -> Tensor:
+    """Returns the mean chroma of premultiplied drawings over their opaque parts, `n`; 0 is grey."""
+    chroma = rgba[:, :3].amax(1) - rgba[:, :3].amin(1)
+    return chroma.sum((1, 2)) / rgba[:, 3].sum((1, 2)).clamp(min=1)
 
 
 def grounds(n: int, h: int, w: int, rng: Generator) -> Tensor:

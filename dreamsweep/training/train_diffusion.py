@@ -5,17 +5,21 @@ captions dropped for classifier-free guidance (Ho & Salimans, 2022).
 """
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.training.art import Art
-from dreamsweep.training.captions import Captions, name_weights
+from dreamsweep.training.augment import PAINTS, on_white, paint, premultiplied, vividness
+from dreamsweep.training.captions import Captions, may_paint, name_weights
 from dreamsweep.training.text_encoder import text_encoder_of
-from dreamsweep.training.train_dvae import ArtOnWhite
+from dreamsweep.training.train_dvae import moved
 from dreamsweep.training.train_vae import build_vae
 from dreamsweep.training.training import Run, averaged, fit
 
@@ -29,8 +33,10 @@ NOISE: dict[str, Any] = {
 """Stable Diffusion's own schedule."""
 
 
-VIEWS = 2
-"""Of each picture: plain, and moved, resized and sometimes mirrored."""
+VIEWS = 4
+"""Of each picture: plain; moved, resized and sometimes mirrored; and twice moved and in another colour."""
+VIVID = 0.25
+"""Least mean chroma of a drawing whose colour can be changed."""
 DROPPED = 0.1
 """Share of captions left out."""
 DIFFUSION_RUN = Run(steps=4500, batch=64, learning_rate=6e-4)
@@ -49,54 +55,97 @@ def build_unet(text_width: int) -> Any:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Seen:
+    """The training pictures as the diffusion sees them: `v` views of `n` pictures."""
+
+    latents: Tensor
+    """`v n 4 16 16`, of unit variance"""
+    paint_of: Tensor
+    """`v n`: the colour that each drawing was painted in, by its place in `PAINTS`; -1 where it has its own"""
+    name_of: Tensor
+    """`n`"""
+    scale: float
+    """What the autoencoder's latents are multiplied by."""
+
+
 @torch.no_grad()
-def latents_of(art: Art, folder: Path, device: str = "cpu") -> tuple[Tensor, Tensor, float]:
-    """(latents of the training pictures `v n 4 16 16`, the name of each `n`, what they are multiplied by); kept in `folder`."""
+def look(art: Art, folder: Path, device: str = "cpu") -> Seen:
+    """Encodes every training picture with the autoencoder in `folder`; kept there."""
     cache = folder / "latents.pt"
-    if cache.exists():
-        record = torch.load(cache, weights_only=True)
-        return record["latents"], record["name_of"], record["scale"]
+    if cache.exists() and "paint_of" in (record := torch.load(cache, weights_only=True)):
+        return Seen(**record)
+    source = torch.load(folder / "vae.pt", weights_only=True, map_location=device)
     vae = build_vae().to(device).eval()
-    vae.load_state_dict(torch.load(folder / "vae.pt", weights_only=True, map_location=device)["vae"])
+    vae.load_state_dict(source["vae"])
     chosen = art.of_styles("train")
-    chunks = []
+    latents, paints = [], []
     for view in range(VIEWS):
         for number, part in enumerate(torch.arange(len(chosen)).split(64)):
-            data = ArtOnWhite(art, chosen[part])
-            pictures = data.pictures(None) if view == 0 else data.moved(torch.Generator().manual_seed(view * 100_003 + number))
+            rng = torch.Generator().manual_seed(view * 100_003 + number)
+            rgba = premultiplied(art.rgba[chosen[part]])
+            paint_of = draw_paints(art, chosen[part], rgba, rng) if view >= 2 else torch.full((len(part),), -1)
+            pictures = on_white(painted(rgba, paint_of))
+            pictures = pictures if view == 0 else moved(pictures, rng)
             with torch.autocast(device.split(":")[0], torch.bfloat16):
-                chunks.append(vae.encode(pictures.to(device) * 2 - 1).latent_dist.mean.float().cpu())
-    latents = torch.cat(chunks).unflatten(0, (VIEWS, len(chosen)))
-    scale = float(1 / latents.std())
-    record = {"latents": (latents * scale).half(), "name_of": torch.from_numpy(art.name_of[chosen]), "scale": scale}
+                latents.append(vae.encode(pictures.to(device) * 2 - 1).latent_dist.mean.float().cpu())
+            paints.append(paint_of)
+    encoded = torch.cat(latents).unflatten(0, (VIEWS, len(chosen)))
+    scale = float(source.get("scale") or 1 / encoded.std())
+    record = {
+        "latents": (encoded * scale).half(), "paint_of": torch.cat(paints).unflatten(0, (VIEWS, len(chosen))),
+        "name_of": torch.from_numpy(art.name_of[chosen]), "scale": scale,
+    }  # fmt: skip
     torch.save(record, cache)
-    return record["latents"], record["name_of"], scale
+    return Seen(**record)
+
+
+def draw_paints(art: Art, chosen: NDArray[np.int64], rgba: Tensor, rng: torch.Generator) -> Tensor:
+    """Returns a colour for each drawing that may have another, by its place in `PAINTS`; -1 for the others, `n`."""
+    drawn = []
+    for index, vivid in zip(chosen, vividness(rgba), strict=True):
+        allowed = [place for place, paint in enumerate(PAINTS) if may_paint(art.names[art.name_of[index]], paint)]
+        pick = int(torch.randint(max(1, len(allowed)), (1,), generator=rng))
+        drawn.append(allowed[pick] if allowed and vivid > VIVID else -1)
+    return torch.tensor(drawn)
+
+
+def painted(rgba: Tensor, paint_of: Tensor) -> Tensor:
+    """Returns premultiplied drawings, `n 4 h w`, in the colours that `paint_of`, `n`, names."""
+    colours = torch.tensor(list(PAINTS.values()))[paint_of.clamp(min=0)]
+    return torch.where(paint_of[:, None, None, None] < 0, rgba, paint(rgba, colours))
 
 
 def train_diffusion(art: Art, guide: StarterPerceptor, run: Run, folder: Path, device: str = "cpu") -> Path:
     """Trains the network, going on from `folder`'s checkpoint where there is one; returns its path. The autoencoder comes first."""
-    latents, name_of, _ = latents_of(art, folder, device)
+    seen = look(art, folder, device)
     captions = Captions(art)
     text_encoder, tokenizer = text_encoder_of(guide, captions.every_text())
     text_encoder.to(device)
     torch.manual_seed(run.seed)  # here, for what comes before draws numbers only where it is not kept already
     unet = build_unet(text_encoder.config.hidden_size).to(device)
-    weights = torch.from_numpy(name_weights(art.groups))[name_of]
+    weights = torch.from_numpy(name_weights(art.groups))[seen.name_of]
     alphas = alphas_cumprod().to(device)
 
     def loss_of(step: int) -> Tensor:
         rng, py_rng = run.at(step), random.Random(run.seed * 1_000_003 + step)
         index = torch.multinomial(weights, run.batch, replacement=True, generator=rng)
         view = torch.randint(VIEWS, (run.batch,), generator=rng)
-        texts = ["" if py_rng.random() < DROPPED else captions.draw(int(name_of[i]), py_rng).text for i in index]
+        named = zip(seen.name_of[index].tolist(), seen.paint_of[view, index].tolist(), strict=True)
+        texts = ["" if py_rng.random() < DROPPED else caption_of(captions, *pair, py_rng) for pair in named]
         time_of = torch.randint(len(alphas), (run.batch,), generator=rng).to(device)
         noise = torch.randn(run.batch, 4, SIDE, SIDE, generator=rng).to(device)
         with torch.no_grad():
             tokens = tokenizer(texts, padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt")
             hidden = text_encoder(tokens.input_ids.to(device)).last_hidden_state
-        return diffusion_loss(unet, latents[view, index].float().to(device), hidden, time_of, noise, alphas)
+        return diffusion_loss(unet, seen.latents[view, index].float().to(device), hidden, time_of, noise, alphas)
 
     return fit(unet, loss_of, run, folder / "diffusion.pt")
+
+
+def caption_of(captions: Captions, name: int, paint_of: int, rng: random.Random) -> str:
+    """Returns a caption for a view: with its colour where it was painted."""
+    return (captions.draw(name, rng) if paint_of < 0 else captions.draw_painted(name, [*PAINTS][paint_of], rng)).text
 
 
 def alphas_cumprod() -> Tensor:
@@ -126,7 +175,7 @@ def diffusion_pipeline(art: Art, guide: StarterPerceptor, folder: Path) -> Any:
     import diffusers
 
     untyped: Any = diffusers
-    _, _, scale = latents_of(art, folder)
+    scale = look(art, folder).scale
     text_encoder, tokenizer = text_encoder_of(guide, Captions(art).every_text())
     unet, vae = build_unet(text_encoder.config.hidden_size), build_vae()
     unet.load_state_dict(averaged(folder / "diffusion.pt"))

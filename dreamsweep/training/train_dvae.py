@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from dreamsweep.models.dvae import DvaeShape, build_decoder, build_encoder, decode, encode_logits
 from dreamsweep.training.art import Art
+from dreamsweep.training.augment import on_white, premultiplied
 
 SHAPE = DvaeShape(n_hid=24, n_init=96, codes=1024)
 SIDE, PATCH = 128, 8
@@ -111,42 +112,38 @@ class ArtOnWhite:
     """Art as the dVAE sees it: on white, at full size."""
 
     def __init__(self, art: Art, chosen: np.ndarray) -> None:
-        self.rgba = torch.from_numpy(art.rgba[chosen])
+        self.rgba = art.rgba[chosen]
 
     def pictures(self, rng: torch.Generator | None, count: int | None = None) -> Tensor:
         """Returns `count` random pictures, sometimes mirrored, moved and resized, in [0, 1], `n 3 h w`; all of them, plain, without
         `rng`.
         """
         if rng is None:
-            return _on_white(self.rgba)
+            return on_white(premultiplied(self.rgba))
         index = torch.randint(len(self.rgba), (count or len(self.rgba),), generator=rng)
-        return self._moved(_on_white(self.rgba[index]), rng)
+        return moved(on_white(premultiplied(self.rgba[index.numpy()])), rng)
 
     def moved(self, rng: torch.Generator) -> Tensor:
         """Returns all of them in order, moved as `pictures` moves them."""
-        return self._moved(_on_white(self.rgba), rng)
+        return moved(on_white(premultiplied(self.rgba)), rng)
 
-    @staticmethod
-    def _moved(pictures: Tensor, rng: torch.Generator) -> Tensor:
-        n = len(pictures)
-        zoom = torch.exp(torch.rand(n, generator=rng) * 0.5 - 0.15)
-        mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
-        shift = (torch.rand(n, 2, generator=rng) - 0.5) * 0.2
-        theta = torch.zeros(n, 2, 3)
-        theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * mirror, zoom, shift
-        grid = F.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False)
-        return 1 - F.grid_sample(1 - pictures, grid, align_corners=False)
+
+def moved(pictures: Tensor, rng: torch.Generator) -> Tensor:
+    """Returns pictures on white, `n 3 128 128`, moved, resized and half of them mirrored."""
+    n = len(pictures)
+    zoom = torch.exp(torch.rand(n, generator=rng) * 0.5 - 0.15)
+    mirror = torch.where(torch.rand(n, generator=rng) < 0.5, -1.0, 1.0)
+    shift = (torch.rand(n, 2, generator=rng) - 0.5) * 0.2
+    theta = torch.zeros(n, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom * mirror, zoom, shift
+    grid = F.affine_grid(theta, [n, 3, SIDE, SIDE], align_corners=False)
+    return 1 - F.grid_sample(1 - pictures, grid, align_corners=False)
 
 
 def random_crops(pictures: Tensor, side: int, rng: torch.Generator) -> Tensor:
     """Returns a square piece of each picture, `n 3 side side`, anywhere."""
     offsets = torch.randint(pictures.shape[-1] - side + 1, (len(pictures), 2), generator=rng).tolist()
     return torch.stack([p[:, y : y + side, x : x + side] for p, (y, x) in zip(pictures, offsets, strict=True)])
-
-
-def _on_white(rgba: Tensor) -> Tensor:
-    pixels = rgba.permute(0, 3, 1, 2).float() / 255
-    return pixels[:, :3] * pixels[:, 3:] + 1 - pixels[:, 3:]
 
 
 def patches_of(pictures: Tensor) -> Tensor:

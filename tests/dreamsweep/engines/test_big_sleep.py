@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -190,7 +190,7 @@ def test_steps_and_the_pictures_kept_are_the_package_s(peer: ModuleType, weights
 def test_it_starts_near_a_picture(tmp_path: Path, start: str) -> None:
     engine = make_engine(BigSleepSpec(num_iter=1), "starter", "cpu")
     assert isinstance(engine, BigSleepEngine)
-    picture = next(engine._every_class())[2]
+    picture = next(engine._class_pictures())[2]
     (tmp_path / "a.png").write_bytes(png_bytes(to_bytes(picture[None])[0], "{}"))
     spec = BigSleepSpec.model_validate({"num_iter": 1, "start": start, "init_image": str(tmp_path / "a.png")})
     error = {}
@@ -215,6 +215,9 @@ def test_it_starts_from_the_class_that_the_guide_likes_best() -> None:
             numbers = torch.arange(self.shown, self.shown + len(pictures))
             self.shown += len(pictures)
             return (numbers[:, None] - torch.tensor([4.0, 1.0])).abs()
+
+        def weigh_names(self, names: Sequence[str]) -> Tensor:
+            return (torch.arange(len(names))[:, None] - torch.tensor([4.0, 1.0])).abs()
 
     engine = make_engine(BigSleepSpec(num_iter=1), "starter", "cpu")
     assert isinstance(engine, BigSleepEngine)

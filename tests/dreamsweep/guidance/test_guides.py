@@ -5,7 +5,7 @@ import torch
 
 from dreamsweep.compute.randomness import generator
 from dreamsweep.guidance import guides as guidance
-from dreamsweep.guidance.guides import ClipGuide, Ensemble, make_guide, spherical_distance
+from dreamsweep.guidance.guides import NEGATIVE_STRENGTH, ClipGuide, Ensemble, make_guide, spherical_distance
 from dreamsweep.guidance.protocol import Guidance
 from dreamsweep.judges.similarity import SimilarityJudge
 from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, Prompt, Trial
@@ -127,6 +127,17 @@ def test_weighing_many_pictures_is_looking_at_each() -> None:
     for picture, losses in zip(pictures, weighed, strict=True):
         assert torch.allclose(guide(picture.expand(3, *picture.shape), 0).loss, losses, atol=1e-4)
     assert weighed.argmin(0).tolist() == [0, 1, 2]
+
+
+def test_names_are_weighed_by_their_cosine_to_the_prompt_and_its_negatives() -> None:
+    trials = [a_trial(Prompt.model_validate(p)) for p in ("a red", {"text": "a red", "negatives": ["a blue"]})]
+    guide = ClipGuide(ColourPerceptor(), trials, ["grey"])
+    red, blue = ColourPerceptor().embed_texts(["a red", "a blue"])
+    weighed, across = guide.weigh_names(["red", "blue"]), float(red @ blue)
+    expected = torch.tensor([[-1.0, -1.0 + NEGATIVE_STRENGTH * across], [-across, -across + NEGATIVE_STRENGTH]])
+    assert torch.allclose(weighed, expected, atol=1e-6)
+    both = Ensemble([(guide, 3.0), (ClipGuide(ColourPerceptor(), trials[::-1]), 1.0)])
+    assert torch.allclose(both.weigh_names(["red", "blue"]), 0.75 * weighed + 0.25 * weighed.flip(1), atol=1e-6)
 
 
 def test_several_guides_pull_by_their_weights() -> None:

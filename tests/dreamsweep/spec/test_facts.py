@@ -79,6 +79,14 @@ def test_weights_are_named_without_loading_them(name: str, starter: str, publish
     assert (spec.weight_names("starter"), spec.weight_names("published")) == ((starter,), (published,))
 
 
+def test_what_an_engine_starts_from_is_loaded_too() -> None:
+    dalle, strokes = ENGINES["dalle"], ENGINES["strokes"]
+    assert dalle.model_validate({"start": "thing"}).weight_names("starter") == ("starter-dvae", "starter-biggan")
+    assert [strokes.model_validate({"start": start}).weight_names("starter") for start in ("random", "shape", "thing")] == [
+        (), ("starter-dvae",), ("starter-biggan",),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "can_continue"),
     [

@@ -2,7 +2,7 @@
 
 import torch
 
-from dreamsweep.training.augment import augment, place_on_white, shuffle_patches
+from dreamsweep.training.augment import PAINTS, augment, on_white, paint, place_on_white, shuffle_patches, vividness
 
 
 def rgba(count: int = 24) -> torch.Tensor:
@@ -39,3 +39,15 @@ def test_a_picture_hardly_changed_is_still_itself() -> None:
     placed = place_on_white(rgba(), torch.Generator().manual_seed(0))
     assert placed.shape == plain.shape and torch.allclose(placed[:, :, 0, 0], torch.ones(24, 3))
     assert (placed - plain).abs().mean() < 0.1 < (augment(rgba(), torch.Generator().manual_seed(0)) - plain).abs().mean()
+
+
+def test_paint_changes_saturated_pixels_and_leaves_greys() -> None:
+    rgba = torch.zeros(2, 4, 2, 2)
+    rgba[:, 3, :, 0] = 1
+    rgba[0, 0, :, 0] = 1.0  # pure red
+    rgba[1, :3, :, 0] = 0.4  # grey
+    painted = paint(rgba, torch.tensor([PAINTS["blue"], PAINTS["blue"]]))
+    assert torch.allclose(painted[0, :3, 0, 0], torch.tensor(PAINTS["blue"])) and torch.equal(painted[1], rgba[1])
+    assert torch.equal(painted[:, 3], rgba[:, 3]) and (painted[:, :3, :, 1] == 0).all(), "what is transparent stays so"
+    assert torch.equal(vividness(rgba), torch.tensor([1.0, 0.0]))
+    assert (on_white(painted)[:, :, :, 1] == 1).all()

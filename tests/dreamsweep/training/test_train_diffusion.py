@@ -1,8 +1,11 @@
 """The recipe of the diffusion: latents in, a stock pipeline out, resumable."""
 
+import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +14,11 @@ from dreamsweep.perceptors import load_perceptor
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.spec import Prompt
 from dreamsweep.training import train_diffusion, train_vae
-from dreamsweep.training.train_diffusion import alphas_cumprod, diffusion_loss, diffusion_pipeline
+from dreamsweep.training.augment import PAINTS, premultiplied
+from dreamsweep.training.captions import Captions, may_paint
+from dreamsweep.training.train_diffusion import (
+    alphas_cumprod, caption_of, diffusion_loss, diffusion_pipeline, draw_paints, painted,
+)  # fmt: skip
 from dreamsweep.training.train_vae import VaeRun, build_vae, vae_loss, vae_psnr
 from dreamsweep.training.training import Run
 from tests.dreamsweep.training.made_art import NAMES, made_art
@@ -53,6 +60,7 @@ def test_from_art_to_a_pipeline_that_the_engine_opens(guide: StarterPerceptor, t
         assert torch.equal(value, resumed[name]), name
     record = torch.load(tmp_path / "latents.pt", weights_only=True)
     assert record["latents"].shape[0] == train_diffusion.VIEWS and record["latents"].float().std() == pytest.approx(1, abs=0.01)
+    assert (record["paint_of"] == -1).all(), "the names of this art have colours already"
 
     diffusion_pipeline(ART, guide, tmp_path).save_pretrained(tmp_path / "made")
     model = load_stable_diffusion("published", str(tmp_path / "made"), "cpu")
@@ -92,3 +100,19 @@ def test_the_loss_is_nought_for_one_who_knows_the_noise() -> None:
             return self
 
     assert diffusion_loss(Knows(), latents, torch.zeros(3, 1, 8), times, noise, alphas) == 0
+
+
+def test_drawings_are_painted_where_they_have_a_colour_and_their_name_has_none() -> None:
+    art = made_art(("red disc", "grey ring", "blue square"))
+    art = replace(art, names=("disc", "ring", "blue square"))
+    chosen = np.flatnonzero(art.style_of == 0)
+    rgba = premultiplied(art.rgba[chosen])
+    paint_of = draw_paints(art, chosen, rgba, torch.Generator().manual_seed(0))
+    assert paint_of[0] >= 0 and paint_of[1:].tolist() == [-1, -1], "grey has no colour to change, and blue is in the name"
+    colour = [*PAINTS][int(paint_of[0])]
+    assert may_paint("disc", colour)
+    pictures = painted(rgba, paint_of)
+    assert not torch.allclose(pictures[0], rgba[0]) and torch.equal(pictures[1:], rgba[1:])
+    captions = Captions(art)
+    assert f"{colour} disc" in caption_of(captions, 0, int(paint_of[0]), random.Random(0))
+    assert not any(paint in caption_of(captions, 0, -1, random.Random(0)).split() for paint in ("purple", "pink", "orange"))

@@ -1,5 +1,6 @@
 """The loop that all later recipes share."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,20 @@ def test_an_interrupted_training_is_the_one_that_was_not(tmp_path: Path) -> None
     for part in ("network", "average"):
         for name, value in whole[part].items():
             assert torch.equal(value, cut[part][name]), (part, name)
+
+
+def test_a_time_limit_ends_a_training_over_all_its_legs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 100_000, 10))  # every look at the clock is ten seconds later than the one before
+    monkeypatch.setattr("dreamsweep.training.training.time.monotonic", lambda: float(next(clock)))
+    network, steps = line()
+    run = replace(RUN, steps=1000, minutes=1.0)
+    fit(network, network.loss_of, run, tmp_path / "line.pt")  # type: ignore[arg-type]
+    assert steps == [0, 1, 2, 3, 4, 5], "a step looks once"
+    assert torch.load(tmp_path / "line.pt", weights_only=True)["seconds"] == 60
+    fit(network, network.loss_of, run, tmp_path / "line.pt")  # type: ignore[arg-type]
+    assert len(steps) == 6, "the minute is over"
+    fit(network, network.loss_of, replace(run, minutes=1.5), tmp_path / "line.pt")  # type: ignore[arg-type]
+    assert steps[6:] == [6, 7, 8]
 
 
 def test_the_average_trails_the_weights_and_ships(tmp_path: Path) -> None:
