@@ -16,8 +16,10 @@ SPELLED = re.compile(
     r"|(contact-sheet|curves|best|final|sheet)\.png$|(trials|scores|embeddings)\.parquet$|^film\.$|\.image$"
 )
 """What no string outside keys.py may hold."""
-ROUTES = {("review/app.py", "/pictures/{sweep}/{trial}/{file}"), ("review/app.py", "/pictures/")}
+ROUTES = {("review/app.py", "/pictures/{sweep}/{trial}/{file}"), ("review/protection.py", "/pictures/")}
 """Addresses of the review page, which look like keys."""
+EXPORTED = {("export/chosen.py", "trials.parquet"), ("export/pictures.py", "trials.parquet"), ("export/gallery.py", "pictures/")}
+"""Names of files that leave a store, likewise."""
 
 
 def strings(path: Path) -> Iterator[str]:
@@ -75,7 +77,7 @@ def test_keys_lie_below_their_folders_and_say_what_they_belong_to() -> None:
 def test_no_other_file_spells_a_key() -> None:
     assert len(FILES) > 100
     spelled = {(path.relative_to(PACKAGE).as_posix(), text) for path in FILES for text in strings(path) if SPELLED.search(text)}
-    assert spelled == ROUTES
+    assert spelled == ROUTES | EXPORTED
 
 
 @pytest.mark.parametrize("code", ['f"{sweep}/manifest.json"', 'key.startswith("demo/staging/")', 'f"{a}/pictures/{b}/best.png"'])

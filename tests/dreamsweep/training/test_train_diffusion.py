@@ -17,7 +17,12 @@ from dreamsweep.training import train_diffusion, train_vae
 from dreamsweep.training.augment import PAINTS, premultiplied
 from dreamsweep.training.captions import Captions, may_paint
 from dreamsweep.training.train_diffusion import (
-    alphas_cumprod, caption_of, diffusion_loss, diffusion_pipeline, draw_paints, painted,
+    alphas_cumprod,
+    caption_of,
+    diffusion_loss,
+    diffusion_pipeline,
+    draw_paints,
+    painted,
 )  # fmt: skip
 from dreamsweep.training.train_vae import VaeRun, build_vae, vae_loss, vae_psnr
 from dreamsweep.training.training import Run
