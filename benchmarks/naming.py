@@ -171,7 +171,7 @@ def main() -> None:
     pictures = read_pictures()
     scores = score_all(pictures)
     seeds = sorted({picture.seed for picture in pictures})
-    for title, wanted in (*((f"Seed {seed}", {seed}) for seed in seeds), ("Both seeds", {*seeds})):
+    for title, wanted in (*((f"Seed {seed}", {seed}) for seed in seeds), ("All seeds", {*seeds})):
         places = [at for at, picture in enumerate(pictures) if picture.seed in wanted]
         print(f"{title}\n")
         print_table([pictures[at] for at in places], {name: [values[at] for at in places] for name, values in scores.items()})
