@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from dreamsweep.cli import main as cli
 from dreamsweep.store import Store
@@ -65,7 +66,7 @@ def test_a_sweep_file(capsys: Output) -> None:
         (["--as-sweep", "more-seeds", "--submit"], "no Prefect API is configured; set PREFECT_API_URL"),
     ],
 )
-def test_mistakes_of_a_sweep(arguments: list[str], sentence: str, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    assert cli.run_command(["export", *arguments]) == 2
+def test_mistakes_of_a_sweep(arguments: list[str], sentence: str, capsys: Output) -> None:
+    with temporary_settings({PREFECT_API_URL: None}):  # other tests of this process may have a server
+        assert cli.run_command(["export", *arguments]) == 2
     assert sentence in capsys.readouterr().err

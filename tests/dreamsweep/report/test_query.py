@@ -10,7 +10,7 @@ import pytest
 
 from dreamsweep.errors import QueryError, StoreError
 from dreamsweep.report import query as query_module
-from dreamsweep.report.query import httpfs_extension, query
+from dreamsweep.report.query import Limits, httpfs_extension, query
 from dreamsweep.results.appended import append, write_judged
 from dreamsweep.results.manifest import Manifest
 from dreamsweep.results.publishing import gather, publish
@@ -163,12 +163,12 @@ def test_an_invalid_manifest_is_skipped_with_a_warning(store: LocalStore, caplog
 def test_a_question_is_asked_again_when_tables_are_replaced_under_it(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     connect, trial, calls = query_module.connect, sample_trial(seed=5), list[int]()
 
-    def late(wanted: Store, manifests: list[Manifest], *, unsafe: bool) -> duckdb.DuckDBPyConnection:
+    def late(wanted: Store, manifests: list[Manifest], *, unsafe: bool, limits: Limits | None) -> duckdb.DuckDBPyConnection:
         calls.append(len(manifests))
         if len(calls) == 1:
             stage_sample_rows(store, "demo", "z9", [trial])
             publish(store, gather(store, "demo", lambda _: True, "c" * 64))
-        return connect(wanted, manifests, unsafe=unsafe)
+        return connect(wanted, manifests, unsafe=unsafe, limits=limits)
 
     monkeypatch.setattr(query_module, "connect", late)
     assert query(store, "SELECT count(*) AS n FROM trials").to_pylist() == [{"n": 25}]
