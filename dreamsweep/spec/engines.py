@@ -157,7 +157,7 @@ class BigSleepSpec(DescentSpec):
     image_size: Literal[128, 256, 512] = 128
     """Pixels on a side, as the BigGAN draws them; the starter weights draw 128."""
     start: Literal["noise", "classes"] = "classes"
-    """Start from random class vectors, or from the class that the guide likes best."""
+    """Start from random class vectors, or from the class whose name, or else picture, the guide finds nearest to the prompt."""
     max_classes: PositiveInt | None = None
     """Mix at most so many classes in each layer; without it, any number."""
     class_temperature: PositiveFloat = 2.0
