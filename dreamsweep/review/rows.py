@@ -38,7 +38,7 @@ class Card:
     prompts: int
     engines: list[str]
     cover: str | None
-    """The trial that stands out the most among those of its prompt, by the judge."""
+    """The trial that stands out the most among those of its prompt."""
     finished_at: str
     """When the last of its trials was finished, in UTC (ISO 8601); empty where that cannot be read."""
     error: str | None = None
@@ -69,7 +69,7 @@ class Tile:
     rivals: int
     """Trials of the same prompt with a standing, this one included."""
     z_score: float | None
-    """Standard deviations of the judge's score above the mean of those."""
+    """Standard deviations above the mean of those, of the judges' scores on average."""
     guide: float | None
     status: str
     pictured: bool
@@ -253,7 +253,7 @@ def _facts(row: dict[str, Any]) -> dict[str, str]:
     )
     facts = {
         **marks,
-        "rank": f"{row['rank']} of {row['rivals']} of this prompt, by the judge" if (row["rivals"] or 0) > 1 else "",
+        "rank": f"{row['rank']} of {row['rivals']} of this prompt, by {row['ranked_by']}" if (row["rivals"] or 0) > 1 else "",
         "also": _phrases(row["also"]),
         "without": _phrases(row["negatives"]),
         "engine": row["engine"],

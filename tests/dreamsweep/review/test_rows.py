@@ -63,7 +63,7 @@ def test_a_wall_shows_the_best_of_each_prompt_before_any_second(store: Store) ->
     for prompt in ("a red heart", "a rocket"):
         marks = [tile.judge or 0 for tile in tiles if tile.prompt == prompt]
         assert marks == sorted(marks, reverse=True)
-    assert detail(store, "made-up", tiles[0].id).facts["rank"] == "1 of 6 of this prompt, by the judge"
+    assert detail(store, "made-up", tiles[0].id).facts["rank"] == "1 of 6 of this prompt, by starter-judge"
 
 
 def test_swept_settings_have_the_names_of_a_sweep_file(store: Store) -> None:
