@@ -265,6 +265,8 @@ def test_what_cannot_be_is_one_sentence(client: SyncPrefectClient) -> None:
         list(register(processes(), []))
     with temporary_settings({PREFECT_API_URL: None}), pytest.raises(ApiError, match="no Prefect API is configured"):
         list(register(processes(), []))
+    with temporary_settings({PREFECT_API_URL: None}), pytest.raises(ApiError, match="no Prefect API is configured; set PREFECT_API_URL"):
+        submit("name: hearts-more", STORE)
 
 
 class _Strict(BaseHTTPRequestHandler):
