@@ -12,7 +12,7 @@ pairs on the wall of `prompts/engines.yaml`, by the ranks that the sweep's own r
 import csv
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +144,33 @@ def wall_pairs() -> tuple[float, int]:
     return right, pairs
 
 
+def first_choices() -> dict[str, dict[str, int]]:
+    """Returns for each sweep of the naming test how often the BigGAN's class that the guide finds nearest is the prompt's noun.
+
+    By the classes' names, and by their pictures, which is how classes without names are chosen.
+    """
+    from dreamsweep.engines.starts import likeliest_classes
+    from dreamsweep.guidance.guides import make_guide
+    from dreamsweep.models.biggan import load_biggan
+    from dreamsweep.perceptors import load_perceptor
+    from dreamsweep.planning.expand import trials
+    from dreamsweep.planning.sweep_file import load_sweep
+
+    with (DATA / "naming-synonyms.csv").open(encoding="utf-8", newline="") as file:
+        words = {row["prompt"]: row["words"].split("|") for row in csv.DictReader(file)}
+    biggan, choices = load_biggan("starter", 128, "cpu"), dict[str, dict[str, int]]()
+    for sweep in ("naming.yaml", "naming-seed-2.yaml"):
+        of_sweep = trials(load_sweep(DATA / sweep))
+        wanted = [trial.model_copy(update={"seed": 0}) for trial in of_sweep if trial.engine.engine == "big-sleep"]
+        guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], wanted)
+        choices[sweep] = {}
+        for how, network in (("name", biggan), ("picture", replace(biggan, names=()))):
+            chosen = likeliest_classes(network, wanted, guide)
+            named = [biggan.names[index].split() for index in chosen.tolist()]
+            choices[sweep][how] = sum(bool({*words[trial.prompt.text]} & {*name}) for trial, name in zip(wanted, named, strict=True))
+    return choices
+
+
 def print_table(pictures: Sequence[Named], scores: dict[str, list[float]]) -> None:
     """Prints what each network makes of these pictures, engine by engine and of all."""
     print("| engine | pictures | named by the viewer | " + " | ".join(NETWORKS) + " |")
@@ -175,6 +202,8 @@ def main() -> None:
         places = [at for at, picture in enumerate(pictures) if picture.seed in wanted]
         print(f"{title}\n")
         print_table([pictures[at] for at in places], {name: [values[at] for at in places] for name, values in scores.items()})
+    for sweep, choices in first_choices().items():
+        print(f"{sweep}: first class is the noun of {choices['name']} of 20 prompts by name, of {choices['picture']} by picture")
     right, pairs = wall_pairs()
     print(f"The wall of prompts/engines.yaml: {right:g} of {pairs} pairs in the right order ({right / pairs:.0%})")
 

@@ -23,8 +23,6 @@ DRAWN_AT_ONCE = 16 * 128**2
 """Pixels of pictures of classes that are drawn together."""
 ZOOM, SHIFT = 0.15, 0.06
 """Largest change of a start's size, as a logarithm, and of its place, as a share of the side."""
-
-
 THING_SIDE = 128
 """Pixels on a side of a thing's picture, as the starter BigGAN draws it."""
 

@@ -16,12 +16,12 @@ import duckdb
 import pyarrow as pa
 
 from dreamsweep.environment import is_loopback
-from dreamsweep.errors import DamagedError, QueryError, StoreError, StoreUnavailableError
+from dreamsweep.errors import QueryError, StoreError, StoreUnavailableError
 from dreamsweep.report.arrow_types import castable, distinct_names
 from dreamsweep.report.describe import description
 from dreamsweep.report.sandbox import UNSAFE, lock, refuse_all_but_reading
 from dreamsweep.report.views import make_view, quoted
-from dreamsweep.results.manifest import Manifest, published_manifest, read_manifest
+from dreamsweep.results.manifest import Manifest, published_manifest, read_manifest, with_every_table
 from dreamsweep.spec import PerceptorName, judge_names
 from dreamsweep.store import Store, keys, without_login
 from dreamsweep.tables.parquet import ahead
@@ -163,16 +163,6 @@ def _manifest_or_mistake(store: Store, sweep: str) -> Manifest | StoreError | No
         return manifest and with_every_table(store, manifest)
     except StoreError as mistake:
         return mistake
-
-
-def with_every_table(store: Store, manifest: Manifest) -> Manifest:
-    """Returns the manifest. Raises DamagedError where it does not name the tables that every sweep has."""
-    if missing := [name for name in ("trials", "scores") if not manifest.tables.get(name)]:
-        raise DamagedError(
-            f"store {store.uri!r}: the manifest of sweep {manifest.sweep!r} names no table {missing[0]!r}, which every sweep has; "
-            f"repair it with: dreamsweep verify {manifest.sweep} --repair."
-        )
-    return manifest
 
 
 def connect(

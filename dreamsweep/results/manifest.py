@@ -210,6 +210,16 @@ def read_manifest(store: Store, sweep: str) -> Manifest | None:
     return manifest
 
 
+def with_every_table(store: Store, manifest: Manifest) -> Manifest:
+    """Returns the manifest. Raises DamagedError where it does not name the tables that every sweep has."""
+    if missing := [name for name in ("trials", "scores") if not manifest.tables.get(name)]:
+        raise DamagedError(
+            f"store {store.uri!r}: the manifest of sweep {manifest.sweep!r} names no table {missing[0]!r}, which every sweep has; "
+            f"repair it with: dreamsweep verify {manifest.sweep} --repair."
+        )
+    return manifest
+
+
 def readable_manifest(store: Store, sweep: str) -> Manifest | None:
     """Reads the published manifest of a sweep; None if nothing is published, or, with a warning, if the manifest is invalid."""
     try:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from dreamsweep.errors import DamagedError, StoreError
-from dreamsweep.results.manifest import Manifest, ShardManifest, read_manifest, read_shard_manifest, rows_of_format_1
+from dreamsweep.results.manifest import Manifest, ShardManifest, read_manifest, read_shard_manifest, rows_of_format_1, with_every_table
 from dreamsweep.store import Store, is_key, keys
 from dreamsweep.tables.contents import Content, Contents, check_content, content_of, read_part_record
 from dreamsweep.tables.parquet import ahead, check_table, read_parquet
@@ -173,13 +173,9 @@ def _addresses(table: pa.Table) -> Iterator[tuple[str, str]]:
 def _published(store: Store, sweep: str) -> tuple[Manifest | None, tuple[Fault, ...]]:
     try:
         manifest = read_manifest(store, sweep)
-        missing = [name for name in ("trials", "scores") if manifest and not manifest.tables.get(name)]
+        return manifest and with_every_table(store, manifest), ()
     except DamagedError as error:
         return None, (Fault(sweep, keys.manifest(sweep), "manifest", "damaged", str(error)),)
-    if missing:
-        reason = f"{keys.manifest(sweep)!r} names no table {missing[0]!r}."
-        return None, (Fault(sweep, keys.manifest(sweep), "manifest", "damaged", reason),)
-    return manifest, ()
 
 
 def _staged(store: Store, sweep: str, shard_id: str) -> ShardManifest | Fault:

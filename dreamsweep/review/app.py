@@ -105,6 +105,16 @@ def make_app(
     add_live(app, store)
 
     _add_pictures(app, store, Thumbnails(store, folder))
+    _add_pages(app)
+    app.add_exception_handler(DreamsweepError, _error_response)
+    app.add_middleware(Uncompressed)
+    app.middleware("http")(guard(login, hosts))
+    app.add_middleware(Heads)
+    return app
+
+
+def _add_pages(app: FastAPI) -> None:
+    """Adds the addresses that people open, and the files of these pages."""
 
     @app.get("/sweeps")
     @app.get("/sweeps/")
@@ -121,11 +131,6 @@ def make_app(
         return Response((PAGE / "index.html").read_bytes(), media_type="text/html")
 
     app.mount("/page", StaticFiles(directory=PAGE))
-    app.add_exception_handler(DreamsweepError, _error_response)
-    app.add_middleware(Uncompressed)
-    app.middleware("http")(guard(login, hosts))
-    app.add_middleware(Heads)
-    return app
 
 
 def _add_pictures(app: FastAPI, store: Store, thumbnails: Thumbnails) -> None:

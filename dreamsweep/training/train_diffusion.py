@@ -34,7 +34,7 @@ NOISE: dict[str, Any] = {
 
 
 VIEWS = 4
-"""Of each picture: plain; moved, resized and sometimes mirrored; and twice moved and in another colour."""
+"""Number of views of each picture: a plain one, one moved and resized, and two moved and in another colour."""
 VIVID = 0.25
 """Least mean chroma of a drawing whose colour can be changed."""
 DROPPED = 0.1

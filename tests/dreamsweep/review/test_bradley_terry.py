@@ -73,7 +73,7 @@ def test_without_duels_nothing_is_known_and_one_that_always_wins_stays_finite() 
 
 
 def test_intervals_cover_as_often_as_they_say() -> None:
-    """Of pictures drawn from the prior, in as many duels as a person has patience for, 95 % lie within their interval."""
+    """Checks that 95 % of strengths lie within their intervals, in duels of pictures drawn from the prior."""
     draw, inside = np.random.default_rng(1), []
     for _ in range(60):
         real = draw.normal(0, 2.0, 10)
