@@ -151,6 +151,7 @@ def first_choices() -> dict[str, dict[str, int]]:
     """
     from dreamsweep.engines.starts import likeliest_classes
     from dreamsweep.guidance.guides import make_guide
+    from dreamsweep.guidance.protocol import Chooser
     from dreamsweep.models.biggan import load_biggan
     from dreamsweep.perceptors import load_perceptor
     from dreamsweep.planning.expand import trials
@@ -163,6 +164,7 @@ def first_choices() -> dict[str, dict[str, int]]:
         of_sweep = trials(load_sweep(DATA / sweep))
         wanted = [trial.model_copy(update={"seed": 0}) for trial in of_sweep if trial.engine.engine == "big-sleep"]
         guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], wanted)
+        assert isinstance(guide, Chooser)
         choices[sweep] = {}
         for how, network in (("name", biggan), ("picture", replace(biggan, names=()))):
             chosen = likeliest_classes(network, wanted, guide)
