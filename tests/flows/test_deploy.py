@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from PIL import Image
@@ -142,9 +143,11 @@ def test_shards_that_share_a_machine_learn_how_many_they_are() -> None:
 def test_what_the_schedule_starts_is_the_file_s_own_sweep(client: SyncPrefectClient) -> None:
     list(register(processes(), [nightly()]))
     (schedule,) = client.read_deployment_schedules(client.read_deployment_by_name(NIGHTLY).id)
+    berlin = ZoneInfo("Europe/Berlin")  # the schedule's own time zone, where the day may be another than in UTC
+    before = datetime.now(berlin)
     request = SweepRequest.model_validate(schedule.parameters["request"])
     assert (request.store, request.compute) == (STORE, Compute(deployment=SHARD, window=8))
-    assert request.name == f"nightly-{datetime.now(UTC):%Y-%m-%d}"
+    assert request.name in {f"nightly-{moment:%Y-%m-%d}" for moment in (before, datetime.now(berlin))}
     stored = find_sweep(request.sweep, request.store)
     assert [trial.id for trial in trials(stored)] == [trial.id for trial in trials(nightly())]
 

@@ -3,10 +3,12 @@
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterStartTime
 
 from dreamsweep.flows.fanout import Compute
 from dreamsweep.flows.sweep import sweep
@@ -29,6 +31,7 @@ def test_an_outage_under_two_workers_refuses_and_loses_nothing(
         aws_settings.setenv("AWS_ENDPOINT_URL", address)
         aws_settings.setenv("DREAMSWEEP_STORE_SECONDS", "300")
         request.getfixturevalue("worker")  # which inherits these settings
+        of_this_test = FlowRunFilter(start_time=FlowRunFilterStartTime(after_=datetime.now(UTC)))  # the server is the session's
         begun, over = threading.Event(), threading.Event()
 
         def choose(method: str, path: str) -> Fault | None:
@@ -48,7 +51,7 @@ def test_an_outage_under_two_workers_refuses_and_loses_nothing(
         clock.join()
         assert proxy.met["away"] > 3
     with get_client(sync_client=True) as client:
-        states = {run.state.name for run in client.read_flow_runs() if run.state and run.name.startswith("t-")}
+        states = {run.state.name for run in client.read_flow_runs(flow_run_filter=of_this_test) if run.state}
     assert states == {"Completed"}
     aws_settings.setenv("AWS_ENDPOINT_URL", server)
     assert far == sweep(sweep_request(str(tmp_path / "here")))
