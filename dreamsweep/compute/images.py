@@ -131,4 +131,5 @@ def square_pixels(picture: Image.Image, side: int | None = None) -> Float[Tensor
 
 
 def _image(picture: UInt8[Tensor, "3 h w"]) -> Image.Image:
-    return Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
+    """Returns a picture for Pillow, by NumPy alone: each thread that calls torch may start threads of its own."""
+    return Image.fromarray(np.ascontiguousarray(picture.permute(1, 2, 0).numpy()))

@@ -28,6 +28,11 @@ class Checkpoint:
     weights: Mapping[str, str] = field(default_factory=dict)
     """Name and SHA-256 of the weights used; none in checkpoints of older versions."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of its tensors."""
+        return sum(value.nbytes for value in (*self.state.values(), *self.log.state().values()))
+
 
 def checkpoint_bytes(checkpoint: Checkpoint) -> bytes:
     """Encodes a checkpoint."""

@@ -93,9 +93,9 @@ def _refilm(trial: Trial, sweep: str, kinds: Sequence[FilmFormat], store: Store,
     if isinstance(engine, RemakesFilms):
         others = {name: store.read(folder + name) for name in names if name.rpartition(".")[2] not in FILM_TYPES}
         for film in engine.films_of(others):
-            for name, content_type, data in files_of(film, kinds):
-                store.write(folder + name, data, content_type)
-                missing.discard(name)
+            for file in files_of(film, kinds):
+                store.write(folder + file.name, file.encode(), file.content_type)
+                missing.discard(file.name)
     return missing
 
 

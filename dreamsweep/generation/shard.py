@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from dreamsweep.compute.devices import resolve_device
-from dreamsweep.compute.images import FILM_TYPES, decode_png, film_bytes, grid, png_bytes, strip
+from dreamsweep.compute.images import decode_png, grid, strip
 from dreamsweep.compute.precision import iterate_with_precision
 from dreamsweep.engines import make_engine, weights_used
 from dreamsweep.engines.protocol import Engine, State, Step
 from dreamsweep.environment import checkpoint_seconds
 from dreamsweep.errors import DeviceError
-from dreamsweep.generation.artefacts import PNG, TrialFiles, files_of
+from dreamsweep.generation.artefacts import TrialFiles, files_of, film_file, picture_file
 from dreamsweep.generation.batch_log import ENDLESS, BatchLog, is_due, is_judged
 from dreamsweep.generation.batching import generate_in_parts, part_size
 from dreamsweep.generation.checkpoint import Checkpoint, checkpoint_bytes, read_checkpoint
@@ -25,6 +25,7 @@ from dreamsweep.generation.concepts import Lexicon
 from dreamsweep.generation.continuation import continuation
 from dreamsweep.generation.extend import extend_shard
 from dreamsweep.generation.records import DAMAGED, REDRAWN, spec_json, trial_records
+from dreamsweep.generation.write_queue import WriteQueue
 from dreamsweep.guidance.guides import make_guide
 from dreamsweep.judges.registry import judge_weights, make_judge
 from dreamsweep.perceptors import load_perceptor
@@ -89,29 +90,31 @@ def _generate(
 ) -> Generator[Progress, None, Progress]:
     """Draws all trials of a shard and stages them; returns its last progress."""
     iterations = shard.trials[0].num_iter
-    run = _Run(shard, store, device, kept)
-    yield run.progress("resumed" if run.resumed_at else "running")
-    for step in run.steps():
-        run.take(step)
-        if stop() and step.iteration < iterations:
-            run.checkpoint(step)
-            raise ShardStoppedError(f"shard {shard.shard_id} was told to stop at iteration {step.iteration}/{iterations}")
-        yield run.progress("running")
-        if not run.log.running(step.iteration + 1).any() and step.iteration < iterations:
-            break
-    run.stage()
-    return run.progress("done")
+    with WriteQueue() as queue:
+        run = _Run(shard, store, device, kept, queue)
+        yield run.progress("resumed" if run.resumed_at else "running")
+        for step in run.steps():
+            run.take(step)
+            if stop() and step.iteration < iterations:
+                run.checkpoint(step)
+                queue.join()
+                raise ShardStoppedError(f"shard {shard.shard_id} was told to stop at iteration {step.iteration}/{iterations}")
+            yield run.progress("running")
+            if not run.log.running(step.iteration + 1).any() and step.iteration < iterations:
+                break
+        run.stage()
+        return run.progress("done")
 
 
 class _Run:
     """A shard while it runs: its engine, guide and judge, and the log that its checkpoints hold."""
 
-    def __init__(self, shard: Shard, store: Store, device: str, kept: Mapping[str, Kept]) -> None:
+    def __init__(self, shard: Shard, store: Store, device: str, kept: Mapping[str, Kept], queue: WriteQueue) -> None:
         first = shard.trials[0]
         self.kept = {trial.id: kept[trial.id] for trial in shard.trials if trial.id in kept}
         """Trials that are drawn again, with what exists of each."""
         self.snapshot_periods = {shard.keep.snapshot_every, *(every for had in self.kept.values() for every in had.snapshots_every)}
-        self.shard, self.store, self.device = shard, store, device
+        self.shard, self.store, self.device, self.queue = shard, store, device, queue
         self.planned = Progress.of_planned(shard)
         self.trials: Sequence[Trial] = shard.trials
         self.iterations = first.num_iter
@@ -124,7 +127,7 @@ class _Run:
         self.sha256 |= lexicon.sha256
         self.warnings = [_warnings_for(trial, [*(guide for guide, _ in guides), self.judge]) for trial in self.trials]
         self.frames: dict[tuple[str, int], Tensor] = {}
-        self.files = TrialFiles(store, shard.sweep)
+        self.files = TrialFiles(store, shard.sweep, queue)
         self.artefacts: dict[str, list[str]] = {}
         self.keeps_state = shard.keep.states and first.engine.can_continue and not self.kept
         self.last_state: bytes | None = None
@@ -161,6 +164,7 @@ class _Run:
         self.warnings = [[*warnings, DAMAGED] for warnings in self.warnings]
 
     def _begin_anew(self) -> None:
+        self.queue.join()  # or an earlier write may come after one of the same name
         self.store.delete(self._checkpoint_key)
         self.state, self.log = None, BatchLog.empty(len(self.trials), self.iterations)
         self.iteration = self.resumed_at = 0
@@ -192,7 +196,7 @@ class _Run:
             self._keep_snapshots(step.iteration)
         self._keep_artefacts(step)
         if longer and longer.running(step.iteration + 1).any():
-            self.last_state = self._encoded(step, longer)
+            self.last_state = checkpoint_bytes(self._checkpoint_of(step, longer))
         if time.monotonic() - self.checkpointed > self.checkpoint_every and not last:
             self.checkpoint(step)
 
@@ -218,14 +222,15 @@ class _Run:
             metadata = spec_json(trial)
             if trial.id in self.kept and self._differs(index):
                 continue  # what exists stays, and the trial's row says so
-            self.files.write(trial.id, keys.FINAL, png_bytes(self.log.final[index], metadata), PNG)
-            self.files.write(trial.id, keys.BEST, png_bytes(self.log.best[index], metadata), PNG)
+            self.files.write(trial.id, picture_file(keys.FINAL, self.log.final[index], metadata))
+            self.files.write(trial.id, picture_file(keys.BEST, self.log.best[index], metadata))
             frames = self._film(index)
             for kind in self.shard.keep.films:
-                self.files.write(trial.id, keys.film_name(kind), film_bytes(frames, kind), FILM_TYPES[kind])
+                self.files.write(trial.id, film_file(kind, frames))
             if trial.engine.draws_frames:
                 sheet = strip(frames) if trial.engine.is_walk(trial.prompt) else grid(frames)
-                self.files.write(trial.id, keys.SHEET, png_bytes(sheet, metadata), PNG)
+                self.files.write(trial.id, picture_file(keys.SHEET, sheet, metadata))
+        self.queue.join()
         if self.last_state:
             self.store.write(state_key(self.shard), self.last_state)
         records, scores = trial_records(
@@ -251,10 +256,10 @@ class _Run:
     def _keep_snapshots(self, iteration: int) -> None:
         for index in self.log.snapshot[:, iteration - 1].nonzero().flatten().tolist():
             trial = self.trials[index]
-            self.frames[trial.id, iteration] = self.log.final[index].clone()
+            picture = self.frames[trial.id, iteration] = self.log.final[index].clone()
             name = keys.snapshot_name(iteration)
             if trial.id not in self.kept or not self.store.exists(self._picture_key(trial, name)):
-                self.files.write(trial.id, name, png_bytes(self.log.final[index], spec_json(trial)), PNG)
+                self.files.write(trial.id, picture_file(name, picture, spec_json(trial)))
 
     def _keep_artefacts(self, step: Step) -> None:
         """Stores what trials that end in this iteration leave beside their pictures."""
@@ -264,10 +269,10 @@ class _Run:
             trial = self.trials[index]
             names = self.artefacts[trial.id] = []
             for artefact in step.artefacts(index):
-                for name, content_type, data in files_of(artefact, self.shard.keep.films):
-                    if trial.id not in self.kept or not self.store.exists(self._picture_key(trial, name)):
-                        self.files.write(trial.id, name, data, content_type)
-                    names.append(name)
+                for file in files_of(artefact, self.shard.keep.films):
+                    if trial.id not in self.kept or not self.store.exists(self._picture_key(trial, file.name)):
+                        self.files.write(trial.id, file)
+                    names.append(file.name)
 
     def _film(self, index: int) -> list[Tensor]:
         """Returns the snapshots, those from before a resume read back, and the final picture."""
@@ -288,13 +293,21 @@ class _Run:
         return keys.checkpoint(self.shard.sweep, self.shard.shard_id)
 
     def checkpoint(self, step: Step) -> None:
-        """Saves a checkpoint of this step, and writes the shard's progress."""
-        self.store.write(self._checkpoint_key, self._encoded(step, self.log))
-        write_progress(self.store, self.shard.sweep, self.progress("running"))
+        """Has a checkpoint of this step saved, once the files that it names are there, and then the shard's progress written."""
+        checkpoint, progress = self._checkpoint_of(step, self.log), self.progress("running")
+
+        def save() -> None:
+            self.store.write(self._checkpoint_key, checkpoint_bytes(checkpoint))
+            write_progress(self.store, self.shard.sweep, progress)
+
+        self.queue.submit(save, checkpoint.size, after_all=True)
         self.checkpointed = time.monotonic()
 
-    def _encoded(self, step: Step, log: BatchLog) -> bytes:
-        return checkpoint_bytes(Checkpoint(step.state(), log, [t.id for t in self.trials], self.artefacts, self.sha256))
+    def _checkpoint_of(self, step: Step, log: BatchLog) -> Checkpoint:
+        """Copies a step and a log into memory, where no later iteration changes them."""
+        state = {name: value.detach().cpu() for name, value in step.state().items()}
+        artefacts = {trial_id: list(names) for trial_id, names in self.artefacts.items()}
+        return Checkpoint(state, BatchLog.from_state(log.state()), [t.id for t in self.trials], artefacts, self.sha256)
 
     def _resume(self) -> tuple[State | None, BatchLog]:
         """Returns the last checkpoint, where it is of these very trials; else the kept state of a shorter run; else a fresh log."""

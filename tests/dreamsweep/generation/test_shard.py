@@ -3,6 +3,8 @@
 import io
 import itertools
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from PIL import Image
 from dreamsweep.compute.images import METADATA_KEY, decode_png, png_bytes, to_bytes
 from dreamsweep.engines.protocol import Artefact, State, Step
 from dreamsweep.engines.strokes import StrokesEngine
-from dreamsweep.errors import DeviceError
+from dreamsweep.errors import DeviceError, StoreError
 from dreamsweep.generation import shard as shard_module
 from dreamsweep.generation.checkpoint import checkpoint_bytes, read_checkpoint
 from dreamsweep.generation.records import DAMAGED, REDRAWN
@@ -29,7 +31,9 @@ from dreamsweep.planning.sweep_file import parse_sweep
 from dreamsweep.results.manifest import done_shards
 from dreamsweep.results.missing import work
 from dreamsweep.spec import StrokesSpec, Trial
-from dreamsweep.store import Store, open_store
+from dreamsweep.store import BYTES, Store, keys, open_store
+from dreamsweep.store.local import LocalStore
+from dreamsweep.tables.contents import content_of
 from dreamsweep.tables.parquet import read_parquet
 from tests.dreamsweep.fakes import ColourPerceptor
 
@@ -246,6 +250,66 @@ def test_the_strokes_of_a_trial_that_stopped_early_are_those_of_its_last_picture
     assert compared == [0, 1]
 
 
+class SlowPictures(LocalStore):
+    """A store whose pictures take their time, and which looks at what names them when that is written."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.threads, self.looked_at = set[str](), list[str]()
+
+    def write(self, key: str, data: bytes, content_type: str = BYTES) -> None:
+        if "/pictures/" in key:
+            self.threads.add(threading.current_thread().name)
+            time.sleep(0.02)
+        sweep = key.partition("/")[0]
+        if key.endswith("checkpoint.safetensors") and (checkpoint := read_checkpoint(data)):
+            named = [
+                keys.picture(sweep, trial_id, keys.snapshot_name(at + 1))
+                for trial_id, row in zip(checkpoint.trials, checkpoint.log.snapshot, strict=True)
+                for at in row.nonzero().flatten().tolist()
+            ]
+            named += [keys.picture(sweep, trial_id, name) for trial_id, names in checkpoint.artefacts.items() for name in names]
+            self.looked_at.append(key)
+            assert all(self.exists(name) for name in named)
+        if key.endswith("manifest.json"):
+            files = read_parquet(self.read(key.replace("manifest.json", "files.parquet"))).to_pylist()
+            self.looked_at.append(key)
+            assert files
+            for file in files:
+                content = content_of(self.read(f"{sweep}/{file['file_uri']}"))
+                assert (content.size, content.sha256) == (file["size"], file["sha256"])
+        super().write(key, data, content_type)
+
+
+def test_checkpoints_and_the_manifest_name_only_files_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMSWEEP_CHECKPOINT_SECONDS", "0")
+    store, shard = SlowPictures(tmp_path / "runs"), a_shard()
+    list(run_shard(shard, store, "cpu"))
+    assert len([key for key in store.looked_at if "checkpoint" in key]) == 8 and store.looked_at[-1].endswith("manifest.json")
+    assert threading.main_thread().name not in store.threads
+
+
+def test_a_picture_that_cannot_be_written_ends_the_shard_as_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DREAMSWEEP_CHECKPOINT_SECONDS", "0")
+    write = LocalStore.write
+
+    def full(self: LocalStore, key: str, data: bytes, content_type: str = BYTES) -> None:
+        if key.endswith("000004.png"):
+            raise StoreError("its disk is full")
+        write(self, key, data, content_type)
+
+    shard = a_shard()
+    with monkeypatch.context() as broken:
+        broken.setattr(LocalStore, "write", full)
+        with pytest.raises(StoreError, match="its disk is full"):
+            list(run_shard(shard, store, "cpu"))
+    assert not list(done_shards(store, "t"))
+    checkpoint = read_checkpoint(store.read(f"t/staging/{shard.shard_id}/checkpoint.safetensors"))
+    assert checkpoint and int(checkpoint.state["iteration"]) == 3
+    steps = list(run_shard(shard, store, "cpu"))
+    assert steps[0].iteration == 3 and steps[-1].status == "done"
+
+
 @pytest.mark.parametrize("films", [["mp4", "gif"], ["gif"]])
 def test_the_strokes_film_comes_in_the_formats_asked_for(store: Store, films: list[str]) -> None:
     engine = {"engine": "strokes", "canvas": 32, "num_paths": 6, "cutouts": 2}
@@ -295,12 +359,12 @@ def test_an_interpolation_leaves_every_frame_and_says_where_it_switches(store: S
     trials, scores = (pq.read_table(io.BytesIO(store.read(f"{folder}/{name}.parquet"))).to_pylist() for name in ("trials", "scores"))
     assert [row["prompts_to"] for row in trials] == [["blue"], ["red", "green"]]
     assert [row["optimizer"] for row in trials] == [None, None]
-    for row, keys in zip(trials, (2, 3), strict=True):
+    for row, prompts in zip(trials, (2, 3), strict=True):
         curve = [score for score in scores if score["trial_id"] == row["trial_id"]]
         assert [score["iteration"] for score in curve] == list(range(1, 8))
-        assert all(len(score["guide_each"]) == keys and score["snapshot_uri"] for score in curve)
+        assert all(len(score["guide_each"]) == prompts and score["snapshot_uri"] for score in curve)
         assert all(score["learning_rate"] is None for score in curve)
-        nearest = [max(range(keys), key=score["guide_each"].__getitem__) for score in curve]
+        nearest = [max(range(prompts), key=score["guide_each"].__getitem__) for score in curve]
         assert row["switches"] == [at + 1 for at in range(1, 7) if nearest[at] != nearest[at - 1]]
         strip = Image.open(io.BytesIO(store.read(f"t/pictures/{row['trial_id']}/sheet.png")))
         assert strip.size == (7 * 16, 16) and row["sheet_uri"].endswith("sheet.png")
