@@ -32,7 +32,7 @@ def weights_used(spec: EngineSpec, weights: WeightsName) -> dict[str, str]:
         is_folder = weights == "published" and Path(name).is_dir()
         used |= {name: find_folder("published", "", name)[2]} if is_folder else sha256_of(name)
     if spec.embeds_pictures:
-        (folder_name,) = spec.weight_names(weights)
+        folder_name = spec.weight_names(weights)[0]
         encoder = image_encoder_of(find_folder(weights, folder_name, folder_name)[0])
         used |= sha256_of(encoder) if encoder else {}
     return used

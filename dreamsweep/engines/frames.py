@@ -1,6 +1,7 @@
 """What engines share whose iterations are pictures of their own: frames in chunks, and where a frame stands between prompts."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -8,7 +9,18 @@ from torch import Tensor
 
 from dreamsweep.engines.protocol import State, Step
 from dreamsweep.guidance.protocol import Guide
+from dreamsweep.guidance.waypoints import place
 from dreamsweep.spec import FramesSpec, Trial
+
+Key = TypeVar("Key", covariant=True)
+
+
+@runtime_checkable
+class Keys(Protocol[Key]):
+    """What a walk passes: a list, or the rows of a tensor."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, at: int, /) -> Key: ...
 
 
 def steps_of_frames(
@@ -41,6 +53,13 @@ def steps_of_frames(
                 state=lambda frame=frame, alive=alive: {"iteration": torch.tensor(frame), "alive": alive.clone()},  # type: ignore[misc]
                 each=guidance.each,
             )
+
+
+def passed(frame: int, spec: FramesSpec, keys: Keys[Key]) -> tuple[Key, Key, float]:
+    """Returns the two keys of a walk that a frame (from 1) stands between, and its share of the way to the second, in [0, 1)."""
+    assert spec.num_iter is not None
+    before, share = place(frame, spec.num_iter, len(keys), spec.easing)
+    return keys[before], keys[min(before + 1, len(keys) - 1)], share
 
 
 def slerp(start: Float[Tensor, "*n d"], end: Float[Tensor, "*n d"], share: float) -> Float[Tensor, "*n d"]:

@@ -13,7 +13,8 @@ from torch import Tensor
 from dreamsweep.compute.images import read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.protocol import State, Step
-from dreamsweep.guidance.protocol import Guidance, Guide
+from dreamsweep.engines.starts import ThingStarts, make_thing_starts
+from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
 from dreamsweep.models.stable_diffusion import Condition, StableDiffusion, load_stable_diffusion
 from dreamsweep.spec import GuidedDiffusionSpec, Trial, WeightsName
 
@@ -21,17 +22,16 @@ from dreamsweep.spec import GuidedDiffusionSpec, Trial, WeightsName
 class GuidedDiffusionEngine:
     """Denoises a batch of trials, each from its own noise, with one guide for all (see `Engine`)."""
 
-    def __init__(self, spec: GuidedDiffusionSpec, model: StableDiffusion) -> None:
-        self.spec, self.model = spec, model
+    def __init__(self, spec: GuidedDiffusionSpec, model: StableDiffusion, things: ThingStarts | None = None) -> None:
+        self.spec, self.model, self.things = spec, model, things
         self.side = spec.image_size or model.image_size
-        kept = spec.init_strength if spec.init_image is not None else 1.0
-        self.scheduler = model.ddim(max(spec.num_iter, round(spec.num_iter / kept)))
+        self.scheduler = model.ddim(max(spec.num_iter, round(spec.num_iter / spec.noise_share)))
         self.times: list[int] = self.scheduler.timesteps[-spec.num_iter :].tolist()
 
     def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
         conditions = [self.model.condition(trial.prompt.text, trial.prompt) for trial in trials]
         against = [self.model.against(trial.prompt) for trial in trials]
-        latents = (state["latents"].clone() if state else self._start(trials)).to(self.model.device)
+        latents = (state["latents"].clone() if state else self._start(trials, guide)).to(self.model.device)
         alive = (state["alive"] if state else torch.ones(len(trials), dtype=torch.bool)).to(self.model.device, copy=True)
         seeds = [trial.seed for trial in trials]
         first = int(state["iteration"]) + 1 if state else 1
@@ -83,12 +83,16 @@ class GuidedDiffusionEngine:
         return noise.detach(), seen.detach(), Guidance(guidance.loss.detach(), guidance.similarity)
 
     @torch.no_grad()
-    def _start(self, trials: Sequence[Trial]) -> Float[Tensor, "b c y x"]:
+    def _start(self, trials: Sequence[Trial], guide: Guide) -> Float[Tensor, "b c y x"]:
         shape = self.model.latent_shape(self.side)
         noise = Draws([trial.seed for trial in trials]).normal("noise", *shape)
-        if self.spec.init_image is None:
+        if self.spec.init_image is not None:
+            pictures = read_picture(self.spec.init_image, self.side)[None]
+        elif self.things is not None and isinstance(guide, Chooser):
+            pictures = self.things(self.side, trials, guide)
+        else:
             return noise
-        clean: Tensor = self.model.encode(read_picture(self.spec.init_image, self.side)[None]).cpu()
+        clean: Tensor = self.model.encode(pictures).cpu()
         kept = float(self.scheduler.alphas_cumprod[self.times[0]])
         noised: Tensor = kept**0.5 * clean + (1 - kept) ** 0.5 * noise
         return noised
@@ -103,4 +107,4 @@ def _as_large_as(noise: Float[Tensor, "b c y x"], gradient: Float[Tensor, "b c y
 
 def make_guided_diffusion(spec: GuidedDiffusionSpec, weights: WeightsName, device: str) -> GuidedDiffusionEngine:
     """Builds the engine with its pipeline. Raises WeightsError when that is missing or damaged."""
-    return GuidedDiffusionEngine(spec, load_stable_diffusion(weights, spec.model, device))
+    return GuidedDiffusionEngine(spec, load_stable_diffusion(weights, spec.model, device), make_thing_starts(spec.start, weights, device))

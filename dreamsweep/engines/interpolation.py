@@ -1,6 +1,7 @@
 """Stable Diffusion from one prompt to the next: the same noise in every frame, the text's embedding moved between the two.
 
-After the walks of Karpathy ("Stable diffusion dreams", 2022) and Raw & others (stable-diffusion-videos, 2022), in text space only.
+After the walks of Karpathy ("Stable diffusion dreams", 2022) and Raw & others (stable-diffusion-videos, 2022), in text space only; or
+from a mixture of two pictures with noise on it (Wang & Golland, "Interpolating between images with diffusion models", 2023).
 A frame is an iteration: its row tells how near the picture is to each prompt.
 """
 
@@ -12,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.compute.randomness import Draws, generator
-from dreamsweep.engines.frames import slerp, steps_of_frames
+from dreamsweep.engines.frames import passed, slerp, steps_of_frames
 from dreamsweep.engines.protocol import State, Step
-from dreamsweep.guidance.protocol import Guide
-from dreamsweep.guidance.waypoints import place
+from dreamsweep.engines.starts import ThingStarts, make_thing_starts
+from dreamsweep.guidance.protocol import Chooser, Guide
 from dreamsweep.models.stable_diffusion import Condition, StableDiffusion, load_stable_diffusion
 from dreamsweep.spec import InterpolationSpec, Trial, WeightsName
 
@@ -23,29 +24,41 @@ from dreamsweep.spec import InterpolationSpec, Trial, WeightsName
 class InterpolationEngine:
     """Denoises each frame of each trial from that trial's own noise (see `Engine`)."""
 
-    def __init__(self, spec: InterpolationSpec, model: StableDiffusion) -> None:
-        self.spec, self.model = spec, model
+    def __init__(self, spec: InterpolationSpec, model: StableDiffusion, things: ThingStarts | None = None) -> None:
+        self.spec, self.model, self.things = spec, model, things
         self.side = spec.image_size or model.image_size
 
     def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
         keys = [[self.model.condition(text, trial.prompt) for text in (trial.prompt.text, *trial.prompt.to)] for trial in trials]
         against = [self.model.against(trial.prompt) for trial in trials]
-        return steps_of_frames(self.spec, trials, guide, state, lambda frames: self._denoise(trials, keys, against, frames))
+        starts = self._starts(trials, guide)
+        return steps_of_frames(self.spec, trials, guide, state, lambda frames: self._denoise(trials, keys, against, starts, frames))
+
+    @torch.no_grad()
+    def _starts(self, trials: Sequence[Trial], guide: Guide) -> list[Float[Tensor, "_ c y x"]] | None:
+        """Returns the latents of the things that each trial passes; None where frames start from noise alone."""
+        if self.things is None or not isinstance(guide, Chooser):
+            return None
+        return [self.model.encode(pictures) for pictures in self.things.along(self.side, trials, guide)]
 
     def _denoise(
-        self, trials: Sequence[Trial], keys: list[list[Condition]], against: list[Condition], frames: range
+        self,
+        trials: Sequence[Trial],
+        keys: list[list[Condition]],
+        against: list[Condition],
+        starts: list[Float[Tensor, "_ c y x"]] | None,
+        frames: range,
     ) -> Float[Tensor, "f b 3 h w"]:
-        conditions, randomness = [], []
-        noise = Draws([trial.seed for trial in trials]).normal("noise", *self.model.latent_shape(self.side))  # the same in every frame
-        for frame in frames:
-            for trial, passed in zip(trials, keys, strict=True):
-                before, share = place(frame, self.spec.num_iter, len(passed), self.spec.easing)
-                conditions.append(between(passed[before], passed[min(before + 1, len(passed) - 1)], share, self.spec.path))
-                randomness.append(generator(trial.seed, "denoising"))
-        drawn = self.model.denoise(
-            conditions, against * len(frames), noise.repeat(len(frames), 1, 1, 1), randomness,
-            steps=self.spec.steps, guidance_scale=self.spec.guidance_scale, scheduler=self.spec.scheduler,
-        )  # fmt: skip
+        spec, against = self.spec, against * len(frames)
+        conditions = [between(*passed(frame, spec, some), spec.path) for frame in frames for some in keys]
+        randomness = [generator(trial.seed, "denoising") for _ in frames for trial in trials]  # the same in every frame
+        settings = {"steps": spec.steps, "guidance_scale": spec.guidance_scale, "scheduler": spec.scheduler}
+        if starts is None:
+            noise = Draws([trial.seed for trial in trials]).normal("noise", *self.model.latent_shape(self.side))
+            drawn = self.model.denoise(conditions, against, noise.repeat(len(frames), 1, 1, 1), randomness, **settings)
+        else:
+            mixed = torch.stack([torch.lerp(*passed(frame, spec, some)) for frame in frames for some in starts])
+            drawn = self.model.redraw(conditions, against, mixed, randomness, spec.init_strength, **settings)
         pictures: Tensor = drawn.unflatten(0, (len(frames), len(trials)))
         return pictures
 
@@ -59,4 +72,4 @@ def between(start: Condition, end: Condition, share: float, path: Literal["lerp"
 
 def make_interpolation(spec: InterpolationSpec, weights: WeightsName, device: str) -> InterpolationEngine:
     """Builds the engine with its pipeline. Raises WeightsError when that is missing or damaged."""
-    return InterpolationEngine(spec, load_stable_diffusion(weights, spec.model, device))
+    return InterpolationEngine(spec, load_stable_diffusion(weights, spec.model, device), make_thing_starts(spec.start, weights, device))

@@ -45,11 +45,17 @@ class ThingStarts:
     def __init__(self, biggan: Biggan) -> None:
         self.biggan = biggan
 
-    def __call__(self, side: int, trials: Sequence[Trial], guide: Chooser) -> Float[Tensor, "b 3 h w"]:
-        """Returns the picture that each trial starts from, `side` pixels on a side, in [0, 1]."""
-        chosen = likeliest_classes(self.biggan, trials, guide)
+    def __call__(self, side: int, trials: Sequence[Trial], guide: Chooser, key: int = 0) -> Float[Tensor, "b 3 h w"]:
+        """Returns the picture that each trial starts from, `side` pixels on a side, in [0, 1]; of a walk, that of its prompt `key`."""
+        chosen = likeliest_classes(self.biggan, trials, guide, key)
         pictures = torch.cat([*class_pictures(self.biggan, chosen.tolist())])
         return placed(F.interpolate(pictures, size=(side, side), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1), trials)
+
+    def along(self, side: int, trials: Sequence[Trial], guide: Chooser) -> list[Float[Tensor, "_ 3 h w"]]:
+        """Returns for each trial the pictures of the things that it passes, one for its prompt and one for each that it goes on to."""
+        counts = [1 + len(trial.prompt.to) for trial in trials]
+        pictures = torch.stack([self(side, trials, guide, key) for key in range(max(counts))], 1)
+        return [passed[:count] for passed, count in zip(pictures, counts, strict=True)]
 
 
 Starts = ShapeStarts | ThingStarts
@@ -57,13 +63,14 @@ Starts = ShapeStarts | ThingStarts
 
 
 @torch.no_grad()
-def likeliest_classes(biggan: Biggan, trials: Sequence[Trial], guide: Chooser) -> Int[Tensor, "b"]:
-    """Returns for each trial a class near its prompt: by the classes' names where the BigGAN has them, or else by their pictures.
+def likeliest_classes(biggan: Biggan, trials: Sequence[Trial], guide: Chooser, key: int = 0) -> Int[Tensor, "b"]:
+    """Returns for each trial a class near its prompt (of a walk, near prompt `key`): by the classes' names where the BigGAN has them, or
+    else by their pictures.
 
     Names are the surer way: to a small guide, "a brown swan" is as near to a picture of a llama.
     """
     if biggan.names:
-        return choose(guide.weigh_names(biggan.names), trials, "class", SYNONYMS).cpu()
+        return choose(guide.weigh_names(biggan.names, key), trials, "class", SYNONYMS).cpu()
     losses = [guide.weigh(pictures) for pictures in class_pictures(biggan, range(biggan.classes))]
     return choose(torch.cat(losses), trials, "class").cpu()
 
@@ -107,4 +114,9 @@ def make_starts(start: str, weights: WeightsName, device: str) -> Starts | None:
     """
     if start == "shape" and (shapes := load_dvae(weights, device).shapes) is not None:
         return ShapeStarts(shapes)
+    return make_thing_starts(start, weights, device)
+
+
+def make_thing_starts(start: str, weights: WeightsName, device: str) -> ThingStarts | None:
+    """Returns the pictures of things, where a spec's `start` asks for them. Raises WeightsError when weights are missing or damaged."""
     return ThingStarts(load_biggan(weights, THING_SIDE, device)) if start == "thing" else None

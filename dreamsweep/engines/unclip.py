@@ -1,6 +1,7 @@
 """unCLIP: pictures of a caption by way of a prior, variations of a picture, and walks between embeddings (Ramesh et al., DALL-E 2, 2022).
 
 An iteration is a picture of its own: a sample with noise of its own, or a frame of a walk, all of whose frames share one noise.
+With `start: thing` a walk leads between pictures of things, whose embeddings and, with noise on them, pixels the decoder is given.
 Departure: a walk that starts from a picture starts from the seed's noise, where the paper inverts the picture to find its own.
 """
 
@@ -13,23 +14,26 @@ from torch import Tensor
 
 from dreamsweep.compute.images import read_picture
 from dreamsweep.compute.randomness import generator
-from dreamsweep.engines.frames import slerp, steps_of_frames
+from dreamsweep.engines.frames import passed, slerp, steps_of_frames
 from dreamsweep.engines.protocol import State, Step
-from dreamsweep.guidance.protocol import Guide
-from dreamsweep.guidance.waypoints import place
-from dreamsweep.models.unclip import Unclip, load_unclip
+from dreamsweep.engines.starts import ThingStarts, make_thing_starts
+from dreamsweep.guidance.protocol import Chooser, Guide
+from dreamsweep.models.unclip import Onto, Unclip, load_unclip
 from dreamsweep.spec import ImageFile, Trial, UnclipSpec, WeightsName
 
 
 class UnclipEngine:
     """Draws the samples, or the walk, that a trial asks for (see `Engine`)."""
 
-    def __init__(self, spec: UnclipSpec, model: Unclip) -> None:
-        self.spec, self.model = spec, model
+    def __init__(self, spec: UnclipSpec, model: Unclip, things: ThingStarts | None = None) -> None:
+        self.spec, self.model, self.things = spec, model, things
 
     def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
-        routes = [self._route(trial) for trial in trials]
-        return steps_of_frames(self.spec, trials, guide, state, lambda frames: self._draw(trials, routes, frames))
+        starts = None
+        if self.things is not None and isinstance(guide, Chooser):
+            starts = self.things.along(self.model.image_size, trials, guide)
+        routes = [self._route(trial) for trial in trials] if starts is None else [self.model.embed_pictures(some) for some in starts]
+        return steps_of_frames(self.spec, trials, guide, state, lambda frames: self._draw(trials, routes, starts, frames))
 
     def _route(self, trial: Trial) -> Float[Tensor, "m d"] | None:
         """Returns the embeddings that a trial passes: two or more on a walk, one for variations of a picture; None for samples of a
@@ -46,7 +50,9 @@ class UnclipEngine:
             return torch.stack([here, slerp(here, self._difference(trial) * here.norm(), spec.diff_angle)])
         return here[None]
 
-    def _draw(self, trials: Sequence[Trial], routes: list[Tensor | None], frames: range) -> Float[Tensor, "f b 3 h w"]:
+    def _draw(
+        self, trials: Sequence[Trial], routes: Sequence[Tensor | None], starts: list[Float[Tensor, "_ 3 h w"]] | None, frames: range
+    ) -> Float[Tensor, "f b 3 h w"]:
         items = [(frame, trial, route) for frame in frames for trial, route in zip(trials, routes, strict=True)]
         samples = [route is None or len(route) == 1 for _, _, route in items]
         randomness = [
@@ -54,21 +60,21 @@ class UnclipEngine:
         ]
         caption = self.model.read([trial.prompt.text if route is None else "" for _, trial, route in items])
         free = [at for at, (_, _, route) in enumerate(items) if route is None]
-        embeddings = [self._passed(route, frame) if route is not None else None for frame, _, route in items]
+        embeddings = [slerp(*passed(frame, self.spec, route)) if route is not None else None for frame, _, route in items]
         if free:
             sampled = self._sampled([items[at][1].prompt.text for at in free], [randomness[at] for at in free])
             for at, embedding in zip(free, sampled, strict=True):
                 embeddings[at] = embedding
+        onto = None
+        if starts is not None:
+            mixed = torch.stack([torch.lerp(*passed(frame, self.spec, some)) for frame in frames for some in starts])
+            onto = Onto(mixed, self.spec.init_strength)
         drawn = self.model.draw(
-            torch.stack([e for e in embeddings if e is not None]), caption, randomness,
+            torch.stack([e for e in embeddings if e is not None]), caption, randomness, onto=onto,
             steps=self.spec.steps, guidance_scale=self.spec.guidance_scale, upsample_steps=self.spec.upsample_steps,
         )  # fmt: skip
         pictures: Tensor = drawn.unflatten(0, (len(frames), len(trials)))
         return pictures
-
-    def _passed(self, route: Float[Tensor, "m d"], frame: int) -> Float[Tensor, "d"]:
-        before, share = place(frame, self.spec.num_iter, len(route), self.spec.easing)
-        return slerp(route[before], route[min(before + 1, len(route) - 1)], share)
 
     def _sampled(self, texts: list[str], randomness: list[torch.Generator]) -> Float[Tensor, "n d"]:
         """Returns the image embeddings that the decoder is told for captions."""
@@ -97,4 +103,4 @@ class UnclipEngine:
 
 def make_unclip(spec: UnclipSpec, weights: WeightsName, device: str) -> UnclipEngine:
     """Builds the engine with its pipeline. Raises WeightsError when that is missing or damaged."""
-    return UnclipEngine(spec, load_unclip(weights, spec.model, device))
+    return UnclipEngine(spec, load_unclip(weights, spec.model, device), make_thing_starts(spec.start, weights, device))

@@ -14,7 +14,7 @@ from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.guidance.cutouts import draw_views, make_cutouts
 from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
-from dreamsweep.guidance.targets import embed_prompts, shrink
+from dreamsweep.guidance.targets import Targets, embed_prompts, shrink
 from dreamsweep.guidance.whole_picture import PictureSimilarity
 from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.spec import Trial
@@ -65,11 +65,9 @@ class ClipGuide:
             losses += [self._loss(picture.expand(len(self.seeds), *picture.shape))[0] for picture in embedded]
         return torch.stack(losses)
 
-    @torch.no_grad()
-    def weigh_names(self, names: Sequence[str]) -> Float[Tensor, "n b"]:
-        """Returns how far each thing's name is from each trial's prompt (see `Chooser`)."""
-        embedded = self.perceptor.embed_texts([f"a {name}" for name in names]).expand(len(self.seeds), -1, -1)
-        return (NEGATIVE_STRENGTH * self.targets.nearness_to_negatives(embedded) - self.targets.similarity(embedded)).T
+    def weigh_names(self, names: Sequence[str], key: int = 0) -> Float[Tensor, "n b"]:
+        """Returns how far each thing's name is from each trial's prompt (see `Chooser`); it steers to one prompt alone."""
+        return distances_of_names(self.perceptor, self.targets, names)
 
     def _embed(self, views: Float[Tensor, "b k 3 r r"]) -> Float[Tensor, "b k d"]:
         embedded: Tensor = self.perceptor.embed_pictures(views.flatten(0, 1)).unflatten(0, views.shape[:2])
@@ -90,6 +88,13 @@ class ClipGuide:
         others = torch.einsum("bkd,nd->bkn", embedded, self.bank).masked_fill(self.too_like[:, None], -1.0)
         logits = temperature * torch.cat([similarity[..., None], others], 2)
         return -logits.log_softmax(2)[..., 0].mean(1)
+
+
+@torch.no_grad()
+def distances_of_names(perceptor: Perceptor, targets: Targets, names: Sequence[str]) -> Float[Tensor, "n b"]:
+    """Returns how far each thing's name is from what each trial is steered towards, nearness to its negatives added."""
+    embedded = perceptor.embed_texts([f"a {name}" for name in names]).expand(len(targets.towards), -1, -1)
+    return (NEGATIVE_STRENGTH * targets.nearness_to_negatives(embedded) - targets.similarity(embedded)).T
 
 
 def by_parts(
@@ -147,6 +152,20 @@ class ObserverGuide:
         waypoints = self.similarity.waypoints
         return Guidance(1 - similarity, similarity, waypoints.similarity(embedded) if waypoints else None)
 
+    @torch.no_grad()
+    def weigh(self, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n b"]:
+        """Returns how far whole pictures are from each trial's first prompt (see `Chooser`)."""
+        targets = self.similarity.targets
+        return 1 - targets.similarity(self.similarity.embed(pictures).expand(len(targets.towards), -1, -1)).T
+
+    def weigh_names(self, names: Sequence[str], key: int = 0) -> Float[Tensor, "n b"]:
+        """Returns how far each thing's name is from each trial's prompt, or from another that it passes (see `Chooser`)."""
+        similarity = self.similarity
+        if key == 0 or similarity.waypoints is None:
+            return distances_of_names(similarity.perceptor, similarity.targets, names)
+        embedded = similarity.perceptor.embed_texts([f"a {name}" for name in names])
+        return -(embedded[:, None] * similarity.waypoints.embedded[:, key]).sum(2)  # a product of matrices rounds otherwise in a batch
+
 
 class Ensemble:
     """Several guides at once: the weighted mean of what they say."""
@@ -168,9 +187,9 @@ class Ensemble:
         """As each of them does (see `Chooser`); those that cannot are left out."""
         return torch.stack([guide.weigh(pictures) * share for guide, share in self.guides if isinstance(guide, Chooser)]).sum(0)
 
-    def weigh_names(self, names: Sequence[str]) -> Float[Tensor, "n b"]:
+    def weigh_names(self, names: Sequence[str], key: int = 0) -> Float[Tensor, "n b"]:
         """As each of them does, likewise."""
-        return torch.stack([guide.weigh_names(names) * share for guide, share in self.guides if isinstance(guide, Chooser)]).sum(0)
+        return torch.stack([guide.weigh_names(names, key) * share for guide, share in self.guides if isinstance(guide, Chooser)]).sum(0)
 
 
 def make_guide(perceptors: Sequence[tuple[Perceptor, float]], trials: Sequence[Trial]) -> Guide:

@@ -35,6 +35,9 @@ class Chooser(Guide, Protocol):
         """Returns the loss that each picture would have in each trial of the batch."""
         ...
 
-    def weigh_names(self, names: Sequence[str]) -> Float[Tensor, "n b"]:
-        """Returns how far each thing's name is from what each trial should show: the negative cosine, nearness to negatives added."""
+    def weigh_names(self, names: Sequence[str], key: int = 0) -> Float[Tensor, "n b"]:
+        """Returns how far each thing's name is from what each trial should show: the negative cosine, nearness to negatives added.
+
+        `key` counts the prompts that a walk passes, from 0; beyond a trial's last, the answer means nothing.
+        """
         ...

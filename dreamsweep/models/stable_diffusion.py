@@ -91,9 +91,54 @@ class StableDiffusion:
         scheduler: SchedulerName,
     ) -> Float[Tensor, "n 3 h w"]:
         """Returns pictures in [0, 1], one a condition, each from its own noise (and generator, for schedulers that add more)."""
+        factor = self.pipeline.vae_scale_factor
+        pipeline = copy(self.pipeline)  # shares the networks; its scheduler and its state belong to this call, whatever other threads do
+        return self._draw(
+            pipeline, conditions, against, scheduler,
+            latents=noise.to(self.device, self.pipeline.unet.dtype),
+            generator=randomness,
+            height=noise.shape[2] * factor,
+            width=noise.shape[3] * factor,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def redraw(
+        self,
+        conditions: Sequence[Condition],
+        against: Sequence[Condition],
+        latents: Float[Tensor, "n c y x"],
+        randomness: list[torch.Generator],
+        strength: float,
+        steps: int,
+        guidance_scale: float,
+        scheduler: SchedulerName,
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Returns pictures in [0, 1] from latents of others, of which so much as `strength` is given up to noise: the last steps of
+        `steps`, by the same share (SDEdit, Meng et al., 2022). For Stable Diffusion 1 and 2.
+        """
         import diffusers
 
-        dtype, factor = self.pipeline.unet.dtype, self.pipeline.vae_scale_factor
+        kind: Any = diffusers.StableDiffusionImg2ImgPipeline  # untyped
+        pipeline = kind(**self.pipeline.components, requires_safety_checker=False)
+        pipeline.set_progress_bar_config(disable=True)
+        return self._draw(
+            pipeline, conditions, against, scheduler,
+            image=latents.to(self.device, self.pipeline.unet.dtype),
+            generator=randomness,
+            strength=strength,
+            num_inference_steps=steps,
+            guidance_scale=guidance_scale,
+        )  # fmt: skip
+
+    def _draw(
+        self, pipeline: Any, conditions: Sequence[Condition], against: Sequence[Condition], scheduler: SchedulerName, **settings: Any
+    ) -> Float[Tensor, "n 3 h w"]:
+        """Returns what a pipeline of our networks draws of conditions."""
+        import diffusers
+
+        dtype = self.pipeline.unet.dtype
         texts = {
             "prompt_embeds": torch.stack([c.tokens for c in conditions]).to(dtype),
             "negative_prompt_embeds": torch.stack([c.tokens for c in against]).to(dtype),
@@ -104,20 +149,8 @@ class StableDiffusion:
         kind = getattr(diffusers, SCHEDULERS[scheduler])
         with quiet(), of_network(self.device):
             extra = {"skip_prk_steps": True} if scheduler == "pndm" else {}  # as Stable Diffusion's own configuration has it
-            pipeline = copy(
-                self.pipeline
-            )  # shares the networks; its scheduler and its state belong to this call, whatever other threads do
             pipeline.scheduler = kind.from_config(self.trained_with, **extra)
-            output = pipeline(
-                **texts,
-                latents=noise.to(self.device, dtype),
-                generator=randomness,
-                height=noise.shape[2] * factor,
-                width=noise.shape[3] * factor,
-                num_inference_steps=steps,
-                guidance_scale=guidance_scale,
-                output_type="pt",
-            )
+            output = pipeline(**texts, **settings, output_type="pt")
         pictures: Tensor = output.images
         return pictures.float()
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,14 @@ from dreamsweep.models.image_encoder import ImageEncoder, load_image_encoder
 from dreamsweep.models.pipelines import freeze, unreadable
 from dreamsweep.spec import UnclipSpec, WeightsName
 from dreamsweep.weights.hashes import find_folder
+
+
+@dataclass(frozen=True)
+class Onto:
+    """Pictures to start from: what is given up of them to noise, `strength`, is in (0, 1] (SDEdit, Meng et al., 2022)."""
+
+    pictures: Float[Tensor, "n 3 h w"]
+    strength: float
 
 
 class Unclip:
@@ -138,8 +147,9 @@ class Unclip:
         steps: int,
         guidance_scale: float,
         upsample_steps: int,
+        onto: Onto | None = None,
     ) -> Float[Tensor, "n 3 h w"]:
-        """Returns pictures in [0, 1] of image embeddings, with captions beside them."""
+        """Returns pictures in [0, 1] of image embeddings, with captions beside them; from noise, or from pictures with noise on them."""
         parts, guided = self.pipeline, guidance_scale > 1
         captions = self.read([""] * len(caption.mask)) + caption if guided else caption
         hidden, additive = parts.text_proj(
@@ -160,7 +170,10 @@ class Unclip:
             return torch.cat([_guided(mean, guidance_scale), variance], 1)
 
         start = self._noise((channels, side, side), randomness, hidden.dtype)
-        small = self._denoise(parts.decoder_scheduler, steps, start, randomness, predict).clamp(-1, 1)
+        if onto is not None:
+            shrunk = F.interpolate(onto.pictures, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+            onto = Onto(shrunk.to(start) * 2 - 1, onto.strength)
+        small = self._denoise(parts.decoder_scheduler, steps, start, randomness, predict, onto).clamp(-1, 1)
         return self._upsample(small, randomness, upsample_steps)
 
     def _upsample(self, small: Tensor, randomness: list[torch.Generator], steps: int) -> Tensor:
@@ -186,11 +199,15 @@ class Unclip:
         latents: Tensor,
         randomness: list[torch.Generator],
         predict: Callable[[Tensor, Tensor, bool], Tensor],
+        onto: Onto | None = None,
     ) -> Tensor:
         scheduler = copy(scheduler)  # its steps belong to this call, whatever other threads do
         scheduler.set_timesteps(steps, device=self.device)
         times = scheduler.timesteps
         latents = latents * scheduler.init_noise_sigma
+        if onto is not None:
+            times = times[-max(1, round(onto.strength * len(times))) :]
+            latents = scheduler.add_noise(onto.pictures, latents, times[:1].expand(len(latents)))
         for at, time in enumerate(times):
             last = at + 1 == len(times)
             with of_network(self.device):

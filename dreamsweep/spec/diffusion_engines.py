@@ -5,13 +5,22 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from dreamsweep.spec.base import SchedulerName, Share, WeightsName
-from dreamsweep.spec.engine_base import CUTOUT_SECONDS, FramesSpec, ImageFile, SteeredSpec
+from dreamsweep.spec.engine_base import CUTOUT_SECONDS, FramesSpec, ImageFile, NoisedSpec, SteeredSpec
 from dreamsweep.spec.facts import SettingRule, Sides, Steering, TakesTo, TurnedViews
 from dreamsweep.spec.prompts import Prompt
 
+NEEDS_A_THING = SettingRule("init_strength", lambda spec, _: spec.start == "thing", "it needs 'start: thing'")
 
-class InterpolationSpec(FramesSpec):
-    """Stable Diffusion from one prompt to the next: the same noise in every frame, the text's embedding moved between the two."""
+
+def _with_things(start: str, model: str) -> tuple[str, ...]:
+    """Returns the names of the weights of a model and of what draws the things that it starts from."""
+    return (model, "starter-biggan") if start == "thing" else (model,)
+
+
+class InterpolationSpec(NoisedSpec, FramesSpec):
+    """Stable Diffusion from one prompt to the next: the same noise in every frame, the text's embedding moved between the two, and the
+    pictures of things with it, where it starts from such.
+    """
 
     engine: Literal["interpolation"] = "interpolation"
     num_iter: PositiveInt = 50
@@ -19,7 +28,7 @@ class InterpolationSpec(FramesSpec):
     image_size: Annotated[int, Field(ge=32, le=2048, multiple_of=8)] | None = None
     """Pixels on a side; without it, what the model was trained on."""
     steps: PositiveInt = 25
-    """Denoising steps of a frame."""
+    """Denoising steps of a frame from noise; from a picture, the share of them that `init_strength` says."""
     guidance_scale: NonNegativeFloat = 7.5
     """Classifier-free guidance (Ho & Salimans, 2022); 1 and less is none."""
     scheduler: SchedulerName = "ddim"
@@ -31,15 +40,16 @@ class InterpolationSpec(FramesSpec):
     builder: ClassVar[str] = "dreamsweep.engines.interpolation:make_interpolation"
     form_settings: ClassVar[tuple[str, ...]] = ("num_iter", "path", "easing", "guidance_scale")
     takes_to: ClassVar[TakesTo] = "required"
+    setting_rules: ClassVar[tuple[SettingRule, ...]] = (*NoisedSpec.setting_rules, NEEDS_A_THING)
 
     def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
-        return ("starter-diffusion" if weights == "starter" else self.model,)
+        return _with_things(self.start, "starter-diffusion" if weights == "starter" else self.model)
 
     def seconds_an_iteration(self) -> float:
-        return 0.008 * ((self.image_size or 128) / 128) ** 2 * self.steps  # a denoising step at 128 px
+        return 0.008 * ((self.image_size or 128) / 128) ** 2 * self.steps * self.noise_share  # a denoising step at 128 px
 
 
-class GuidedDiffusionSpec(SteeredSpec):
+class GuidedDiffusionSpec(NoisedSpec, SteeredSpec):
     """Stable Diffusion steered by a guide's gradient on the picture that it foresees (Nichol et al., GLIDE, 2022, §2.3), or by itself."""
 
     engine: Literal["guided-diffusion"] = "guided-diffusion"
@@ -53,8 +63,6 @@ class GuidedDiffusionSpec(SteeredSpec):
     """Classifier-free guidance (Ho & Salimans, 2022) beside it; 1 and less is none."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Noise added in each step: 0 is DDIM (Song et al., 2021), 1 is DDPM."""
-    init_strength: Share = 0.7
-    """How much of an initial picture is given up to noise; 1 keeps nothing of it."""
     cutout_mean: Share = 0.9
     cutout_std: NonNegativeFloat = 0.2
     cutout_min: Share = 0.6
@@ -68,10 +76,19 @@ class GuidedDiffusionSpec(SteeredSpec):
     """As for interpolation."""
 
     builder: ClassVar[str] = "dreamsweep.engines.guided_diffusion:make_guided_diffusion"
-    form_settings: ClassVar[tuple[str, ...]] = ("guide_strength", "guidance_scale", "eta", "num_iter")
+    form_settings: ClassVar[tuple[str, ...]] = ("guide_strength", "guidance_scale", "eta", "num_iter", "start")
     setting_rules: ClassVar[tuple[SettingRule, ...]] = (
-        SettingRule("init_strength", lambda spec, _: spec.init_image is not None, "it needs an 'init_image'"),
+        *NoisedSpec.setting_rules,
+        SettingRule(
+            "init_strength",
+            lambda spec, _: spec.init_image is not None or spec.start == "thing",
+            "it needs an 'init_image' or 'start: thing'",
+        ),
     )
+
+    @property
+    def noise_share(self) -> float:
+        return self.init_strength if self.init_image is not None else super().noise_share
 
     @property
     def steering(self) -> Steering:
@@ -87,13 +104,13 @@ class GuidedDiffusionSpec(SteeredSpec):
         return f"Lower guide_strength (it is {self.guide_strength:g})."
 
     def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
-        return ("starter-diffusion" if weights == "starter" else self.model,)
+        return _with_things(self.start, "starter-diffusion" if weights == "starter" else self.model)
 
     def seconds_an_iteration(self) -> float:
         return 0.06 * ((self.image_size or 128) / 128) ** 2 + CUTOUT_SECONDS * self.cutouts
 
 
-class UnclipSpec(FramesSpec):
+class UnclipSpec(NoisedSpec, FramesSpec):
     """unCLIP (Ramesh et al., DALL-E 2, 2022): samples of a caption, variations of a picture, walks between captions or pictures."""
 
     engine: Literal["unclip"] = "unclip"
@@ -111,7 +128,8 @@ class UnclipSpec(FramesSpec):
     """Its classifier-free guidance."""
     steps: PositiveInt = 25
     guidance_scale: NonNegativeFloat = 3.0
-    """Steps and classifier-free guidance of the decoder. These, and the prior's, suit the starter weights; karlo's own are 4 and 8."""
+    """Steps (from a thing's picture, the share of them that `init_strength` says) and classifier-free guidance of the decoder. These, and
+    the prior's, suit the starter weights; karlo's own are 4 and 8."""
     upsample_steps: PositiveInt = 7
     init_image: ImageFile | None = None
     """A picture to vary, or to walk from; its embedding then stands for the caption."""
@@ -128,13 +146,15 @@ class UnclipSpec(FramesSpec):
     form_settings: ClassVar[tuple[str, ...]] = ("num_iter", "conditioning", "prior", "prior_samples")
     takes_to: ClassVar[TakesTo] = "optional"
     setting_rules: ClassVar[tuple[SettingRule, ...]] = (
+        *NoisedSpec.setting_rules,
+        NEEDS_A_THING,
         SettingRule(
             "components", lambda spec, _: spec.init_image is not None, "it chooses among the components of an 'init_image'; name one"
         ),
         SettingRule(
             "prior",
-            lambda spec, _: spec.init_image is None and spec.conditioning == "prior",
-            "a prior draws only with 'conditioning: prior' and without 'init_image'",
+            lambda spec, _: spec.init_image is None and spec.start == "noise" and spec.conditioning == "prior",
+            "a prior draws only with 'conditioning: prior', and without 'init_image' and 'start: thing'",
         ),
     )
 
@@ -148,10 +168,10 @@ class UnclipSpec(FramesSpec):
 
     @property
     def embeds_pictures(self) -> bool:
-        return self.init_image is not None
+        return self.init_image is not None or self.start == "thing"
 
     def weight_names(self, weights: WeightsName) -> tuple[str, ...]:
-        return ("starter-unclip" if weights == "starter" else self.model,)
+        return _with_things(self.start, "starter-unclip" if weights == "starter" else self.model)
 
     def seconds_an_iteration(self) -> float:
         return 0.016 * self.steps + 0.035 * self.upsample_steps  # a step of the decoder, and of the upsampler

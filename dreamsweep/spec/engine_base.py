@@ -1,7 +1,7 @@
 """Base classes of engines' specs: the settings that several engines share, and the facts that every engine states."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -125,7 +125,7 @@ class AnySpec(Spec):
 
     @property
     def embeds_pictures(self) -> bool:
-        """Whether the image encoder of the engine's folder of weights is loaded as well."""
+        """Whether the image encoder in the folder of the first of its weights is loaded as well."""
         return False
 
     def seconds_an_iteration(self) -> float | None:
@@ -207,6 +207,35 @@ class DescentSpec(SteeredSpec):
         if shares != sorted(set(shares)):
             raise ValueError(f"rate_drops: their 'at' is {shares}; each must come after the one before")
         return self
+
+
+class NoisedSpec(AnySpec):
+    """What engines have in common that denoise: from noise alone, or from a picture with noise on it (SDEdit, Meng et al., 2022)."""
+
+    start: Literal["noise", "thing"] = "noise"
+    """Noise alone, or on it a picture of the thing whose name is nearest to the prompt, as the BigGAN draws it (starter weights); on a
+    walk, of each prompt's own thing."""
+    init_strength: Share = 0.7
+    """How much of a picture to start from is given up to noise; 1 keeps nothing of it."""
+
+    setting_rules: ClassVar[tuple[SettingRule, ...]] = (
+        SettingRule(
+            "start",
+            lambda spec, weights: weights == "starter" or spec.start == "noise",
+            "only 'weights: starter' know pictures of things; with published ones, leave it out",
+            in_each=True,
+        ),
+        SettingRule(
+            "start",
+            lambda spec, _: getattr(spec, "init_image", None) is None,
+            "'init_image' decides where it starts; leave one of them out",
+        ),
+    )
+
+    @property
+    def noise_share(self) -> float:
+        """How much of the way from noise to a picture is gone; less than 1 where a picture is started from."""
+        return self.init_strength if self.start == "thing" else 1.0
 
 
 class FramesSpec(AnySpec):

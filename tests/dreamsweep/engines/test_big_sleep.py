@@ -216,7 +216,7 @@ def test_it_starts_from_the_class_that_the_guide_likes_best() -> None:
             self.shown += len(pictures)
             return (numbers[:, None] - torch.tensor([4.0, 1.0])).abs()
 
-        def weigh_names(self, names: Sequence[str]) -> Tensor:
+        def weigh_names(self, names: Sequence[str], key: int = 0) -> Tensor:
             return (torch.arange(len(names))[:, None] - torch.tensor([4.0, 1.0])).abs()
 
     engine = make_engine(BigSleepSpec(num_iter=1), "starter", "cpu")

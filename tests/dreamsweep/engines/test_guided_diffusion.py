@@ -8,12 +8,14 @@ import torch
 from PIL import Image
 
 from dreamsweep.compute.graphs import Count
+from dreamsweep.compute.images import png_bytes, to_bytes
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.guided_diffusion import GuidedDiffusionEngine
 from dreamsweep.engines.protocol import Step
+from dreamsweep.engines.starts import make_thing_starts
 from dreamsweep.guidance.guides import ClipGuide, make_guide
-from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
 from dreamsweep.models.stable_diffusion import load_stable_diffusion
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import GuidedDiffusionSpec, ImageFile, Prompt, Trial
@@ -24,6 +26,10 @@ pytestmark = pytest.mark.usefixtures("tiny_weights")
 def trials_of(spec: GuidedDiffusionSpec, seeds: tuple[int, ...] = (0,), prompt: str = "a red heart") -> list[Trial]:
     perceptors: dict[str, Any] = {"guide": "starter-guide", "weights": "starter"}
     return [Trial(prompt=Prompt(text=prompt), engine=spec, seed=seed, **perceptors) for seed in seeds]
+
+
+def of_starter_guide(trials: list[Trial]) -> Guide:
+    return make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
 
 
 def redness(pictures: torch.Tensor, iteration: Count) -> Guidance:
@@ -73,7 +79,7 @@ def test_an_initial_picture_is_given_up_to_noise_as_far_as_asked(tmp_path: Path)
         engine = make_engine(spec, "starter", "cpu")
         assert isinstance(engine, GuidedDiffusionEngine) and len(engine.times) == 4
         assert engine.times[0] <= 1000 * strength and engine.times == sorted(engine.times, reverse=True)
-        start = engine._start(trials_of(spec))
+        start = engine._start(trials_of(spec), redness)
         nearness.append(float(torch.nn.functional.cosine_similarity(start.flatten(1), clean.flatten(1))))
         assert len(steps_of(spec)) == 4
     assert nearness[0] > nearness[1] > nearness[2]
@@ -89,3 +95,22 @@ def test_a_real_guide_reaches_the_latents() -> None:
     steered = list(engine.generate(trials, guide))[-1].draw()
     free = steps_of(spec.model_copy(update={"guide_strength": 0.0}), (0, 1))[-1].draw()
     assert torch.isfinite(steered).all() and not torch.equal(steered, free)
+
+
+def test_it_starts_from_the_picture_of_a_thing_the_same_alone_and_in_a_batch(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"num_iter": 4, "guide_strength": 0.1, "init_strength": 0.5}
+    spec = GuidedDiffusionSpec(start="thing", **settings)
+    trials = trials_of(spec, (0, 3, 4))
+    guide = of_starter_guide(trials)
+    steps = list(make_engine(spec, "starter", "cpu").generate(trials, guide))
+    things = make_thing_starts("thing", "starter", "cpu")
+    assert things is not None and isinstance(guide, Chooser)
+    (tmp_path / "thing.png").write_bytes(png_bytes(to_bytes(things(16, trials, guide))[0], "{}"))
+    from_file = trials_of(GuidedDiffusionSpec(init_image=ImageFile(path=str(tmp_path / "thing.png")), **settings))
+    (*_, same) = make_engine(from_file[0].engine, "starter", "cpu").generate(from_file, of_starter_guide(from_file))
+    assert (same.draw()[0] - steps[-1].draw()[0]).abs().max() < 0.02, "but for what a PNG rounds"
+    alone = of_starter_guide(trials[1:2])
+    (*_, last) = make_engine(spec, "starter", "cpu").generate(trials[1:2], alone)
+    assert (last.draw()[0] - steps[-1].draw()[1]).abs().max() < 2 / 255
+    (*_, resumed) = make_engine(spec, "starter", "cpu").generate(trials, guide, steps[1].state())
+    assert torch.equal(resumed.draw(), steps[-1].draw())

@@ -8,13 +8,15 @@ import torch
 
 from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.pool import POOL
+from dreamsweep.compute.randomness import generator
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.frames import slerp
 from dreamsweep.engines.interpolation import between
 from dreamsweep.engines.protocol import Step
+from dreamsweep.engines.starts import make_thing_starts
 from dreamsweep.errors import WeightsError
 from dreamsweep.guidance.guides import make_guide
-from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
 from dreamsweep.guidance.waypoints import place
 from dreamsweep.judges.similarity import SimilarityJudge
 from dreamsweep.models.stable_diffusion import SCHEDULERS, Condition, load_stable_diffusion
@@ -159,3 +161,46 @@ def test_a_damaged_or_missing_pipeline_is_one_sentence(tiny_weights: Path, tmp_p
 def test_a_folder_of_the_user_s_is_a_model(tiny_weights: Path) -> None:
     model = load_stable_diffusion("published", str(tiny_weights / "starter-diffusion"), "cpu")
     assert model.image_size == 16 and len(model.sha256) == 64
+
+
+def chosen(trials: list[Trial]) -> Guide:
+    return make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
+
+
+def test_from_things_it_leads_from_one_thing_s_picture_to_the_other_s() -> None:
+    trials = trials_of(spec(start="thing", init_strength=0.5, steps=8), (2,))
+    drawn = pictures_of(trials, guide=chosen(trials))[:, 0]
+    model, things = load_stable_diffusion("starter", "", "cpu"), make_thing_starts("thing", "starter", "cpu")
+    guide = chosen(trials)
+    assert things is not None and isinstance(guide, Chooser)
+    (ends,) = things.along(16, trials, guide)
+    prompt = trials[0].prompt
+    stock = model.redraw(
+        [model.condition(text, prompt) for text in (prompt.text, *prompt.to)], [model.against(prompt)] * 2, model.encode(ends),
+        [generator(2, "denoising") for _ in range(2)], strength=0.5, steps=8, guidance_scale=7.5, scheduler="ddim",
+    )  # fmt: skip
+    assert (stock - drawn[[0, -1]]).abs().max() <= TOLERANCE and (drawn[0] - drawn[-1]).abs().mean() > 0.01
+
+
+def test_little_noise_leaves_a_picture_nearly_as_it_is() -> None:
+    model = load_stable_diffusion("starter", "", "cpu")
+    latents, condition = torch.randn(1, *model.latent_shape(16)), model.condition("a cat", Prompt(text="a cat"))
+    whole = model.decode(latents)
+    apart = [
+        (model.redraw([condition], [condition], latents, [generator(0, "x")], strength, 50, 1.0, "ddim") - whole.clamp(0, 1)).abs().mean()
+        for strength in (0.02, 1.0)
+    ]
+    assert apart[0] < 0.3 * apart[1]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_from_things_every_scheduler_draws_the_same_alone_in_a_batch_and_after_a_resume(scheduler: str) -> None:
+    some = spec(start="thing", init_strength=0.6, scheduler=scheduler, num_iter=3)
+    walks = [Prompt(text="a red heart", to=("a green apple",)), Prompt(text="a cat", to=("a dog", "a cow"))]
+    trials = [trial for prompt in walks for trial in trials_of(some, (0, 5), prompt)]
+    steps = steps_of(trials, guide=chosen(trials))
+    together = torch.stack([step.draw() for step in steps])
+    assert torch.isfinite(together).all() and (together[:, 2] - together[:, 3]).abs().mean() > 0.01, "the seed decides"
+    assert (pictures_of(trials[2:3], guide=chosen(trials[2:3]))[:, 0] - together[:, 2]).abs().max() <= TOLERANCE
+    (resumed,) = steps_of(trials, guide=chosen(trials), state=steps[1].state())
+    assert torch.equal(resumed.draw(), together[2])

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamsweep.engines.starts import SYNONYMS, ShapeStarts, ThingStarts, choose, likeliest_classes, make_starts, placed
+from dreamsweep.engines.starts import SYNONYMS, ShapeStarts, ThingStarts, choose, class_pictures, likeliest_classes, make_starts, placed
 from dreamsweep.guidance.guides import make_guide
 from dreamsweep.guidance.protocol import Guidance
 from dreamsweep.models.biggan import Biggan, load_biggan
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.spec import Trial
+from dreamsweep.spec import Prompt, Trial
 
 DALLE: dict[str, Any] = {"engine": "dalle", "num_iter": 1}
 
@@ -36,8 +36,8 @@ class Weighs:
     def weigh(self, pictures: Tensor) -> Tensor:
         return self.losses[: len(pictures)]
 
-    def weigh_names(self, names: Sequence[str]) -> Tensor:
-        return self.losses[: len(names)]
+    def weigh_names(self, names: Sequence[str], key: int = 0) -> Tensor:
+        return self.losses[: len(names)].roll(key, 0)
 
 
 def test_seed_0_takes_the_nearest_and_others_one_of_three() -> None:
@@ -95,3 +95,16 @@ def test_only_shapes_and_things_are_pictures_to_start_from() -> None:
     assert isinstance(make_starts("shape", "starter", "cpu"), ShapeStarts)
     assert isinstance(make_starts("thing", "starter", "cpu"), ThingStarts)
     assert make_starts("noise", "starter", "cpu") is None and make_starts("random", "starter", "cpu") is None
+
+
+@pytest.mark.usefixtures("tiny_weights")
+def test_a_walk_passes_a_thing_for_each_of_its_prompts() -> None:
+    prompts = Prompt(text="a heart", to=("a cat", "a cow")), Prompt(text="a star")
+    trials = [trial.model_copy(update={"prompt": prompt}) for trial, prompt in zip(trials_of(("x", 0), ("x", 0)), prompts, strict=True)]
+    biggan = load_biggan("starter", 128, "cpu")
+    named = Biggan(biggan.name, biggan.model, ("x",) * biggan.classes, "", "cpu")
+    walk, still = ThingStarts(named).along(16, trials, Weighs([0.0, *[1.0] * (biggan.classes - 1)], 2))
+    pictures = torch.cat([*class_pictures(named, range(3))])
+    expected = torch.nn.functional.interpolate(pictures, size=(16, 16), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+    torch.testing.assert_close(walk, expected)
+    torch.testing.assert_close(still, expected[:1])

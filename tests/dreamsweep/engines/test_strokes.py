@@ -254,7 +254,7 @@ class LikesTheSecond(TargetGuide):
     def weigh(self, pictures: Tensor) -> Tensor:
         return torch.tensor([3.0, 0.0, 1.0, 2.0])[:, None].expand(-1, 2)
 
-    def weigh_names(self, names: Sequence[str]) -> Tensor:
+    def weigh_names(self, names: Sequence[str], key: int = 0) -> Tensor:
         raise AssertionError("shapes have no names")
 
 

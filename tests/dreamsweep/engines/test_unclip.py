@@ -15,9 +15,11 @@ from dreamsweep.compute.model_folders import quiet
 from dreamsweep.compute.precision import computing_in
 from dreamsweep.compute.randomness import generator
 from dreamsweep.engines import make_engine, weights_used
+from dreamsweep.engines.frames import passed, slerp
 from dreamsweep.engines.protocol import Step
 from dreamsweep.engines.unclip import UnclipEngine
 from dreamsweep.errors import WeightsError
+from dreamsweep.guidance.guides import make_guide
 from dreamsweep.guidance.protocol import Guidance
 from dreamsweep.models.unclip import Unclip, load_unclip
 from dreamsweep.perceptors import load_perceptor
@@ -43,7 +45,7 @@ def blind(pictures: torch.Tensor, iteration: Count) -> Guidance:
 
 
 def steps_of(trials: list[Trial], **options: Any) -> list[Step]:
-    return list(make_engine(trials[0].engine, "starter", "cpu").generate(trials, blind, **options))
+    return list(make_engine(trials[0].engine, "starter", "cpu").generate(trials, options.pop("guide", blind), **options))
 
 
 def pictures_of(trials: list[Trial], **options: Any) -> torch.Tensor:
@@ -132,8 +134,9 @@ def test_a_walk_between_pictures_shares_one_noise_and_ends_at_each(model: Unclip
     engine = UnclipEngine(spec(init_image=red, to_image=blue), model)
     (trial,) = trials_of(engine.spec)
     route = engine._route(trial)
-    assert route is not None and torch.allclose(engine._passed(route, 1), route[0]) and torch.allclose(engine._passed(route, 3), route[1])
-    half = engine._passed(route, 2)
+    assert route is not None
+    first, half, last = (slerp(*passed(frame, engine.spec, route)) for frame in (1, 2, 3))
+    assert torch.allclose(first, route[0]) and torch.allclose(last, route[1])
     cosine = torch.nn.functional.cosine_similarity(half[None], route)
     assert cosine[0] == pytest.approx(float(cosine[1]), abs=1e-4)
     still = pictures_of(trials_of(spec(init_image=red, to_image=red)))
@@ -206,6 +209,7 @@ def test_a_record_names_the_image_encoder_where_it_is_not_the_model_s_own(
     tiny_weights: Path, tmp_path: Path, red: ImageFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert list(weights_used(spec(init_image=red), "starter")) == ["starter-unclip"]
+    assert list(weights_used(spec(start="thing"), "starter")) == ["starter-unclip", "starter-biggan"]
     shutil.copytree(tiny_weights / "starter-unclip", tmp_path / "other", ignore=shutil.ignore_patterns("image_encoder"))
     monkeypatch.setattr(published, "folder", {"karlo-image-encoder": tiny_weights / "starter-unclip"}.__getitem__)
     monkeypatch.setattr("dreamsweep.weights.fetch.digest", {"karlo-image-encoder": "abc"}.__getitem__)
@@ -223,3 +227,34 @@ def test_the_guide_sees_for_a_decoder_that_was_trained_with_it(tiny_weights: Pat
     picture = torch.rand(1, 3, guide.resolution, guide.resolution)
     assert torch.allclose(model.embed_pictures(picture), guide.embed_pictures(picture) @ weight.T, atol=1e-4)
     assert model.image_encoder.sha256 == {"starter-guide": guide.sha256}
+
+
+@pytest.fixture
+def plainly_upsampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upsamplers of random values drown what they are given, and make a flip of a pixel out of what rounds otherwise in a batch."""
+    monkeypatch.setattr(Unclip, "_upsample", lambda model, small, *_: small.repeat_interleave(2, 2).repeat_interleave(2, 3) / 2 + 0.5)
+
+
+@pytest.mark.usefixtures("plainly_upsampled")
+@pytest.mark.parametrize("to", [(), ("a green apple",), ("a dog", "a cow")])
+def test_from_things_samples_and_walks_are_the_same_alone_in_a_batch_and_after_a_resume(to: tuple[str, ...]) -> None:
+    some = spec(start="thing", init_strength=0.5, steps=4, num_iter=4)
+    trials = [*trials_of(some, (0, 5), to=to), *trials_of(some, (1,), text="a cat", to=("a horse",))]
+    guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
+    steps = steps_of(trials, guide=guide)
+    together = torch.stack([step.draw() for step in steps])
+    assert together.shape[:2] == (4, 3) and torch.isfinite(together).all()
+    alone = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials[1:2])
+    assert (pictures_of(trials[1:2], guide=alone)[:, 0] - together[:, 1]).abs().max() <= TOLERANCE
+    (resumed,) = steps_of(trials, guide=guide, state=steps[2].state())
+    assert torch.equal(resumed.draw(), together[3])
+
+
+@pytest.mark.usefixtures("plainly_upsampled")
+def test_with_less_noise_samples_of_a_thing_are_more_alike() -> None:
+    apart = []
+    for strength in (0.1, 1.0):
+        trials = trials_of(spec(start="thing", init_strength=strength, steps=20, num_iter=2))
+        first, second = pictures_of(trials, guide=make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials))
+        apart.append((first - second).abs().mean())
+    assert apart[0] < 0.7 * apart[1]

@@ -6,9 +6,9 @@ import torch
 from dreamsweep.compute.randomness import generator
 from dreamsweep.guidance import guides as guidance
 from dreamsweep.guidance.guides import NEGATIVE_STRENGTH, ClipGuide, Ensemble, make_guide, spherical_distance
-from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.guidance.protocol import Chooser, Guidance
 from dreamsweep.judges.similarity import SimilarityJudge
-from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, Prompt, Trial
+from dreamsweep.spec import BigSleepSpec, DalleSpec, EngineSpec, InterpolationSpec, Prompt, Trial
 from tests.dreamsweep.fakes import ColourPerceptor
 
 DALLE, BIG_SLEEP = DalleSpec(num_iter=5, cutouts=6), BigSleepSpec(num_iter=5, cutouts=6)
@@ -153,3 +153,13 @@ def test_several_guides_pull_by_their_weights() -> None:
     assert torch.allclose(both.weigh(shown), 0.75 * first.weigh(shown) + 0.25 * other.weigh(shown), atol=1e-5)
     assert make_guide([(ColourPerceptor(), 1.0)], trials).__class__ is ClipGuide
     assert isinstance(make_guide([(ColourPerceptor(), 1.0), (ColourPerceptor(), 2.0)], trials), Ensemble)
+
+
+def test_an_observer_weighs_pictures_and_the_names_of_every_prompt_that_a_walk_passes() -> None:
+    prompts = Prompt(text="a red", to=("a blue", "a green")), Prompt(text="a green", to=("a red",))
+    trials = [a_trial(prompt, InterpolationSpec(num_iter=3)) for prompt in prompts]
+    guide, names = make_guide([(ColourPerceptor(), 1.0)], trials), ["red", "green", "blue"]
+    assert isinstance(guide, Chooser)
+    assert [guide.weigh_names(names, key).argmin(0)[0].item() for key in range(3)] == [0, 2, 1]
+    assert [guide.weigh_names(names, key).argmin(0)[1].item() for key in range(2)] == [1, 0]
+    assert guide.weigh(torch.cat([plain((0.0, 1.0, 0.0)), plain((1.0, 0.0, 0.0))])).argmin(0).tolist() == [1, 0]

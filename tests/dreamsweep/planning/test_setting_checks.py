@@ -22,9 +22,9 @@ WITHOUT_EFFECT: dict[str, tuple[dict[str, Any], str]] = {
     "components": ({"engine": "unclip", "components": [1, 20]}, "it chooses among the components of an 'init_image'; name one"),
     "prior": (
         {"engine": "unclip", "prior": "autoregressive", "init_image": "a.png"},
-        "a prior draws only with 'conditioning: prior' and without 'init_image'",
+        "a prior draws only with 'conditioning: prior', and without 'init_image' and 'start: thing'",
     ),
-    "init_strength": ({"engine": "guided-diffusion", "init_strength": 0.3}, "it needs an 'init_image'"),
+    "init_strength": ({"engine": "guided-diffusion", "init_strength": 0.3}, "it needs an 'init_image' or 'start: thing'"),
 }
 WITH_EFFECT: list[dict[str, Any]] = [
     {"engine": "dalle", "rate_schedule": ["constant", "cosine"], "rate_end": [0.1, 0.2]},
