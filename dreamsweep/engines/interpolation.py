@@ -52,13 +52,13 @@ class InterpolationEngine:
         spec, against = self.spec, against * len(frames)
         conditions = [between(*passed(frame, spec, some), spec.path) for frame in frames for some in keys]
         randomness = [generator(trial.seed, "denoising") for _ in frames for trial in trials]  # the same in every frame
-        settings = {"steps": spec.steps, "guidance_scale": spec.guidance_scale, "scheduler": spec.scheduler}
+        settings = spec.steps, spec.guidance_scale, spec.scheduler
         if starts is None:
             noise = Draws([trial.seed for trial in trials]).normal("noise", *self.model.latent_shape(self.side))
-            drawn = self.model.denoise(conditions, against, noise.repeat(len(frames), 1, 1, 1), randomness, **settings)
+            drawn = self.model.denoise(conditions, against, noise.repeat(len(frames), 1, 1, 1), randomness, *settings)
         else:
             mixed = torch.stack([torch.lerp(*passed(frame, spec, some)) for frame in frames for some in starts])
-            drawn = self.model.redraw(conditions, against, mixed, randomness, spec.init_strength, **settings)
+            drawn = self.model.redraw(conditions, against, mixed, randomness, spec.init_strength, *settings)
         pictures: Tensor = drawn.unflatten(0, (len(frames), len(trials)))
         return pictures
 
