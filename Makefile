@@ -27,8 +27,9 @@ test: $(ENV)/ready
 # The core alone, which needs neither Prefect's server nor a browser, on another Python: make test-core PYTHON=python3.13.
 # Each version has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA. NUMERICS, which an interpreter
 # does not change, are tested in .venv alone; every engine still draws its golden picture here, and every loss and judge that sweeps use.
+# Property tests try a tenth of their examples.
 NUMERICS := compute engines guidance judges models training weights/vectors
-CORE := tests/dreamsweep tests/test_layering.py tests/test_package.py tests/test_prompts.py -m "not slow" \
+CORE := tests/dreamsweep tests/test_layering.py tests/test_package.py tests/test_prompts.py -m "not slow" --hypothesis-profile=few \
     $(addprefix --ignore=tests/dreamsweep/,$(NUMERICS))
 VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 test-core:
@@ -66,14 +67,15 @@ bench: $(ENV)/ready
 
 env: $(ENV)/ready
 
-# The environment: made anew only when the lock or the pins of this file change.
+# The environment: made anew only when the lock or the pins of this file change. COMPILE= leaves bytecode to the first import.
+COMPILE := --compile-bytecode
 $(ENV)/ready: requirements.lock pyproject.toml
 	@"$(or $(PYTHON),false)" -c '$(USABLE)' 2>/dev/null || { echo 'dreamsweep needs Python 3.11 to 3.14 with venv and pip, and' \
 	    '$(if $(PYTHON),$(PYTHON) is no such Python,found none (looked for $(NAMES)))': 'install one' \
 	    '(on Debian and Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3.13' >&2; exit 2; }
 	@echo "Making $(ENV) from requirements.lock with $$("$(PYTHON)" --version) (2 GB, or 6 GB where PyTorch comes with CUDA; once)…"
 	@test -x $(BIN)/uv || { "$(PYTHON)" -m venv $(ENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV_PIN); }
-	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python $(COMPILE) -r requirements.lock
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 

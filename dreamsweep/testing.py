@@ -1,8 +1,7 @@
 """Checks that every engine and every judge passes, those of other packages included. They are plain functions, for any test runner.
 
     import pytest
-    from dreamsweep.compute.graphs import Count
-from dreamsweep.testing import ENGINE_CHECKS
+    from dreamsweep.testing import ENGINE_CHECKS
 
     @pytest.mark.parametrize("check", ENGINE_CHECKS, ids=lambda check: check.__name__)
     def test_spirals(check):
@@ -22,7 +21,7 @@ from torch import Tensor
 from dreamsweep.compute.graphs import Count
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.protocol import Artefact, Engine, Film, Step
-from dreamsweep.guidance.protocol import Guidance, Guide
+from dreamsweep.guidance.protocol import Guidance
 from dreamsweep.judges.protocol import Judge
 from dreamsweep.spec import AnySpec, OptimizerName, OptimizerSpec, Prompt, Trial, WeightsName
 from dreamsweep.store import keys
@@ -55,9 +54,15 @@ def towards_red_but_third_breaks(pictures: Tensor, iteration: Count) -> Guidance
     return replace(guidance, loss=guidance.loss + broken)
 
 
-def all_steps(engine: Engine, spec: AnySpec, seeds: Sequence[int], guide: Guide = towards_red) -> list[tuple[Step, Tensor]]:
+def all_steps(engine: Engine, spec: AnySpec, seeds: Sequence[int]) -> list[tuple[Step, Tensor]]:
     """Returns every step of a batch, each with its pictures."""
-    return [(step, step.draw().clone()) for step in engine.generate(trials_of(spec, seeds), guide)]
+    return [(step, step.draw().clone()) for step in engine.generate(trials_of(spec, seeds), towards_red)]
+
+
+def last_pictures(engine: Engine, spec: AnySpec, seeds: Sequence[int]) -> Tensor:
+    """Returns the pictures of a batch's last step; those of the steps before are not drawn."""
+    *_, step = engine.generate(trials_of(spec, seeds), towards_red)
+    return step.draw().clone()
 
 
 def _same(picture: Tensor, other: Tensor) -> bool:
@@ -98,15 +103,14 @@ def check_it_follows_its_guide(spec: AnySpec, weights: WeightsName = "starter", 
     """Checks that a steered engine brings its guide's loss down by a fifth at least."""
     if spec.steering is None:
         return
-    steps = all_steps(make_engine(spec, weights, device), spec, [0, 1])
-    first, last = steps[0][0].loss, steps[-1][0].loss
+    first, *_, last = (step.loss for step in make_engine(spec, weights, device).generate(trials_of(spec, [0, 1]), towards_red))
     assert (last < 0.8 * first).all(), f"the loss goes from {first.tolist()} to {last.tolist()}"
 
 
 def check_the_seed_decides_the_picture(spec: AnySpec, weights: WeightsName = "starter", device: str = "cpu") -> None:
     """Checks that the same seed draws the same pixels, and another seed others."""
     engine = make_engine(spec, weights, device)
-    first, again, other = (all_steps(engine, spec, [seed])[-1][1] for seed in (3, 3, 4))
+    first, again, other = (last_pictures(engine, spec, [seed]) for seed in (3, 3, 4))
     assert _same(first, again), "the same seed draws other pixels"
     assert (first - other).abs().mean() > 0.002, "another seed draws the same picture"
 
@@ -114,26 +118,27 @@ def check_the_seed_decides_the_picture(spec: AnySpec, weights: WeightsName = "st
 def check_a_batch_draws_what_its_trials_draw_alone(spec: AnySpec, weights: WeightsName = "starter", device: str = "cpu") -> None:
     """Checks that a trial's picture does not depend on its batch-mates."""
     engine = make_engine(spec, weights, device)
-    alone = all_steps(engine, spec, [5])[-1][1][0]
-    batch = all_steps(engine, spec, [0, 1, 2, 3, 4, 5, 6, 7])[-1][1][5]
+    alone = last_pictures(engine, spec, [5])[0]
+    batch = last_pictures(engine, spec, [0, 1, 2, 3, 4, 5, 6, 7])[5]
     difference = float((alone - batch).abs().max())
     assert difference < BATCH_TOLERANCE, f"pixels differ by up to {difference:.3f} between a trial alone and in a batch"
 
 
 def check_it_resumes_to_the_bit(spec: AnySpec, weights: WeightsName = "starter", device: str = "cpu") -> None:
-    """Checks that from the state of any iteration a batch goes on as if it had not stopped, with each optimizer."""
-    for variant in [_with_optimizer(spec, name) for name in OPTIMIZERS] if spec.own_optimizer else [spec]:
+    """Checks that from the state of an iteration a batch goes on as if it had not stopped, with each optimizer."""
+    for variant in [_short_with_optimizer(spec, name) for name in OPTIMIZERS] if spec.own_optimizer else [spec]:
         engine, trials = make_engine(variant, weights, device), trials_of(variant, [0, 1])
         state, last = {}, None
         for step in engine.generate(trials, towards_red):
             if step.iteration == 5:
                 state = {name: value.clone() for name, value in step.state().items()}
-            last = step.draw()
+            last = step
         assert last is not None and state, "there are fewer than five iterations"
         assert all(value.is_contiguous() for value in state.values()), "a tensor of the state is not contiguous"
-        resumed = [(step.iteration, step.draw()) for step in engine.generate(trials, towards_red, state)]
-        assert resumed[0][0] == 6, f"after iteration 5 it resumes with iteration {resumed[0][0]}"
-        assert _same(last, resumed[-1][1]), "a resumed batch draws other pixels"
+        picture = last.draw().clone()
+        first, *_, last = engine.generate(trials, towards_red, state)
+        assert first.iteration == 6, f"after iteration 5 it resumes with iteration {first.iteration}"
+        assert _same(picture, last.draw()), "a resumed batch draws other pixels"
 
 
 def check_a_longer_trial_continues_a_shorter_one(spec: AnySpec, weights: WeightsName = "starter", device: str = "cpu") -> None:
@@ -152,12 +157,14 @@ def check_a_diverged_trial_leaves_its_batch_mates_alone(spec: AnySpec, weights: 
     would have been.
     """
     engine = make_engine(spec, weights, device)
-    whole = all_steps(engine, spec, [0, 1, 2, 3])
-    broken = all_steps(engine, spec, [0, 1, 2, 3], towards_red_but_third_breaks)
-    assert torch.isnan(broken[-1][0].loss).tolist() == [False, False, True, False], "other trials than the third have diverged"
+    seeds = [0, 1, 2, 3]
+    whole = last_pictures(engine, spec, seeds)
+    *_, last = engine.generate(trials_of(spec, seeds), towards_red_but_third_breaks)
+    broken = last.draw()
+    assert torch.isnan(last.loss).tolist() == [False, False, True, False], "other trials than the third have diverged"
     for mate in (0, 1, 3):
-        assert _same(whole[-1][1][mate], broken[-1][1][mate]), f"trial {mate} differs because trial 2 diverged"
-    assert torch.isfinite(broken[-1][1]).all(), "a diverged trial's picture holds no numbers"
+        assert _same(whole[mate], broken[mate]), f"trial {mate} differs because trial 2 diverged"
+    assert torch.isfinite(broken).all(), "a diverged trial's picture holds no numbers"
 
 
 def check_artefacts(spec: AnySpec, weights: WeightsName = "starter", device: str = "cpu") -> None:
@@ -205,5 +212,5 @@ def check_judge(judge: Judge, pictures: Tensor) -> None:
     assert torch.equal(pictures, before), "the pictures were changed"
 
 
-def _with_optimizer(spec: AnySpec, name: OptimizerName) -> AnySpec:
-    return type(spec).model_validate({**spec.model_dump(), "optimizer": OptimizerSpec(name=name)})
+def _short_with_optimizer(spec: AnySpec, name: OptimizerName) -> AnySpec:
+    return type(spec).model_validate({**spec.model_dump(), "num_iter": 8, "optimizer": OptimizerSpec(name=name)})

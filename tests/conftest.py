@@ -32,10 +32,11 @@ os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weight
 
 UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
 settings.register_profile("quick", derandomize=True, database=None, **UNHURRIED)  # type: ignore[arg-type]
+settings.register_profile("few", max_examples=10, derandomize=True, database=None, **UNHURRIED)  # type: ignore[arg-type]
 settings.register_profile("long", max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "30000")), **UNHURRIED)  # type: ignore[arg-type]
 settings.load_profile("quick")
-"""Property tests try the same 100 examples each time, on a busy machine too. Searching is for `--hypothesis-profile=long`: 30,000 others
-each, or $HYPOTHESIS_EXAMPLES."""
+"""Property tests try the same 100 examples each time, on a busy machine too, and ten where an interpreter is tested (`make test-core`).
+Searching is for `--hypothesis-profile=long`: 30,000 others each, or $HYPOTHESIS_EXAMPLES."""
 
 SETTINGS = {
     "AWS_ACCESS_KEY_ID": "an-access-key",
