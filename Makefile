@@ -24,16 +24,19 @@ run: $(ENV)/ready
 test: $(ENV)/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(or $(ARGS),$(if $(ALL),,-m "not docker and not compiler and not chaos"))
 
-# The core alone, which needs neither Prefect's server nor a browser, on another Python: make test-core PYTHON=python3.13.
-# Each version has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA. NUMERICS, which an interpreter
-# does not change, are tested in .venv alone; every engine still draws its golden picture here, and every loss and judge that sweeps use.
-# Property tests try a tenth of their examples.
+# The core alone, which needs neither Prefect's server nor a browser, on another Python: make test-core PYTHON=python3.13. Each version
+# has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA. NUMERICS, which an interpreter does not change,
+# are tested in .venv alone; every engine still draws its golden picture here, and every loss and judge that sweeps use. Property tests
+# try a tenth of their examples.
 NUMERICS := compute engines guidance judges models training weights/vectors
 CORE := tests/dreamsweep tests/test_layering.py tests/test_package.py tests/test_prompts.py -m "not slow" --hypothesis-profile=few \
     $(addprefix --ignore=tests/dreamsweep/,$(NUMERICS))
+# With BRIEFLY=yes, for a Python between two that have the whole core: specs, readers of files, stores, tables and whole shards.
+BETWEEN := $(addprefix tests/dreamsweep/,generation planning spec store tables test_environment.py test_errors.py) tests/test_layering.py \
+    tests/test_package.py tests/test_prompts.py -m "not slow" --hypothesis-profile=few
 VERSION = $(shell "$(PYTHON)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 test-core:
-	@$(MAKE) --no-print-directory test ENV=.venv-$(VERSION) PYTHON="$(PYTHON)" ARGS='$(CORE) $(ARGS)'
+	@$(MAKE) --no-print-directory test ENV=.venv-$(VERSION) PYTHON="$(PYTHON)" ARGS='$(if $(BRIEFLY),$(BETWEEN),$(CORE)) $(ARGS)'
 
 # Every published model at its real size, with random values: by hand, as it takes up to 16 GiB of memory and 14 GB of disk.
 test-published: $(ENV)/ready

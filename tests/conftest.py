@@ -65,7 +65,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return _ByFile(config, log)
 
 
-LONGEST = ("tests/docker/", "tests/flows/")
+LONGEST = ("tests/docker/", "tests/flows/", "tests/plugins/")
 """Folders whose files begin first."""
 TOGETHER = {
     **dict.fromkeys(("events", "run_form", "services"), "the full Prefect server"),

@@ -5,7 +5,7 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from importlib.machinery import SourceFileLoader
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,9 +48,15 @@ def bpe() -> "SimpleTokenizer":
     return tokenizer
 
 
+@lru_cache(maxsize=4096)
+def token_ids(text: str) -> tuple[int, ...]:
+    """Returns CLIP's tokens of one text. They are cached, as the guides of every shard read the same thousand names."""
+    return tuple(bpe().encode(text))
+
+
 def unread_parts(name: str, text: str, context: int) -> list[str]:
     """Returns a sentence, or none, about the part of a text that a perceptor with this context does not read."""
-    tokens = bpe().encode(text)
+    tokens = token_ids(text)
     if END in tokens[: min(context - 2, len(tokens) - 1)]:  # `encode_text` takes the first end that it finds
         return [f"{name} reads {quoted(text)} up to its first '<|endoftext|>' and no more"]
     if len(tokens) > context - 2:
@@ -84,7 +90,7 @@ class Vocabulary:
     @classmethod
     def of(cls, texts: list[str], context: int) -> "Vocabulary":
         """Returns the vocabulary that spells exactly these texts."""
-        used = {token for text in texts for token in bpe().encode(text)}
+        used = {token for text in texts for token in token_ids(text)}
         return cls(np.array(sorted(used | {START, END}), dtype=np.int64), context)
 
     def __len__(self) -> int:
@@ -96,7 +102,7 @@ class Vocabulary:
 
     def body(self, text: str) -> list[int]:
         """Returns the embedding rows of one text, without start and end."""
-        return [self._row.get(token, UNKNOWN) for token in bpe().encode(text)]
+        return [self._row.get(token, UNKNOWN) for token in token_ids(text)]
 
     def tokenize(self, texts: list[str]) -> NDArray[np.int64]:
         """Returns embedding rows of the texts, `n context`, padded with zeros after the end."""
@@ -109,7 +115,7 @@ class Vocabulary:
     def unknown_words(self, text: str) -> list[str]:
         """Returns the words of the text that the vocabulary cannot spell, in order, each once."""
         words = dict.fromkeys(html.unescape(text).lower().split())
-        return [word for word in words if any(token not in self._row for token in bpe().encode(word))]
+        return [word for word in words if any(token not in self._row for token in token_ids(word))]
 
 
 def read_vocabulary(name: str) -> Vocabulary:

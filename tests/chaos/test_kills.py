@@ -9,7 +9,7 @@ from dreamsweep.store import Store, open_store
 from tests.chaos.harness import Runs, differences
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.chaos) for seed in range(1, 8))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.chaos) for seed in range(1, 5))])
 def test_a_run_that_is_killed_again_and_again_loses_nothing(seed: int, some_runs: Runs, calm: Store, tmp_path: Path) -> None:
     draw, store = random.Random(seed), str(tmp_path / "torn")
     killed = 0
@@ -19,7 +19,7 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(seed: int, some_runs
     assert differences(open_store(store), calm) == []
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.chaos) for seed in range(1, 4))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.chaos) for seed in range(1, 3))])
 def test_two_runs_at_once_of_which_one_is_killed_leave_what_one_leaves(seed: int, some_runs: Runs, calm: Store, tmp_path: Path) -> None:
     store, draw = str(tmp_path / "shared"), random.Random(seed)
     both = [some_runs.start(store) for _ in range(2)]
@@ -28,8 +28,10 @@ def test_two_runs_at_once_of_which_one_is_killed_leave_what_one_leaves(seed: int
     assert differences(open_store(store), calm) == []
 
 
-@pytest.mark.parametrize("error", ["ENOSPC", pytest.param("EROFS", marks=pytest.mark.chaos)])
-@pytest.mark.parametrize("writes", [20, *(pytest.param(writes, marks=pytest.mark.chaos) for writes in (1, 5, 9, 14, 31, 40))])
+FULL = [("ENOSPC", 20), *(pytest.param("ENOSPC", writes, marks=pytest.mark.chaos) for writes in (1, 5, 9, 14, 31, 40))]
+
+
+@pytest.mark.parametrize(("error", "writes"), [*FULL, *(pytest.param("EROFS", writes, marks=pytest.mark.chaos) for writes in (9, 20))])
 def test_a_disk_that_is_full_or_can_only_be_read_stops_a_run_and_tears_nothing(
     error: str, writes: int, some_runs: Runs, calm: Store, tmp_path: Path
 ) -> None:

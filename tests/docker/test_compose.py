@@ -83,6 +83,8 @@ def on_the_host_s_network(stack: dict[str, Any], image: str, socket: str) -> dic
         for left_out in ("networks", "ports", "build", "pids_limit", "cpus", "mem_limit"):  # an engine in a container may lack cgroups
             service.pop(left_out, None)
         service["network_mode"] = "host"
+    for name in ("sweeps", "shards", "review"):  # the first look is after one interval
+        services[name]["healthcheck"] |= {"interval": "3s", "retries": 60}
     for name in ("sweeps", "shards"):  # here the two workers share one address
         port = str(free_port())
         services[name]["environment"]["PREFECT_WORKER_WEBSERVER_PORT"] = port

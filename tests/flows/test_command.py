@@ -4,8 +4,9 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.dreamsweep.cli.command import Start, start
+from tests.dreamsweep.cli.command import SWEEP, Start, start
 
 __all__ = ["start"]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_weights")]
@@ -32,7 +33,8 @@ def test_a_configured_api_is_used_and_none_started(
     from prefect.settings import PREFECT_API_URL
 
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
-    process = start()
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump({**SWEEP, "prompts": ["a red heart"], "iterations": 3, "snapshot_every": 0}))
+    process = start(file="short.yaml")
     while process.poll() is None:
         assert not servers(tmp_path)
         time.sleep(0.5)

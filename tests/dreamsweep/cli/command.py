@@ -17,8 +17,8 @@ SWEEP = {
         {"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2},
         {"engine": "dalle", "image_size": 32, "cutouts": 2},
     ],
-    "iterations": 40,
-    "snapshot_every": 10,
+    "iterations": 20,
+    "snapshot_every": 5,
     "shard_size": 2,
 }
 Start = Callable[..., "subprocess.Popen[str]"]
