@@ -65,7 +65,8 @@ def test_every_mistake_has_its_line_and_column(tmp_path: Path) -> None:
         f"bad.yaml:15:5: engines[0].rate_until: {SCHEDULE}",
         "bad.yaml:16:22: engines[1].to_image: 'nothing.png' cannot be read (No such file or directory).",
         "bad.yaml:16:45: engines[1].init_image: 'nothing.png' cannot be read (No such file or directory).",
-        "bad.yaml:16:70: engines[1].prior: has no effect here: a prior draws only with 'conditioning: prior' and without 'init_image'.",
+        "bad.yaml:16:70: engines[1].prior: has no effect here: a prior draws only with 'conditioning: prior', and without "
+        "'init_image' and 'start: thing'.",
         "bad.yaml:17:5: engines[2]: big-sleep has image_size 256, but the starter weights draw 128; set image_size to that, "
         "or weights: published.",
         "bad.yaml:17:5: engines[2]: big-sleep has image_size 512, but the starter weights draw 128; set image_size to that, "
