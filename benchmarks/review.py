@@ -5,7 +5,7 @@
 
 Publishes made-up trials (200 prompts, one engine, their best pictures of 128 px) in a folder for temporary files, and serves them.
 First wall: from the navigation until the first tiles are drawn, and until every picture in sight is; with a server that has just
-started, then once more in a new page. Filter and sort: from the event until the next frame is drawn, the box's own 120 ms of
+started, then once more in a new page. Filter and sort: from the event until the answer is drawn, the box's own 120 ms of
 waiting for further letters left out. Mark: from the key until the frame with the mark, while the store takes its time to write it. Medians.
 """
 
@@ -31,13 +31,14 @@ from playwright.sync_api import Page  # noqa: E402
 from dreamsweep.results.manifest import stage_shard  # noqa: E402
 from dreamsweep.results.publishing import gather, publish  # noqa: E402
 from dreamsweep.review.app import make_app  # noqa: E402
-from dreamsweep.review.rows import MOST_TILES, wall  # noqa: E402
+from dreamsweep.review.catalogues import Catalogues  # noqa: E402
+from dreamsweep.review.wall import PageOfWall, Walls  # noqa: E402
 from dreamsweep.store import BYTES  # noqa: E402
 from dreamsweep.store.local import LocalStore  # noqa: E402
 from tests.browser import browser, chromium, serving  # noqa: E402
 from tests.conftest import free_socket  # noqa: E402
 
-SWEEP, PROMPTS, ITERATIONS, A_SHARD, PICTURES = stages.SWEEP, 200, 2, 10_000, 64
+SWEEP, PROMPTS, ITERATIONS, A_SHARD, PICTURES, PICTURED = stages.SWEEP, 200, 2, 10_000, 64, 10_000
 AIMS = "aims: first wall of 10,000 trials < 1 s, of 1,000,000 < 3 s; filter and sort < 200 ms; mark < 50 ms"
 REVIEWER = "if (location.protocol === 'http:') localStorage.setItem('dreamsweep reviewer', 'anna')"
 DRAWN = "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
@@ -46,13 +47,15 @@ IN_SIGHT = """() => [...document.querySelectorAll('.tile img')].filter((image) =
     return box.bottom > 0 && box.top < innerHeight;
 }).every((image) => image.complete)"""
 TIMED = """async ([id, value, kind]) => {
-    const field = document.getElementById(id), start = performance.now();
+    const field = document.getElementById(id), wall = document.getElementById('wall'), start = performance.now();
+    const redrawn = new Promise((drawn) => new MutationObserver(drawn).observe(wall, { childList: true }));
     field.value = value;
     field.dispatchEvent(new Event(kind, { bubbles: true }));
+    await redrawn;
     await new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
     return performance.now() - start;
 }"""
-"""Sets a field, and returns the milliseconds until the frame after it is drawn."""
+"""Sets a field, and returns the milliseconds until the wall is drawn anew and the frame after it is there."""
 MARKED = """async (key) => {
     const tile = document.querySelectorAll('.tile')[3];
     tile.focus();
@@ -84,15 +87,22 @@ def main() -> None:
         _publish(store, options.trials)
         print(f"published {options.trials:,} trials in {time.monotonic() - start:.0f} s; load {os.getloadavg()[0]:.1f}", flush=True)
         store.delay = options.store_delay
-        app = make_app(store, folder=Path(folder) / "thumbnails")
+        kept = Path(folder) / "thumbnails"
         print("| | ms |\n|---|---|")
-        with free_socket() as listening, serving(app, listening) as address:
+        start = time.monotonic()
+        _link_first_pictures(store, kept)
+        print(f"| catalogue made, pictures linked | {1e3 * (time.monotonic() - start):,.0f} |", flush=True)
+        if not options.kept:
+            for file in kept.glob("*.npz"):
+                file.unlink()
+        with free_socket() as listening, serving(make_app(store, folder=kept), listening) as address:
             for how in ("a server just started", "again"):
                 with browser(executable) as page:
                     page.context.add_init_script(REVIEWER)
                     _measure_wall(page, f"{address}/sweeps/{SWEEP}", how)
                     if how == "again":
                         _measure_the_rest(page, options.repeats)
+                        _measure_memory(page)
     print(stages._machine())
     print(f"load {os.getloadavg()[0]:.1f}")
     print(AIMS)
@@ -106,6 +116,15 @@ def _measure_wall(page: Page, address: str, how: str) -> None:
     print(f"| first wall, {how} | {1e3 * (time.monotonic() - start):,.0f} |", flush=True)
     page.wait_for_function(IN_SIGHT)
     print(f"| its pictures in sight, {how} | {1e3 * (time.monotonic() - start):,.0f} |", flush=True)
+
+
+def _measure_memory(page: Page) -> None:
+    """Prints the memory of the script's heap, and of this process, which is the server and has published the trials."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    heap = session.send("Runtime.getHeapUsage")["usedSize"]
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    print(f"| heap of the page, MiB | {heap / 2**20:,.0f} |\n| resident memory of the server, MiB | {int(line.split()[1]) / 1024:,.0f} |")
 
 
 def _measure_the_rest(page: Page, repeats: int) -> None:
@@ -127,7 +146,7 @@ def _measure_the_rest(page: Page, repeats: int) -> None:
 
 
 def _publish(store: LocalStore, trials: int) -> None:
-    """Publishes the trials, and links the pictures of those that a wall shows to a few files."""
+    """Publishes the trials."""
     ids, random = stages._ids(trials), np.random.default_rng(0)
     records, scores, embeddings = stages._template(min(A_SHARD, trials), ITERATIONS)
     for shard in range(-(-trials // A_SHARD)):
@@ -148,8 +167,13 @@ def _publish(store: LocalStore, trials: int) -> None:
         vectors = stages._with(embeddings.slice(0, number), "trial_id", pa.array(mine))
         stage_shard(store, SWEEP, name, {"trials": rows, "scores": curves, "embeddings": vectors})
     publish(store, gather(store, SWEEP, set(stages._ids(trials)), "0" * 64))
-    shown = [tile.id for tile in wall(store, SWEEP).tiles] if trials > MOST_TILES else stages._ids(trials)
-    _link_pictures(store.folder, shown, random)
+
+
+def _link_first_pictures(store: LocalStore, folder: Path) -> None:
+    """Links the pictures of those trials that the wall's first pages show; more would take longer than all else."""
+    walls = Walls(Catalogues(store, folder))
+    tiles = [tile for offset in range(0, PICTURED, 1_000) for tile in walls.page(SWEEP, PageOfWall(offset=offset, limit=1_000)).tiles]
+    _link_pictures(store.folder, [tile.id for tile in tiles], np.random.default_rng(0))
 
 
 def _link_pictures(folder: Path, trials: Iterable[str], random: np.random.Generator) -> None:
@@ -168,6 +192,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--kept", action="store_true", help="measure with the catalogue kept from an earlier start of the server")
     parser.add_argument("--store-delay", type=float, default=0.5, metavar="SECONDS", help="of each write")
     return parser.parse_args()
 

@@ -23,7 +23,10 @@ OPEN_SECONDS = 0.5
 
 
 def review(
-    sweep: Annotated[str | None, typer.Argument(metavar="SWEEP", help="A published sweep; else all of them.", show_default=False)] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Argument(metavar="SWEEP", help="A published sweep, several by commas, or a pattern: 'nightly-*'.", show_default=False),
+    ] = None,
     store: StoreUri = "runs",
     host: Annotated[str, typer.Option(help="Where to listen; 0.0.0.0 is for everybody.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 4300,
@@ -39,8 +42,8 @@ def review(
     """
     import uvicorn
 
-    from dreamsweep.results.manifest import published_manifest
     from dreamsweep.review.app import make_app
+    from dreamsweep.review.catalogues import sweeps_of
     from dreamsweep.review.patience import PatientProtocol
     from dreamsweep.review.thumbnails import remove_old
     from dreamsweep.store import open_store
@@ -48,7 +51,7 @@ def review(
 
     opened = open_store(store, patience=0)  # a page answers at once, and the browser asks again
     if sweep is not None:
-        published_manifest(opened, sweep)
+        sweeps_of(opened, sweep)
     elif not any(True for _ in opened.folders()):
         tell(f"Nothing is published in {opened.uri} yet.")
     if host not in LOCAL and not _login():

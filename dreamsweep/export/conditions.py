@@ -1,69 +1,41 @@
-"""Search words, read as the review page reads them (review/page/search.js): a test holds the two together.
+"""Search words, as people type them on the review page and in `dreamsweep export --search`.
 
 Words anywhere, "words in quotes" together, numbers whole, -word not, a|b either; and settings by the names that a sweep file has for them:
-seed:3, learning_rate=15, judge>0.4.
+seed:3, learning_rate=15, judge>0.4. like:ID finds the trials that differ from that one by seed alone.
 """
 
-import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
-from dreamsweep.report.labels import named_settings
+import numpy as np
 
-FIELDS = ("seed", "engine", "prompt", "status", "judge", "guide", "rank", "z_score")
-"""Fields of a trial by which people search as by settings."""
+from dreamsweep.report.catalogue import NUMBERS, Catalogue, Mask, number_of
+
 CONDITION = re.compile(r"([a-z_][\w.]*)(>=|<=|[:=><])(.+)", re.ASCII | re.DOTALL)
 WORD = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
-COMPARE: dict[str, Callable[[float, float], bool]] = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+ID = re.compile(r"[0-9a-f]{4,16}")
 
 
 @dataclass(frozen=True)
-class Searched:
-    """Trial as a search sees it."""
+class Found:
+    """Answer to a search."""
 
-    id: str
-    words: str
-    """Everything that plain words are looked for in, in small letters."""
-    values: Mapping[str, Any]
-    """Fields and settings by their names."""
-
-
-Condition = Callable[[Searched], bool]
+    mask: Mask
+    """Whether each row of the catalogue matches."""
+    unknown: list[str]
+    """A sentence on each word that was not understood."""
 
 
-@dataclass(frozen=True)
-class Vocabulary:
-    """Names and values of the settings that trials have; a search reads its words by them."""
-
-    names: Set[str]
-    values: Set[str]
-    """Whole values in small letters, such as `sgd 15`, whose words belong together."""
-
-    @classmethod
-    def of(cls, settings: Iterable[Mapping[str, str]]) -> "Vocabulary":
-        """Collects the vocabulary of several combinations of settings."""
-        every = list(settings)
-        names = {*FIELDS, *(name for combination in every for name in combination)}
-        return cls(names, {value.lower() for combination in every for value in combination.values()})
-
-
-def searched(row: Mapping[str, Any]) -> Searched:
-    """Returns a row of `RANKED_TRIALS` as a search sees it."""
-    settings = named_settings(row)
-    texts = " · ".join(f"{name} {value}" for name, value in settings.items())
-    parts = (row["prompt"], *(row["prompts_to"] or ()), row["engine"], f"seed {row['seed']}", texts, row["status"])
-    scores = {"judge": row["judge_best"], "guide": row["guide_best"], "rank": row["rank"], "z_score": row["z_score"]}
-    fields = {name: row[name] for name in ("seed", "engine", "prompt", "status")} | scores
-    return Searched(row["trial_id"], " · ".join(parts).lower(), {**settings, **fields})
-
-
-def conditions(text: str, vocabulary: Vocabulary) -> list[Condition]:
-    """Returns what a trial must match, all of it."""
+def search(catalogue: Catalogue, text: str) -> Found:
+    """Returns which trials match all of a text's words."""
     words = [(bool(match[1]), match[3] if match[2] is None else match[2], match[2] is not None) for match in WORD.finditer(text.lower())]
-    listed, number = list[Condition](), 0
+    reader = _Reader(catalogue)
+    mask, number = np.ones(len(catalogue), bool), 0
     while number < len(words):
         negated, word, quoted = words[number]
         following = words[number + 1] if number + 1 < len(words) else None
@@ -71,61 +43,85 @@ def conditions(text: str, vocabulary: Vocabulary) -> list[Condition]:
         number += 1
         if not word:
             continue
-        condition, taken = _condition(word, quoted, follower, vocabulary)
+        matches, taken = reader.matches(word, quoted, follower)
         number += taken
-        listed.append(_negation(condition) if negated else condition)
-    return listed
+        mask &= ~matches if negated else matches
+    return Found(mask, reader.unknown)
 
 
-def _condition(word: str, quoted: bool, follower: str, vocabulary: Vocabulary) -> tuple[Condition, int]:
-    """Returns the condition of one word, and how many of the following words belong to it."""
-    match = None if quoted else CONDITION.fullmatch(word)
-    if match and (match[1] in vocabulary.names or match[2] in COMPARE):
-        name, sign, wanted = match.groups()
-        if sign in COMPARE:
-            return _comparison(name, COMPARE[sign], _number(wanted)), 0
-        return _either([_equality(name, value) for value in wanted.split("|")]), 0
-    if not quoted and word in vocabulary.names and follower:
-        return _equality(word, follower), 1
-    if not quoted and follower and f"{word} {follower}" in vocabulary.values:
-        return _either([_holding(part) for part in f"{word} {follower}".split("|") if part]), 1
-    return _either([_holding(part) for part in ([word] if quoted else word.split("|")) if part]), 0
+class _Reader:
+    """Reads words by the names and values that the trials' settings have, and collects what it does not understand."""
 
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue, self.unknown = catalogue, list[str]()
+        self.names = catalogue.names
+        self.values = {value.lower() for kind in catalogue.kinds for value in kind.settings.values()}
+        """Whole values in small letters, such as `sgd 15`, whose words belong together."""
 
-def _holding(word: str) -> Condition:
-    ends_in_number = word[-1:].isdigit() and word[-1:].isascii()
-    start = r"(?<![\w.])" if ends_in_number or " " in word else ""
-    pattern = re.compile(start + re.escape(word) + (r"(?![\d.]*\d)" if ends_in_number else ""), re.ASCII)
-    return lambda trial: bool(pattern.search(trial.words)) or (len(word) > 3 and trial.id.startswith(word))
+    def matches(self, word: str, quoted: bool, follower: str) -> tuple[Mask, int]:
+        """Returns which rows match one word, and how many of the following words belong to it."""
+        match = None if quoted else CONDITION.fullmatch(word)
+        if match and match[1] == "like" and match[2] in ":=":
+            return self._alike(match[3]), 0
+        if match and (match[1] in self.names or match[2] in COMPARE):
+            name, sign, wanted = match.groups()
+            if name not in self.names:
+                self.unknown.append(f"Nothing here is called “{name}”; try {', '.join(self.names[:8])}.")
+                return self._nothing(), 0
+            if sign in COMPARE:
+                return self._comparison(name, sign, wanted), 0
+            return self._either([self._equality(name, value) for value in wanted.split("|")]), 0
+        if not quoted and word in self.names and follower:
+            return self._equality(word, follower), 1
+        if match:
+            self.unknown.append(f"No setting is called “{match[1]}”; so it is looked for as a word.")
+        if not quoted and follower and f"{word} {follower}" in self.values:
+            return self._either([self._holding(part) for part in f"{word} {follower}".split("|") if part]), 1
+        return self._either([self._holding(part) for part in ([word] if quoted else word.split("|")) if part]), 0
 
+    def _holding(self, word: str) -> Mask:
+        """Returns the rows that hold a word in their prompt, engine, seed, settings or status, or whose id starts with it."""
+        catalogue = self.catalogue
+        ends_in_number = word[-1:].isdigit() and word[-1:].isascii()
+        start = r"(?<![\w.])" if ends_in_number or " " in word else ""
+        holds = re.compile(start + re.escape(word) + (r"(?![\d.]*\d)" if ends_in_number else ""), re.ASCII).search
+        prompts = [bool(holds(" · ".join((prompt.text, *prompt.to)).lower())) for prompt in catalogue.prompts]
+        kinds = [bool(holds(" · ".join([kind.engine, *map(" ".join, kind.settings.items())]).lower())) for kind in catalogue.kinds]
+        mask: Mask = np.array(prompts, bool)[catalogue.prompt] | np.array(kinds, bool)[catalogue.kind]
+        mask |= catalogue.column("status").where(lambda status: bool(holds(status)))
+        if "seed".startswith(word.partition(" ")[0]) or word.isdecimal():
+            mask |= catalogue.column("seed").where(lambda seed: bool(holds(f"seed {seed}")))
+        return mask | self._with_id(word)
 
-def _comparison(name: str, holds: Callable[[float, float], bool], wanted: float) -> Condition:
-    def compared(trial: Searched) -> bool:
-        value = trial.values.get(name)
-        return value not in (None, "") and holds(_number(value), wanted)
+    def _alike(self, id: str) -> Mask:
+        numbers = self.catalogue.but_for_seed
+        mask: Mask = np.isin(numbers, numbers[self._with_id(id)])
+        return mask
 
-    return compared
+    def _with_id(self, start: str) -> Mask:
+        """Returns the rows of trials whose ids start so."""
+        first, last = (int(start.ljust(16, end), 16) for end in "0f") if ID.fullmatch(start) else (1, 0)
+        mask: Mask = (self.catalogue.id >= np.uint64(first)) & (self.catalogue.id <= np.uint64(last))
+        return mask
 
+    def _comparison(self, name: str, sign: str, wanted: str) -> Mask:
+        number = number_of(wanted)
+        if np.isnan(number):
+            self.unknown.append(f"“{wanted}” is no number to compare {name} with.")
+        mask: Mask = COMPARE[sign](self.catalogue.numbers(name), number)
+        return mask
 
-def _equality(name: str, wanted: str) -> Condition:
-    def equal(trial: Searched) -> bool:
-        value = trial.values.get(name)
-        return value is not None and (str(value).lower() == wanted or _number(value) == _number(wanted))
+    def _equality(self, name: str, wanted: str) -> Mask:
+        number = number_of(wanted)
+        if name in NUMBERS:
+            mask: Mask = self.catalogue.numbers(name) == number
+            return mask
+        return self.catalogue.column(name).where(
+            lambda value: value is not None and (str(value).lower() == wanted or number_of(value) == number)
+        )
 
-    return equal
+    def _either(self, choices: list[Mask]) -> Mask:
+        return reduce(operator.or_, choices, self._nothing())
 
-
-def _either(choices: list[Condition]) -> Condition:
-    return lambda trial: any(matches(trial) for matches in choices)
-
-
-def _negation(condition: Condition) -> Condition:
-    return lambda trial: not condition(trial)
-
-
-def _number(value: Any) -> float:
-    """Returns a value as a number; NaN, which equals nothing, where it is none."""
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
+    def _nothing(self) -> Mask:
+        return np.zeros(len(self.catalogue), bool)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
+import numpy as np
 import pyarrow as pa
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError
 
 from dreamsweep.errors import UserError
-from dreamsweep.export.conditions import Condition, Vocabulary, conditions, searched
-from dreamsweep.report.labels import COLUMNS, named_settings
+from dreamsweep.export.conditions import search
+from dreamsweep.report.catalogue import make_catalogue
 from dreamsweep.report.marks import HOLDING
 from dreamsweep.report.query import Session
 from dreamsweep.report.ranks import FOREMOST, RANKED_TRIALS
@@ -21,9 +22,6 @@ MarksFilter = Literal["unreviewed", "suggested", "picked", "rejected", "tagged",
 TrialId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 PROMPT = "prompt, weight, also, negatives, prompts_to"
 """Columns of a whole prompt."""
-BATCH = 1_024
-"""Rows that are looked at together."""
-SEARCHED = ("sweep", "trial_id", "prompt", "prompts_to", *COLUMNS, "status", "judge_best", "guide_best", "rank", "z_score")
 PREDICATES = {
     "picked": "kind = 'pick' AND value > 0",
     "rejected": "kind = 'pick' AND value < 0",
@@ -86,7 +84,7 @@ def trials_of(selection: Selection, session: Session) -> str:
     """Returns the SQL of the selected trials, rows of `RANKED_TRIALS` in the order in which they are taken away."""
     rows = f"SELECT * FROM {RANKED_TRIALS} WHERE {_condition(selection)}"
     if selection.search.strip():
-        _register_matches(selection, session, rows)
+        _register_matches(selection, session)
         rows += " AND (sweep, trial_id) IN (SELECT (sweep, trial_id) FROM matching)"
     once = f"SELECT * FROM ({rows}) QUALIFY row_number() OVER (PARTITION BY trial_id ORDER BY sweep) = 1"
     if selection.best:
@@ -110,20 +108,12 @@ def _condition(selection: Selection) -> str:
     return " AND ".join(parts) or "true"
 
 
-def _register_matches(selection: Selection, session: Session, rows: str) -> None:
+def _register_matches(selection: Selection, session: Session) -> None:
     """Registers the ids of the trials that a search matches as the table `matching`."""
-    settings = f"SELECT DISTINCT {', '.join(COLUMNS[:-1])} FROM ({rows})"
-    combinations = (row for batch in session.batches(settings, BATCH) for row in batch.to_pylist())
-    matched = conditions(selection.search, Vocabulary.of(map(named_settings, combinations)))
-    ids = dict[str, list[str]](sweep=[], trial_id=[])
-    for batch in session.batches(f"SELECT {', '.join(SEARCHED)} FROM ({rows})", BATCH):
-        for row in batch.to_pylist():
-            if _matches(row, matched):
-                for column, values in ids.items():
-                    values.append(row[column])
+    catalogue = make_catalogue(session)
+    rows = np.flatnonzero(search(catalogue, selection.search).mask)
+    ids = {
+        "sweep": [catalogue.sweep_names[number] for number in catalogue.sweep[rows]],
+        "trial_id": [*map(catalogue.trial_id, rows.tolist())],
+    }
     session.connection.register("matching", pa.table(ids, schema=pa.schema([(name, pa.string()) for name in ids])))
-
-
-def _matches(row: dict[str, object], matched: list[Condition]) -> bool:
-    trial = searched(row)
-    return all(matches(trial) for matches in matched)

@@ -31,6 +31,8 @@ TRIES, PAUSE = 30, 0.1
 """How often a statement is tried while a table cannot be read, and seconds between: another may just have been published in its place."""
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
+Sweeps = str | tuple[str, ...] | None
+"""One published sweep, several, or all of a store."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,12 @@ class Session:
     changed, unless it is `unsafe` (`sandbox`). Used as a context; `answer` runs a function with a new one.
     """
 
-    def __init__(self, store: Store, sweep: str | None = None, *, unsafe: bool = False, limits: Limits | None = None) -> None:
+    def __init__(self, store: Store, sweep: Sweeps = None, *, unsafe: bool = False, limits: Limits | None = None) -> None:
         self.store, self.unsafe = store, unsafe
-        self.manifests = readable_manifests(store) if sweep is None else [with_every_table(store, published_manifest(store, sweep))]
+        names = (sweep,) if isinstance(sweep, str) else sweep
+        self.manifests = (
+            readable_manifests(store) if names is None else [with_every_table(store, published_manifest(store, name)) for name in names]
+        )
         self.connection = connect(store, self.manifests, unsafe=unsafe, limits=limits)
         self._views: set[str] = set()
 
@@ -120,7 +125,7 @@ def query(store: Store, sql: str, sweep: str | None = None, *, unsafe: bool = Fa
     return answer(store, lambda session: session.table(sql), sweep, unsafe=unsafe)
 
 
-def answer(store: Store, ask: Callable[[Session], T], sweep: str | None = None, *, unsafe: bool = False, limits: Limits | None = None) -> T:
+def answer(store: Store, ask: Callable[[Session], T], sweep: Sweeps = None, *, unsafe: bool = False, limits: Limits | None = None) -> T:
     """Returns what `ask` gets out of one session; with a new session where a table was replaced meanwhile. Raises as `query` does."""
     for tries_left in reversed(range(TRIES)):
         try:

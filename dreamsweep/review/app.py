@@ -3,18 +3,17 @@
 /, /sweeps/NAME                 the page
 /ask                            the page that asks in SQL
 /api/sweeps                     every published sweep
-/api/sweeps/NAME                its trials
-/api/sweeps/NAME/generation     which state of it is published
-/api/sweeps/NAME/trials/ID      one of them, with its curves
-/api/sweeps/NAME/marks          people's marks; POST leaves one
+/api/sweeps/NAMES…              the trials of one or several sweeps, a page at a time (wall)
+/api/sweeps/NAMES/marks         people's marks
+/api/sweeps/NAME/marks          POST leaves one
+/api/sweeps/NAME/trials/ID      a trial, with its curves
 /api/sweeps/NAME/duels          what people's duels say; POST leaves one. Nothing but these two can be written
 /api/sweeps/NAME/duels/next     pairs to be judged next
-/api/sweeps/NAME/frames         iterations of which each trial has a picture
-/api/sweeps/NAME/export…         what the filters select, to take away (takeaway)
+/api/sweeps/NAMES/export…        what the filters select, to take away (takeaway)
 /api/ask, /api/questions        SQL (ask)
 /api/status, …/NAME/status      running sweeps (live)
 /pictures/NAME/ID/FILE          a picture or film; ?side=256 for a small one
-/strips/NAME/ID                 pictures of those iterations in a row; ?side=96 is the height of it
+/strips/NAME/ID                 pictures of a trial's iterations in a row; ?side=96 is the height of it
 /health                         whether the server is up
 """
 
@@ -29,25 +28,27 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import TypeAdapter
 
 from dreamsweep.errors import DreamsweepError, QueryError, StoreError, TransientError, UserError
+from dreamsweep.results.manifest import published_manifest
 from dreamsweep.review.ask import add_ask
+from dreamsweep.review.catalogues import Catalogues, sweeps_of
 from dreamsweep.review.duels import Duels, NewDuel, Pair, duels, pairs, write_duel
 from dreamsweep.review.files import FOR_A_DAY, file_response
-from dreamsweep.review.frames import Frames, Kept, kept_frames
+from dreamsweep.review.frames import frames_of
 from dreamsweep.review.live import add_live
 from dreamsweep.review.marks import Marks, Name, NewMark, TrialId, marks, prompts_of, write_mark
 from dreamsweep.review.protection import Heads, Uncompressed, guard
-from dreamsweep.review.rows import Card, Detail, Wall, cards, detail, generation, wall, wall_state
+from dreamsweep.review.rows import Card, Detail, cards, detail
 from dreamsweep.review.takeaway import Submit, SweepName, add_takeaway
 from dreamsweep.review.thumbnails import Thumbnails
+from dreamsweep.review.wall import Walls, add_walls
 from dreamsweep.store import Store, keys
 
 PAGE = Path(__file__).with_name("page")
 TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4", "svg": "image/svg+xml"}
-WALL, WALLS = TypeAdapter(Wall), 4
-"""Walls as JSON, of which so many are kept, some 5 MB each, as long as nothing that they show has changed."""
+ITERATIONS = "X-Dreamsweep-Iterations"
+"""Header that says of which iterations the pictures of a strip are."""
 MARKING = "X-Dreamsweep-Mark"
 """Header that the page sends with each mark."""
 RETRY_AFTER = "10"
@@ -76,8 +77,6 @@ def make_app(
     """
     app = FastAPI(title="dreamsweep review", docs_url=None, redoc_url=None, openapi_url=None)
 
-    kept_wall = lru_cache(WALLS)(lambda sweep, state: WALL.dump_json(wall(store, sweep)))
-
     @app.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
@@ -86,18 +85,12 @@ def make_app(
     def all_sweeps() -> list[Card]:
         return cards(store)
 
-    @app.get("/api/sweeps/{sweep}")
-    def one_sweep(sweep: SweepName) -> Response:
-        return Response(kept_wall(sweep, wall_state(store, sweep)), media_type="application/json")
-
-    @app.get("/api/sweeps/{sweep}/generation")
-    def published_now(sweep: SweepName) -> str:
-        return generation(store, sweep)
-
     @app.get("/api/sweeps/{sweep}/trials/{trial}")
     def one_trial(sweep: SweepName, trial: TrialId) -> Detail:
         return detail(store, sweep, trial)
 
+    catalogues = Catalogues(store, folder)
+    add_walls(app, Walls(catalogues), _from_this_page)
     _add_marks(app, store, writable)
     _add_duels(app, store, writable)
     add_takeaway(app, store, submit if writable else None, _from_this_page)
@@ -135,7 +128,6 @@ def _add_pages(app: FastAPI) -> None:
 
 def _add_pictures(app: FastAPI, store: Store, thumbnails: Thumbnails) -> None:
     """Adds the addresses of pictures, whole, small, and in strips."""
-    latest: dict[str, Kept] = {}  # as of when a wall was last asked about: its strips need no look at the manifest each
 
     @app.get("/pictures/{sweep}/{trial}/{file}")
     def picture(request: Request, sweep: SweepName, trial: TrialId, file: File, side: Side = None) -> Response:
@@ -144,17 +136,13 @@ def _add_pictures(app: FastAPI, store: Store, thumbnails: Thumbnails) -> None:
             return Response(thumbnails.picture(key, side), media_type="image/webp", headers=FOR_A_DAY)
         return file_response(store.read(key), TYPES[file.rpartition(".")[2]], request.headers.get("Range"))
 
-    @app.get("/api/sweeps/{sweep}/frames")
-    def frames(sweep: SweepName) -> Frames:
-        latest[sweep] = kept_frames(store, sweep)
-        return latest[sweep].frames
-
     @app.get("/strips/{sweep}/{trial}")
-    def strip(sweep: SweepName, trial: TrialId, side: StripSide) -> Response:
-        files = (latest.get(sweep) or kept_frames(store, sweep)).keys_of(sweep, trial)
-        if not files:
-            raise StoreError(f"sweep {sweep!r} has no pictures on the way of trial {trial!r}.")
-        return Response(thumbnails.strip(files, side), media_type="image/webp", headers=FOR_A_DAY)
+    def strip(sweep: SweepName, trial: TrialId, side: StripSide, iterations: Annotated[int, Query(ge=0)] = 0) -> Response:
+        frames = frames_of(store, sweep, trial, iterations)
+        if not frames.keys:
+            return Response(status_code=204)
+        headers = {**FOR_A_DAY, ITERATIONS: ",".join(map(str, frames.iterations))}
+        return Response(thumbnails.strip(frames.keys, side), media_type="image/webp", headers=headers)
 
 
 def _add_marks(app: FastAPI, store: Store, writable: bool) -> None:
@@ -162,14 +150,14 @@ def _add_marks(app: FastAPI, store: Store, writable: bool) -> None:
 
     @app.get("/api/sweeps/{sweep}/marks")
     def all_marks(sweep: SweepName) -> Marks:
-        return marks(store, sweep, writable)
+        return marks(store, sweeps_of(store, sweep), writable)
 
     if writable:
         prompts = lru_cache(16)(lambda sweep, generation: prompts_of(store, sweep))
 
         @app.post("/api/sweeps/{sweep}/marks", dependencies=[Depends(_from_this_page)], status_code=204)
         def leave_mark(sweep: SweepName, mark: NewMark) -> None:
-            write_mark(store, sweep, mark, prompts(sweep, generation(store, sweep)))
+            write_mark(store, sweep, mark, prompts(sweep, published_manifest(store, sweep).generation))
 
 
 def _add_duels(app: FastAPI, store: Store, writable: bool) -> None:
@@ -188,7 +176,7 @@ def _add_duels(app: FastAPI, store: Store, writable: bool) -> None:
 
         @app.post("/api/sweeps/{sweep}/duels", dependencies=[Depends(_from_this_page)], status_code=204)
         def leave_duel(sweep: SweepName, duel: NewDuel) -> None:
-            write_duel(store, sweep, duel, prompts(sweep, generation(store, sweep)))
+            write_duel(store, sweep, duel, prompts(sweep, published_manifest(store, sweep).generation))
 
 
 def _from_this_page(request: Request) -> None:

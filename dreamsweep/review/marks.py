@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from dreamsweep.errors import StoreError
 from dreamsweep.report.labels import PROMPT_COLUMNS, PromptKey, prompt_of
 from dreamsweep.report.marks import HOLDING
-from dreamsweep.report.query import Session, answer
+from dreamsweep.report.query import Session, Sweeps, answer
 from dreamsweep.results.appended import Row, append
 from dreamsweep.review.agreement import Agreement, agreement
 from dreamsweep.store import Store, keys
@@ -58,6 +58,7 @@ class NewMark(BaseModel):
 class Mark:
     """Mark that holds."""
 
+    sweep: str
     trial: str
     by: str | None
     kind: str
@@ -67,7 +68,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marks:
-    """All marks of a sweep that hold, and how far its reviewers agree."""
+    """All marks of one or several sweeps that hold, and how far their reviewers agree."""
 
     writable: bool
     marks: list[Mark]
@@ -75,19 +76,19 @@ class Marks:
     """Agreement on picks and rejections; None with fewer than two reviewers."""
 
 
-def marks(store: Store, sweep: str, writable: bool) -> Marks:
-    """Returns the marks of a published sweep. Raises StoreError where there is none of that name."""
-    return answer(store, lambda session: _marks(session, writable), sweep)
+def marks(store: Store, sweeps: Sweeps, writable: bool) -> Marks:
+    """Returns the marks of published sweeps. Raises StoreError where there is none of that name."""
+    return answer(store, lambda session: _marks(session, writable), sweeps)
 
 
 def _marks(session: Session, writable: bool) -> Marks:
     rows = session.rows(f"{HOLDING} ORDER BY rated_at")
     kept = [row for row in rows if (row["text"] if row["kind"] == "note" else row["value"])]  # what was taken back is left out
-    verdicts: dict[str, dict[str, bool]] = {}
+    verdicts: dict[str, dict[str, bool]] = {}  # by person and picture
     for row in kept:
         if row["kind"] == "pick":
-            verdicts.setdefault(row["rated_by"] or "", {})[row["trial_id"]] = row["value"] > 0
-    held = [Mark(row["trial_id"], row["rated_by"], row["kind"], row["value"], row["text"]) for row in kept]
+            verdicts.setdefault(row["rated_by"] or "", {})[f"{row['sweep']}/{row['trial_id']}"] = row["value"] > 0
+    held = [Mark(row["sweep"], row["trial_id"], row["rated_by"], row["kind"], row["value"], row["text"]) for row in kept]
     return Marks(writable, held, agreement(verdicts))
 
 

@@ -7,23 +7,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from dreamsweep.errors import StoreError, UserError
-from dreamsweep.report.labels import COLUMNS, labels_of, named_settings, settings_of, variant_of
+from dreamsweep.report.labels import settings_of
 from dreamsweep.report.query import Session, answer
 from dreamsweep.report.ranks import FOREMOST, RANKED_TRIALS
-from dreamsweep.results.manifest import published_manifest, read_manifest
+from dreamsweep.results.manifest import read_manifest
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import ahead
 
-MOST_TILES = 20_000
-"""Maximum number of trials on a wall, some 5 MB for the browser. Of more, those that rank highest within their prompts are shown."""
-OF_KIND = COLUMNS[:-1]
-KIND = f"hash({', '.join(OF_KIND)})"
-"""Number of the engine and settings of a trial: few kinds have many trials, so that settings are read and put into words once each."""
-SHOWN = (
-    f"trial_id, prompt, prompts_to, engine, seed, {KIND} AS kind, judge_best, rank, ranked_by, rivals, z_score, guide_best, status, "
-    "best_uri IS NOT NULL AS pictured, best_iteration, switches"
-)
-"""Columns of a tile."""
 MOST_POINTS = 2_000
 """Of a curve: no screen shows more."""
 
@@ -43,51 +33,6 @@ class Card:
     """When the last of its trials was finished, in UTC (ISO 8601); empty where that cannot be read."""
     error: str | None = None
     """Why nothing can be told of it."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A trial on the wall."""
-
-    id: str
-    prompt: str
-    shows: str
-    """The prompt that the best picture shows: of a walk it may be a later one."""
-    to: list[str]
-    """The prompts that an interpolation goes on to."""
-    engine: str
-    seed: int
-    label: str
-    """Engine, seed, and the settings in which trials of the sweep differ."""
-    settings: int
-    """Which of the wall's settings it has."""
-    judge: float | None
-    rank: int | None
-    """Among the trials of the same prompt, by its standing (see `report.ranks`): 1 is the best. None where it was not scored."""
-    ranked_by: str | None
-    """The judges that its rank comes from."""
-    rivals: int
-    """Trials of the same prompt with a standing, this one included."""
-    z_score: float | None
-    """Standard deviations above the mean of those, of the judges' scores on average."""
-    guide: float | None
-    status: str
-    pictured: bool
-
-
-@dataclass(frozen=True)
-class Wall:
-    """All trials of a sweep, or as many of the best as a browser takes in."""
-
-    sweep: str
-    generation: str
-    """Of the manifest: another one, when the sweep has been published anew."""
-    trials: int
-    settings: list[dict[str, str]]
-    """Each combination of an engine's settings once; an optimizer's own stand beside it, by the names of a sweep file."""
-    swept: list[str]
-    """Names of those in which trials of the same engine differ, to sort and group by."""
-    tiles: list[Tile]
 
 
 @dataclass(frozen=True)
@@ -148,43 +93,6 @@ def _cards(session: Session) -> list[Card]:
     return [Card(**{**row, "finished_at": row["finished_at"].isoformat()}) for row in rows]
 
 
-def wall(store: Store, sweep: str) -> Wall:
-    """Returns the trials of a published sweep, the best of each prompt first. Raises StoreError where there is none of that name."""
-    return answer(store, _wall, sweep)
-
-
-def _wall(session: Session) -> Wall:
-    rows = session.rows(f"SELECT {SHOWN}, count(*) OVER () AS trials FROM {RANKED_TRIALS} ORDER BY {FOREMOST} LIMIT {MOST_TILES}")
-    kinds = {row["kind"]: row for row in session.rows(f"SELECT DISTINCT {KIND} AS kind, {', '.join(OF_KIND)} FROM trials ORDER BY kind")}
-    texts = {kind: variant_of({**row, "seed": 0})[1] for kind, row in kinds.items()}
-    settings = {texts[kind]: named_settings(row) for kind, row in kinds.items()}
-    variants = [(row["engine"], texts[row["kind"]], row["seed"]) for row in rows]
-    of_kinds = {kind: settings_of(row) for kind, row in kinds.items()}
-    label_of = labels_of({variant: of_kinds[row["kind"]] for variant, row in zip(variants, rows, strict=True)})
-    values: dict[tuple[str, str], set[str]] = {}
-    for kind, row in kinds.items():
-        for name, value in settings[texts[kind]].items():
-            values.setdefault((name, row["engine"]), set()).add(value)
-    swept = sorted({name for (name, _), each in values.items() if len(each) > 1})
-    numbers = {text: number for number, text in enumerate(settings)}
-    tiles = [_tile(row, label_of[variant], numbers[variant[1]]) for row, variant in zip(rows, variants, strict=True)]
-    (manifest,) = session.manifests
-    return Wall(manifest.sweep, manifest.generation, rows[0]["trials"] if rows else 0, list(settings.values()), swept, tiles)
-
-
-def generation(store: Store, sweep: str) -> str:
-    """Returns which state of a sweep is published. Raises StoreError where none is."""
-    return published_manifest(store, sweep).generation
-
-
-def wall_state(store: Store, sweep: str) -> tuple[object, ...]:
-    """Returns what a wall depends on: it changes with the published state, and with what judges wrote afterwards.
-
-    Raises StoreError where there is no sweep of that name.
-    """
-    return generation(store, sweep), *store.entries(keys.judged(sweep, "judgements"))
-
-
 def detail(store: Store, sweep: str, trial: str) -> Detail:
     """Returns all about one trial. Raises StoreError where the sweep has none of that id."""
     return answer(store, lambda session: _detail(session, sweep, trial), sweep)
@@ -214,35 +122,6 @@ def _detail(session: Session, sweep: str, trial: str) -> Detail:
             judge=[_number(point["judge"]) for point in points],
         ),
     )
-
-
-def _tile(row: dict[str, Any], label: str, settings: int) -> Tile:
-    return Tile(
-        id=row["trial_id"],
-        prompt=row["prompt"],
-        shows=_shown_prompt(row),
-        to=row["prompts_to"] or [],
-        engine=row["engine"],
-        seed=row["seed"],
-        label=label,
-        settings=settings,
-        judge=_number(row["judge_best"]),
-        rank=row["rank"],
-        ranked_by=row["ranked_by"],
-        rivals=row["rivals"] or 0,
-        z_score=_number(row["z_score"]),
-        guide=_number(row["guide_best"]),
-        status=row["status"],
-        pictured=row["pictured"],
-    )
-
-
-def _shown_prompt(row: dict[str, Any]) -> str:
-    """Returns the prompt that the best picture shows. A walk's frames are nearest to one prompt after the other, if it went as planned."""
-    prompts, switches = [row["prompt"], *(row["prompts_to"] or ())], row["switches"] or ()
-    if len(prompts) == 1 or len(switches) != len(prompts) - 1 or row["best_iteration"] is None:
-        return str(row["prompt"])
-    return str(prompts[sum(frame <= row["best_iteration"] for frame in switches)])
 
 
 def _facts(row: dict[str, Any]) -> dict[str, str]:

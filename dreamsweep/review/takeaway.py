@@ -1,8 +1,8 @@
 """Addresses that take a selection away: downloads, and a sweep of more of the kind. None of them writes to the store.
 
-/api/sweeps/NAME/export             formats, and ways to a new sweep
-/api/sweeps/NAME/export/FORMAT      a download of what the filters select
-/api/sweeps/NAME/new-sweep          POST: a sweep file; with `submit`, Prefect makes it
+/api/sweeps/NAMES/export            formats, and ways to a new sweep
+/api/sweeps/NAMES/export/FORMAT     a download of what the filters select
+/api/sweeps/NAMES/new-sweep         POST: a sweep file; with `submit`, Prefect makes it
 """
 
 from collections.abc import Callable, Iterator
@@ -20,6 +20,7 @@ from dreamsweep.export.again import Way, sweep_of
 from dreamsweep.export.chosen import chosen
 from dreamsweep.export.formats import FORMATS, FormatName, stream
 from dreamsweep.export.selection import ANYBODY, Selection, make_selection
+from dreamsweep.review.catalogues import sweeps_of
 from dreamsweep.spec.base import PromptText
 from dreamsweep.store import Store
 
@@ -42,12 +43,12 @@ class Filters(BaseModel):
     trial: list[str] = Field(default_factory=list, max_length=1_000)
     best: Annotated[int | None, Field(ge=1, le=1_000)] = None
 
-    def selection(self, sweep: str) -> Selection:
+    def selection(self, sweeps: tuple[str, ...]) -> Selection:
         """Returns the same trials as the page shows with these filters. Raises UserError."""
         stars = int(self.marks.removeprefix("stars")) if self.marks.startswith("stars") and self.marks[5:].isdecimal() else None
         marks = {"stars": stars} if stars else {"marks": self.marks or None}
         conditions: dict[str, Any] = {"search": self.q, "engines": self.engine, "trials": self.trial, "best": self.best, **marks}
-        return make_selection(sweeps=(sweep,), by=self.by, **conditions)
+        return make_selection(sweeps=sweeps, by=self.by, **conditions)
 
 
 class NewSweepRequest(BaseModel):
@@ -96,13 +97,15 @@ def add_takeaway(app: FastAPI, store: Store, submit: Submit | None, from_this_pa
     def download(sweep: SweepName, name: FormatName, filters: Annotated[Filters, Query()]) -> StreamingResponse:
         form = FORMATS[name]
         headers = {"Content-Disposition": f'attachment; filename="{_file_name(sweep, name)}{form.ending}"', "Cache-Control": "no-store"}
-        return StreamingResponse(_begun(store, filters.selection(sweep), name, room), media_type=form.media_type, headers=headers)
+        return StreamingResponse(
+            _begun(store, filters.selection(sweeps_of(store, sweep)), name, room), media_type=form.media_type, headers=headers
+        )
 
     @app.post("/api/sweeps/{sweep}/new-sweep", dependencies=[Depends(from_this_page)])
     def new_sweep(sweep: SweepName, wanted: NewSweepRequest) -> SweepAnswer:
         if wanted.submit and submit is None:
             raise HTTPException(403, "no Prefect server is configured here, or the page is read-only; download the sweep file and run it.")
-        with chosen(store, wanted.filters.selection(sweep)) as trials:
+        with chosen(store, wanted.filters.selection(sweeps_of(store, sweep))) as trials:
             new = sweep_of(trials, wanted.way, None, wanted.prompts, wanted.seeds)
         address = submit(new.text, store.uri) if wanted.submit and submit else None
         return SweepAnswer(new.name, new.trials, new.text, address)

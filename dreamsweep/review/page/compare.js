@@ -11,7 +11,7 @@ const SAME = "They differ in nothing that is known of them.";
 const UNTOLD = new Set(["made in", "status", "best at"]); // facts that say nothing of why pictures differ
 
 /** The dialog. `closed()` is called when it has gone, `opened(id)` when someone wants one trial alone. */
-export function makeCompare(sweep, { opened, closed }) {
+export function makeCompare(trialsOf, { opened, closed }) {
   const dialog = document.getElementById("compare");
   let trials = [], zoom, curves, share = 1;
   dialog.addEventListener("close", closed);
@@ -29,9 +29,9 @@ export function makeCompare(sweep, { opened, closed }) {
     dialog.focus();
   }
 
-  async function load(id) {
-    const trial = await ask(`/api/sweeps/${encodeURIComponent(sweep)}/trials/${id}`);
-    return { ...trial, stops: stopsOf(trial, `/pictures/${sweep}/${trial.id}/`) };
+  async function load(key) {
+    const trial = await ask(trialsOf.address(key));
+    return { ...trial, key, sweep: trialsOf.sweepOf(key), stops: stopsOf(trial, trialsOf.folder(key)) };
   }
 
   function draw(mode) {
@@ -55,7 +55,7 @@ export function makeCompare(sweep, { opened, closed }) {
   }
 
   function caption(n) {
-    return element("button", { type: "button", class: `trial-${n}`, onclick: () => (dialog.close(), opened(trials[n].id)) }, LETTERS[n], " ", element("output"));
+    return element("button", { type: "button", class: `trial-${n}`, onclick: () => (dialog.close(), opened(trials[n].key)) }, LETTERS[n], " ", element("output"));
   }
 
   // The pictures at this share of their runs.
@@ -77,7 +77,7 @@ export function makeCompare(sweep, { opened, closed }) {
 
   // A table of what is not the same for all.
   function differences() {
-    const told = trials.map(({ prompt, facts, settings }) => ({ prompt, ...facts, ...settings }));
+    const told = trials.map(({ prompt, sweep, facts, settings }) => ({ prompt, sweep, ...facts, ...settings }));
     const names = [...new Set(told.flatMap(Object.keys))].filter((name) => !UNTOLD.has(name) && new Set(told.map((facts) => facts[name])).size > 1);
     if (!names.length) return element("p", {}, SAME);
     return element(

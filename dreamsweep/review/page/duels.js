@@ -6,10 +6,9 @@ import { makeOutbox } from "./outbox.js";
 import { drawRanking } from "./ranking.js";
 
 const FEW = 4; // pairs left, at which more are asked for
-const MOST_NAMED = 1_000; // trials that a question to the server can name
 const RESULTS = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "tie" };
 
-/** The dialog of the duels of a sweep; where nobody may write, it shows the ranking alone. `among()` are the ids of the trials that may meet,
+/** The dialog of the duels of a sweep; where nobody may write, it shows the ranking alone. `among()` gives the ids of the trials that may meet,
  * null for all; `person()` asks for one's name where it is not known; `closed()` is called when the dialog has gone. */
 export function makeDuels(sweep, { writable, among, person, closed }) {
   const dialog = document.getElementById("duels"), kept = `dreamsweep duels ${sweep}`;
@@ -50,8 +49,8 @@ export function makeDuels(sweep, { writable, among, person, closed }) {
   // Asks for pairs that tell most, once at a time; those that were judged meanwhile are left out.
   function more() {
     return (asking ??= (async () => {
-      const ids = among(), parameters = new URLSearchParams({ by: me });
-      if (ids) parameters.set("among", ids.slice(0, MOST_NAMED).join(","));
+      const ids = await among().catch(() => null), parameters = new URLSearchParams({ by: me });
+      if (ids) parameters.set("among", ids.join(","));
       try {
         const known = new Set([pair, ...pairs, ...judged].filter(Boolean).map(named));
         const fresh = (await ask(`${address}/next?${parameters}`)).filter((each) => !known.has(named(each)));

@@ -1,23 +1,16 @@
-// Values of the settings that a sweep varies, to search by with a click: each fills in what one would type.
+// Values of the settings that the sweeps vary, to search by with a click: each fills in what one would type.
 
 import { element } from "./dom.js";
-import { natural } from "./orders.js";
 
-const MOST = 40; // values of a setting
-
-/** Fills `place` with the values of these settings and how many tiles have each. `words` is the search box; `changed()` is called after a click. */
-export function drawFacets(place, names, tiles, valueOf, words, changed) {
-  place.hidden = !names.length;
-  place.querySelector("dl").replaceChildren(...names.flatMap((name) => {
-    const counts = new Map();
-    for (const tile of tiles) counts.set(valueOf(tile, name), (counts.get(valueOf(tile, name)) ?? 0) + 1);
-    const values = [...counts.keys()].filter((value) => value !== undefined && value !== null).sort(natural);
-    return [element("dt", {}, name), element("dd", {}, ...values.slice(0, MOST).map((value) => facet(name, String(value), counts.get(value))), values.length > MOST ? ` and ${values.length - MOST} more` : "")];
-  }));
+/** Fills `place` with settings, their values and how many trials have each. `words` is the search box; `changed()` is called after a click. */
+export function drawFacets(place, facets, words, changed) {
+  place.querySelector("dl").replaceChildren(...facets.flatMap(({ name, values, more }) => (
+    [element("dt", {}, name), element("dd", {}, ...values.map(([value, count]) => facet(name, value, count)), more ? ` and ${more.toLocaleString("en")} more` : "")]
+  )));
 
   function facet(name, value, count) {
-    const click = () => ((words.value = toggled(words.value, name, value)), changed(), drawFacets(place, names, tiles, valueOf, words, changed));
-    return element("button", { type: "button", "aria-pressed": String(holds(words.value, name, value)), onclick: click }, value, element("small", {}, ` ${count}`));
+    const click = () => ((words.value = toggled(words.value, name, value)), changed(), drawFacets(place, facets, words, changed));
+    return element("button", { type: "button", "aria-pressed": String(holds(words.value, name, value)), onclick: click }, value, element("small", {}, ` ${count.toLocaleString("en")}`));
   }
 }
 

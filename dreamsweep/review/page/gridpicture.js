@@ -3,7 +3,7 @@
 const SIDE = 160, GAP = 6, LEFT = 190, TOP = 64, LINE = 15, MOST = 16_000; // pixels
 
 /** Saves a grid: `best(row, column)` is the trial of a cell, `mean(axis, value)` what stands in the margin. */
-export async function saveGrid(sweep, { corner, across, down, best, mean }) {
+export async function saveGrid(names, trials, { corner, across, down, best, mean }) {
   const step = Math.min(SIDE + GAP, (MOST - LEFT) / across.length, (MOST - TOP) / down.length), side = step - GAP;
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: LEFT + across.length * step, height: TOP + down.length * step });
@@ -14,14 +14,14 @@ export async function saveGrid(sweep, { corner, across, down, best, mean }) {
   across.forEach((value, n) => write(context, value, LEFT + n * step, 8, side, mean("column", value)));
   down.forEach((value, n) => write(context, value, 8, TOP + n * step + 8, LEFT - 16, mean("row", value)));
   await Promise.all(down.flatMap((row, y) => across.map(async (column, x) => {
-    const tile = best(row, column), picture = tile?.pictured && (await loaded(`/pictures/${sweep}/${tile.id}/best.png?side=320`));
+    const tile = best(row, column), picture = tile?.pictured && (await loaded(trials.thumbnail(tile.key, 320)));
     if (!picture) return;
     const times = side / Math.max(picture.width, picture.height), [width, height] = [picture.width * times, picture.height * times];
     context.drawImage(picture, LEFT + x * step + (side - width) / 2, TOP + y * step + (side - height) / 2, width, height);
   })));
   const link = document.createElement("a");
   link.href = URL.createObjectURL(await new Promise((done) => canvas.toBlob(done, "image/png")));
-  link.download = `${sweep}-${corner}.png`.replace(/[^\w.-]+/g, "-");
+  link.download = `${names}-${corner}.png`.replace(/[^\w.-]+/g, "-");
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

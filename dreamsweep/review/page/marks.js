@@ -5,17 +5,16 @@ import { makeOutbox } from "./outbox.js";
 
 const NOBODY = () => ({ pick: 0, stars: 0, tags: new Set(), note: "" });
 
-/** The marks of a sweep. `changed(trial)` is called when those of a trial did, `said(sentence)` with what people should know. */
-export async function loadMarks(sweep, changed, said) {
-  const address = `/api/sweeps/${encodeURIComponent(sweep)}/marks`;
-  const kept = { undo: `dreamsweep undo ${sweep}`, name: "dreamsweep reviewer" };
-  const outbox = makeOutbox(address, `dreamsweep mark ${sweep}/`, "marks", said);
+/** The marks of sweeps. `changed(key)` is called when those of a trial did, `said(sentence)` with what people should know. */
+export async function loadMarks(address, sweeps, trials, changed, said) {
+  const kept = { undo: `dreamsweep undo ${sweeps.join(",")}`, name: "dreamsweep reviewer" };
+  const outboxes = new Map(sweeps.map((sweep) => [sweep, makeOutbox(`/api/sweeps/${encodeURIComponent(sweep)}/marks`, `dreamsweep mark ${sweep}/`, "marks", said)]));
   let byPerson = new Map(), agreement = null, writable = true;
   const undo = JSON.parse(sessionStorage.getItem(kept.undo) ?? "[]");
   await load();
-  outbox.deliver();
+  outboxes.forEach((outbox) => outbox.deliver());
   return {
-    load, mark, undone, of, people,
+    load, mark, undone, of, people, where,
     get me() { return localStorage.getItem(kept.name) ?? ""; },
     set me(name) { localStorage.setItem(kept.name, name); },
     get agreement() { return agreement; },
@@ -23,11 +22,11 @@ export async function loadMarks(sweep, changed, said) {
   };
 
   async function load() {
-    const answer = await ask(address);
+    const answer = await ask(`${address}/marks`);
     ({ agreement, writable } = answer);
     byPerson = new Map();
-    for (const { trial, by, kind, value, text } of answer.marks) apply(by ?? "", trial, kind, value, text);
-    for (const { trial, by, kind, value, text } of outbox.waiting()) apply(by, trial, kind, value, text);
+    for (const { sweep, trial, by, kind, value, text } of answer.marks) apply(by ?? "", trials.keyOf(sweep, trial), kind, value, text);
+    for (const [sweep, outbox] of outboxes) for (const { trial, by, kind, value, text } of outbox.waiting()) apply(by, trials.keyOf(sweep, trial), kind, value, text);
   }
 
   /** What a person left on a trial. */
@@ -37,6 +36,11 @@ export async function loadMarks(sweep, changed, said) {
 
   function people() {
     return [...byPerson.keys()].sort();
+  }
+
+  /** Keys of the trials on which one of these people left marks that fit. */
+  function where(some, fits) {
+    return [...new Set(some.flatMap((person) => [...(byPerson.get(person) ?? [])].filter(([, marks]) => fits(marks)).map(([key]) => key)))];
   }
 
   /** Leaves a mark in one's own name; it can be undone. */
@@ -58,7 +62,7 @@ export async function loadMarks(sweep, changed, said) {
     const by = localStorage.getItem(kept.name);
     apply(by, trial, kind, value, text);
     sessionStorage.setItem(kept.undo, JSON.stringify(undo));
-    outbox.put({ trial, kind, value, text, by });
+    outboxes.get(trials.sweepOf(trial)).put({ trial: trials.idOf(trial), kind, value, text, by });
     changed(trial);
   }
 
@@ -72,15 +76,13 @@ export async function loadMarks(sweep, changed, said) {
   }
 }
 
-/** Filters by marks, by what stands in the address. `marks` are one person's, `others` those of all. */
+/** Filters by one person's marks, by what stands in the address. */
 export const FILTERS = {
-  unreviewed: (marks) => !isReviewed(marks),
   picked: (marks) => marks.pick > 0,
   rejected: (marks) => marks.pick < 0,
   ...Object.fromEntries([1, 2, 3, 4, 5].map((least) => [`stars${least}`, (marks) => marks.stars >= least])),
   tagged: (marks) => marks.tags.size > 0,
   noted: (marks) => Boolean(marks.note),
-  suggested: (marks, tile) => isSuggested(tile),
 };
 
 export const isReviewed = (marks) => marks.pick !== 0 || marks.stars > 0;

@@ -2,14 +2,14 @@
 // come in one strip and are decoded once, so that a step loads nothing. All tiles are drawn on one canvas behind them: with a canvas each,
 // a browser spends most of a step on sorting hundreds of layers.
 
-import { ask, element } from "./dom.js";
+import { element } from "./dom.js";
 
 const FRAME = 100; // milliseconds of a step while they play
 const SMALL = 96, LARGE = 144; // sides of a strip's pictures that the server is asked for, in pixels
 const MOST_STOPS = 100; // of the slider
 
 /** The bar that steps, and the tiles that follow it. `watch(tile)` is called with each tile of the wall, `forget()` before new ones come. */
-export function makeSteps(sweep, bar, said) {
+export function makeSteps(trials, bar, said) {
   const strips = new Map(); // by tile, of those in sight: its strip, once it is there
   const seen = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => (isIntersecting ? enter(target) : leave(target))));
   const slider = element("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Step", oninput: () => (stop(), draw()) });
@@ -18,7 +18,7 @@ export function makeSteps(sweep, bar, said) {
   const output = element("output");
   const all = new Set(); // tiles of the wall
   const canvas = element("canvas", { id: "stepped", "aria-hidden": "true", hidden: true }), context = canvas.getContext("2d");
-  let frames, stops = [], playing, due = false;
+  let longest = 0, iterations = new Set(), stops = [], playing, due = false;
   bar.append(play, slider, output, unit);
   document.body.append(canvas);
   for (const event of ["scroll", "resize"]) addEventListener(event, redraw, { passive: true });
@@ -28,12 +28,6 @@ export function makeSteps(sweep, bar, said) {
   async function toggle() {
     bar.hidden = canvas.hidden = !bar.hidden;
     if (bar.hidden) return stop(), seen.disconnect(), [...strips.keys()].forEach(leave);
-    try {
-      frames ??= await ask(`/api/sweeps/${encodeURIComponent(sweep)}/frames`);
-    } catch (error) {
-      return (bar.hidden = canvas.hidden = true), said(error.message);
-    }
-    if (!frames.series.length) return (bar.hidden = canvas.hidden = true), said("No pictures were kept on the way: snapshot_every is 0 in the sweep file.");
     setStops();
     all.forEach((tile) => seen.observe(tile));
     slider.focus();
@@ -60,9 +54,8 @@ export function makeSteps(sweep, bar, said) {
 
   function setStops() {
     const share = stops.length ? Number(slider.value) / (stops.length - 1) : 1;
-    const most = Math.max(...frames.series.map((series) => series.length));
-    if (unit.value === "share") stops = Array.from({ length: most }, (_, n) => n / (most - 1));
-    else stops = thinned([...new Set(frames.series.flat())].sort((a, b) => a - b));
+    if (unit.value === "share") stops = Array.from({ length: longest }, (_, n) => n / (longest - 1));
+    else stops = thinned([...iterations].sort((a, b) => a - b));
     slider.max = stops.length - 1;
     slider.value = Math.round(share * (stops.length - 1));
   }
@@ -75,6 +68,7 @@ export function makeSteps(sweep, bar, said) {
 
   function draw() {
     due = false;
+    if (!stops.length) return;
     const stop = stops[slider.value], { clientWidth, clientHeight } = document.documentElement;
     output.textContent = unit.value === "share" ? `${Math.round(stop * 100)} % of the run` : `iteration ${stop.toLocaleString("en")}`;
     slider.setAttribute("aria-valuetext", output.textContent);
@@ -94,22 +88,36 @@ export function makeSteps(sweep, bar, said) {
   }
 
   async function enter(tile) {
-    const series = frames.series[frames.trials[tile.dataset.id]], picture = tile.querySelector(".picture");
-    if (strips.has(tile) || !series) return;
-    const strip = { series, picture };
+    const picture = tile.querySelector(".picture"), key = tile.dataset.id;
+    if (strips.has(tile)) return;
+    const strip = { picture };
     strips.set(tile, strip);
     const side = picture.clientWidth * devicePixelRatio > SMALL * 1.2 ? LARGE : SMALL;
-    try { // the last iteration tells this strip from one of a shorter run, which a browser may have kept
-      const answer = await fetch(`/strips/${encodeURIComponent(sweep)}/${tile.dataset.id}?side=${side}&last=${series.at(-1)}`);
-      if (!answer.ok || strips.get(tile) !== strip) return;
+    try { // the number of iterations tells this strip from one of a shorter run, which a browser may have kept
+      const answer = await fetch(trials.strip(key, side, tile.dataset.iterations));
+      if (strips.get(tile) !== strip) return;
+      if (answer.status !== 200) return none();
       const bitmap = await createImageBitmap(await answer.blob());
       if (strips.get(tile) !== strip) return bitmap.close();
-      strip.bitmap = bitmap;
+      Object.assign(strip, { bitmap, series: answer.headers.get("X-Dreamsweep-Iterations").split(",").map(Number) });
     } catch {
       return; // the tile keeps its picture
     }
     tile.toggleAttribute("data-stepped", true);
+    learn(strip.series);
     redraw();
+  }
+
+  // The slider stops where the runs that were seen have pictures.
+  function learn(series) {
+    const known = longest + iterations.size;
+    longest = Math.max(longest, series.length);
+    series.forEach((iteration) => iterations.add(iteration));
+    if (longest + iterations.size > known) setStops();
+  }
+
+  function none() {
+    if (!longest) said("No pictures were kept on the way of these trials: snapshot_every is 0 in the sweep file.");
   }
 
   function leave(tile) {

@@ -5,8 +5,8 @@ import { ask, counted, element, post } from "./dom.js";
 const WAYS = { "more-seeds": "more seeds of these", "new-prompts": "these settings with other prompts", "from-pictures": "on from these pictures" };
 
 /** `filters()` are those of the page, as its address has them; `shown()` is how many trials they show. */
-export function makeTakeaway(sweep, filters, shown) {
-  const dialog = document.getElementById("takeaway"), address = `/api/sweeps/${encodeURIComponent(sweep)}`;
+export function makeTakeaway(names, filters, shown) {
+  const dialog = document.getElementById("takeaway"), address = `/api/sweeps/${encodeURIComponent(names)}`;
   return { open };
 
   async function open() {
@@ -18,7 +18,7 @@ export function makeTakeaway(sweep, filters, shown) {
     const best = element("input", { type: "checkbox", onchange: () => draw() }), downloads = element("ul", { class: "downloads" });
     const close = element("button", { type: "button", onclick: () => dialog.close() }, "Close");
     dialog.replaceChildren(
-      element("h2", {}, `Take away ${counted(shown(), "trial")}`),
+      element("h2", {}, shown() === null ? "Take away every trial of the stacks" : `Take away ${counted(shown(), "trial")}`),
       element("p", {}, "What the filters show. ", element("label", {}, best, " of each prompt the best alone")),
       downloads,
       element("h2", {}, "Make a sweep"),

@@ -1,22 +1,22 @@
 // One trial on the wall: its picture, what people and judges say of it, and how it came about.
 
-import { element, mark, pictured, thumbnail } from "./dom.js";
+import { element, mark, pictured } from "./dom.js";
 import { isReviewed, isSuggested, signs } from "./marks.js";
 
-/** Draws tiles of a sweep. `opened(id)` is called when one is chosen, `chosen` are the ids of those to be compared. */
-export function makeTiles(sweep, marks, chosen, opened) {
+/** Draws tiles. `opened(tile)` is called when one is chosen, `chosen` are the keys of those to be compared. */
+export function makeTiles(trials, marks, chosen, opened) {
   return { tileFor, signsOf };
 
   /** A tile in a group of trials, by what they are grouped. */
   function tileFor(tile, group) {
     const picture = tile.pictured
-      ? pictured({ src: thumbnail(sweep, tile.id), alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", fetchpriority: "low" })
+      ? pictured({ src: trials.thumbnail(tile.key), alt: tile.prompt.slice(0, 300), loading: "lazy", decoding: "async", fetchpriority: "low" })
       : element("span", { class: "missing" }, tile.status);
     const walk = (first) => [first, ...tile.to].join(" → ").slice(0, 300);
-    const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.label];
+    const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.key === tile.id ? tile.label : `${tile.label} · ${tile.sweep}`];
     return element(
-      "button", { class: "tile", type: "button", "data-id": tile.id, title: [tile.prompt.slice(0, 300), tile.label, ranked(tile)].filter(Boolean).join("\n"), onclick: () => opened(tile.id) },
-      element("span", { class: "picture", "data-compared": chosen.includes(tile.id) }, picture, element("span", { class: "signs" }, ...signsOf(tile))),
+      "button", { class: "tile", type: "button", "data-id": tile.key, "data-iterations": tile.iterations, title: [tile.prompt.slice(0, 300), tile.label, tile.key === tile.id ? "" : tile.sweep, ranked(tile)].filter(Boolean).join("\n"), onclick: () => opened(tile) },
+      element("span", { class: "picture", "data-compared": chosen.includes(tile.key) }, picture, element("span", { class: "signs" }, ...signsOf(tile)), tile.stack > 1 ? element("span", { class: "stack", title: "trials that differ by seed alone" }, `×${tile.stack.toLocaleString("en")}`) : null),
       element("span", { class: "line" }, element("b", {}, tile.rivals > 1 ? `#${tile.rank}` : mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
       more && element("span", { class: "line more" }, more),
     );
@@ -24,7 +24,7 @@ export function makeTiles(sweep, marks, chosen, opened) {
 
   /** One's own marks, how many others picked or rejected it, and what the judges would pick. */
   function signsOf(tile) {
-    const mine = marks.of(tile.id, marks.me), others = marks.people().filter((person) => person !== marks.me).map((person) => marks.of(tile.id, person));
+    const mine = marks.of(tile.key, marks.me), others = marks.people().filter((person) => person !== marks.me).map((person) => marks.of(tile.key, person));
     const [picks, rejections] = [others.filter(({ pick }) => pick > 0).length, others.filter(({ pick }) => pick < 0).length];
     const theirs = [picks && `${picks} ✓`, rejections && `${rejections} ✕`].filter(Boolean).join(" ");
     return [

@@ -1,7 +1,7 @@
 // One trial: its picture at any iteration that was kept, its curves, its settings.
 
 import { chart } from "./chart.js";
-import { ask, element, thumbnail } from "./dom.js";
+import { ask, element } from "./dom.js";
 import { sharp } from "./sharp.js";
 import { stopsOf } from "./stops.js";
 
@@ -9,38 +9,38 @@ const FRAME = 120; // milliseconds of a snapshot while they play
 const MOST_BARS = 8;
 const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
 
-/** `neighbour(id, step)` is the trial shown before or after, `marksOf(id)` what people left on one: [name, signs, note]. `opened(id)` and
- * `closed(id)` are called when a trial is shown, and when the viewer has gone, `compared(id)` when someone wants to compare it. */
-export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared }) {
+/** `neighbour(key, step)` is the trial shown before or after, if it `has(key, step)`; `marksOf(key)` what people left on one: [name, signs, note].
+ * `opened(key)` and `closed(key)` are called when a trial is shown, and when the viewer has gone, `compared(key)` when someone wants to compare it. */
+export function makeViewer(trials, { neighbour, has, marksOf, opened, closed, compared }) {
   const dialog = document.getElementById("viewer");
   let tile, stops, at, playing, curves;
 
   dialog.addEventListener("close", () => {
     stop();
     if (history.state === "opened here") history.back(); // or each trial that was looked at would cost a Back
-    else if (location.hash === `#${tile.id}`) history.replaceState(null, "", location.pathname + location.search);
-    closed(tile.id);
+    else if (decodeURIComponent(location.hash) === `#${tile.key}`) history.replaceState(null, "", location.pathname + location.search);
+    closed(tile.key);
   });
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
   document.addEventListener("keydown", (event) => dialog.open && typed(event));
 
-  return { show, close: () => dialog.open && dialog.close(), trial: () => tile?.id, remark: (id) => dialog.open && id === tile.id && drawMarks() };
+  return { show, close: () => dialog.open && dialog.close(), trial: () => tile?.key, remark: (key) => dialog.open && key === tile.key && drawMarks() };
 
   async function show(next) {
     stop();
     tile = next;
-    opened(tile.id);
+    opened(tile.key);
     stops = [];
     if (!dialog.open) dialog.showModal();
     let trial;
     try {
-      trial = await ask(`/api/sweeps/${sweep}/trials/${next.id}`);
+      trial = await ask(trials.address(next.key));
     } catch (error) {
       if (next !== tile) return; // another was opened meanwhile
       return dialog.replaceChildren(element("p", { class: "message", role: "alert" }, error.message), element("aside", {}, turns()));
     }
     if (next !== tile) return;
-    const folder = `/pictures/${sweep}/${trial.id}/`;
+    const folder = trials.folder(next.key);
     stops = stopsOf(trial, folder);
     dialog.replaceChildren(element("div", { class: "stage" }, stage(trial)), facts(trial, folder));
     drawMarks();
@@ -53,7 +53,7 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared
     if (!stops.length) return element("p", { class: "message" }, trial.error ?? "It has no picture.");
     const gone = (event) => event.target.getAttribute("src") && (dialog.querySelector("output").textContent += ": this picture cannot be read");
     const picture = element("img", { alt: trial.prompt.slice(0, 300), fetchpriority: "high", onerror: gone, onclick: actualSize });
-    if (tile.pictured) picture.style.backgroundImage = `url("${thumbnail(sweep, tile.id)}")`; // until it is there
+    if (tile.pictured) picture.style.backgroundImage = `url("${trials.thumbnail(tile.key)}")`; // until it is there
     picture.addEventListener("load", () => (picture.style.backgroundImage = ""), { once: true });
     sharp(picture);
     if (stops.length === 1) return element("figure", {}, picture, element("figcaption", {}, element("output")));
@@ -79,7 +79,7 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared
       ...Object.entries(trial.shares).map(shares),
       element("p", { class: "links" }, ...links),
       element("details", {}, element("summary", {}, "All settings"), list(trial.settings)),
-      element("p", { class: "id" }, element("code", {}, trial.id), " ", element("button", { type: "button", onclick: copyId }, "Copy id"), element("button", { type: "button", onclick: () => compared(trial.id) }, "Compare")),
+      element("p", { class: "id" }, element("code", {}, trial.id), " ", element("button", { type: "button", onclick: copyId }, "Copy id"), element("button", { type: "button", onclick: () => compared(tile.key) }, "Compare")),
       element("p", { class: "keys" }, element("kbd", {}, "←"), element("kbd", {}, "→"), " trials  ", element("kbd", {}, "↑"), element("kbd", {}, "↓"), " iterations  ", element("kbd", {}, "space"), " play  ", element("kbd", {}, "F"), " full screen  ", element("kbd", {}, "A"), " actual size"),
       element("p", { class: "keys" }, element("kbd", {}, "P"), " pick  ", element("kbd", {}, "X"), " reject  ", element("kbd", {}, "U"), " clear  ", element("kbd", {}, "1"), "–", element("kbd", {}, "5"), " stars  ", element("kbd", {}, "T"), " tag  ", element("kbd", {}, "N"), " note  ", element("kbd", {}, "Z"), " undo"),
     );
@@ -92,12 +92,12 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared
   }
 
   function drawMarks() {
-    const lines = marksOf(tile.id).flatMap(([who, signs, note]) => [element("dt", { dir: "auto" }, who), element("dd", { dir: "auto" }, signs, note && element("q", { dir: "auto" }, note))]);
+    const lines = marksOf(tile.key).flatMap(([who, signs, note]) => [element("dt", { dir: "auto" }, who), element("dd", { dir: "auto" }, signs, note && element("q", { dir: "auto" }, note))]);
     dialog.querySelector("#marked")?.replaceChildren(lines.length ? element("dl", { class: "marks" }, ...lines) : "");
   }
 
   async function copyId(event) {
-    const button = event.target, id = tile.id;
+    const button = event.target, id = trials.idOf(tile.key);
     try {
       await navigator.clipboard.writeText(id);
       button.textContent = "Copied";
@@ -119,7 +119,7 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared
   }
 
   function turns() {
-    const button = (sign, what, step) => element("button", { type: "button", "aria-label": what, disabled: !neighbour(tile.id, step), onclick: () => turn(step) }, sign);
+    const button = (sign, what, step) => element("button", { type: "button", "aria-label": what, disabled: !has(tile.key, step), onclick: () => turn(step) }, sign);
     const close = element("button", { type: "button", "aria-label": "Close", onclick: () => dialog.close() }, "×");
     return element("div", { class: "turn" }, button("‹", "Trial before", -1), button("›", "Next trial", 1), close);
   }
@@ -171,8 +171,8 @@ export function makeViewer(sweep, { neighbour, marksOf, opened, closed, compared
     act();
   }
 
-  function turn(step) {
-    const next = neighbour(tile.id, step);
-    if (next) history.replaceState(history.state, "", `#${next.id}`), show(next);
+  async function turn(step) {
+    const from = tile, next = await neighbour(tile.key, step);
+    if (next && tile === from) history.replaceState(history.state, "", `#${next.key}`), show(next);
   }
 }

@@ -1,17 +1,31 @@
-"""Search words: what each of them finds. That the page reads them alike is tested in a browser (review/test_takeaway.py)."""
+"""Search words: what each of them finds."""
 
+import numpy as np
 import pytest
 
-from dreamsweep.export.conditions import Vocabulary, conditions, searched
+from dreamsweep.export.conditions import search
+from dreamsweep.report.catalogue import Catalogue, Kind, Prompt
 from dreamsweep.store import Store
 from tests.dreamsweep.export.conftest import PROMPTS
 from tests.dreamsweep.export.counting import count
 
-ROW = {
-    **{"trial_id": "abcd" * 4, "prompt": "A red Heart", "prompts_to": ["a rose"], "engine": "dalle", "seed": 3, "status": "done"},
-    **{"judge_best": 0.25, "guide_best": None, "rank": 2, "z_score": -1.5, "guide_name": "starter-guide"},
-    "dalle": {"rotation": 15, "optimizer": {"name": "sgd", "learning_rate": 15.0}},
-}
+ROW = Catalogue(
+    sweep_names=["night"],
+    prompts=[Prompt("A red Heart", ("a rose",))],
+    kinds=[Kind("dalle", "dalle", {"rotation": "15", "optimizer": "sgd 15", "learning_rate": "15", "guide": "starter-guide"})],
+    statuses=["done"],
+    judges=[None],
+    id=np.array([0xABCDABCDABCDABCD], np.uint64),
+    seed=np.array([3]),
+    judge=np.array([0.25]),
+    guide=np.array([np.nan]),
+    z_score=np.array([-1.5]),
+    rank=np.array([2], np.int32),
+    iterations=np.array([60], np.int32),
+    rivals=np.array([4], np.int32),
+    pictured=np.array([True]),
+    **{name: np.zeros(1, np.int32) for name in ("sweep", "prompt", "kind", "status", "ranked_by", "shown")},
+)
 
 
 @pytest.mark.parametrize(
@@ -40,19 +54,31 @@ ROW = {
         ("rotation:15 optimizer:adam", False),
         ("1", False),
         ("abcd", True),
+        ("like:abcdabcdabcdabcd", True),
+        ("like:1234123412341234", False),
+        ("like:'", False),
         ("judge>x", False),
         ("nothing:1", False),
         ("nothing>1", False),
         ("", True),
-        ("|", True),
+        ("|", False),
     ],
 )
 def test_words(words: str, matches: bool) -> None:
-    trial = searched(ROW)
-    vocabulary = Vocabulary.of([{name: value for name, value in trial.values.items() if isinstance(value, str)}])
-    if words == "|":  # no word is left of it, so nothing is either
-        matches = False
-    assert all(condition(trial) for condition in conditions(words, vocabulary)) is matches
+    assert search(ROW, words).mask.tolist() == [matches]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("nothing>1", "Nothing here is called “nothing”; try seed, engine"),
+        ("judge>x", "“x” is no number to compare judge with."),
+        ("nothing:1", "No setting is called “nothing”; so it is looked for as a word."),
+    ],
+)
+def test_words_that_are_not_understood_are_named(words: str, sentence: str) -> None:
+    (unknown,) = search(ROW, words).unknown
+    assert unknown.startswith(sentence)
 
 
 def test_a_store_is_searched(store: Store) -> None:

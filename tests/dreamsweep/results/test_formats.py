@@ -11,7 +11,9 @@ from dreamsweep.errors import StoreError
 from dreamsweep.report.query import query
 from dreamsweep.results.manifest import done_shards, published_manifest, read_manifest
 from dreamsweep.results.publishing import publish_staged, publish_whole, published_trials, with_part_records
-from dreamsweep.review.rows import cards, detail, wall
+from dreamsweep.review.catalogues import Catalogues
+from dreamsweep.review.rows import cards, detail
+from dreamsweep.review.wall import PageOfWall, Walls
 from dreamsweep.store.local import LocalStore
 from tests.dreamsweep.sample_rows import publish_sample_rows
 
@@ -50,7 +52,7 @@ def test_the_first_format_is_read_wherever_it_lies(moved: LocalStore) -> None:
     assert_readable(moved)
     (card,) = cards(moved)
     assert (card.trials, card.error) == (12, None)
-    shown = wall(moved, "before")
+    shown = Walls(Catalogues(moved)).page("before", PageOfWall())
     assert len(shown.tiles) == 12
     trial = detail(moved, "before", shown.tiles[0].id)
     assert trial.files["best"] == "best.png"

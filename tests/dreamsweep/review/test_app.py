@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from dreamsweep.report import catalogue
+from dreamsweep.report.catalogue import Catalogue
+from dreamsweep.report.query import Session
 from dreamsweep.results.appended import write_judged
-from dreamsweep.review import rows
 from dreamsweep.review.app import make_app
-from dreamsweep.review.rows import Wall
 from dreamsweep.store import Store, open_store
 from tests.dreamsweep.sample_sweep import publish_sample
 from tests.outages import Outage, make_stores_fail
@@ -41,13 +42,13 @@ def test_it_tells_of_sweeps_and_trials(client: TestClient) -> None:
 
 
 def test_a_wall_is_computed_again_once_it_is_published_anew_or_judged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    computed: list[str] = []
+    computed: list[int] = []
 
-    def wall(store: Store, sweep: str) -> Wall:
-        computed.append(sweep)
-        return rows.wall(store, sweep)
+    def make_catalogue(session: Session) -> Catalogue:
+        computed.append(len(session.manifests))
+        return catalogue.make_catalogue(session)
 
-    monkeypatch.setattr("dreamsweep.review.app.wall", wall)
+    monkeypatch.setattr("dreamsweep.review.catalogues.make_catalogue", make_catalogue)
     client = TestClient(make_app(store))
     first = client.get("/api/sweeps/made-up").json()
     assert client.get("/api/sweeps/made-up").json() == first and len(computed) == 1
@@ -104,7 +105,9 @@ def test_a_page_is_there_for_every_address_and_runs_only_its_own_script(client: 
         "review.css",
         "review.js",
         "wall.js",
-        "search.js",
+        "listing.js",
+        "pages.js",
+        "filters.js",
         "viewer.js",
         "marks.js",
         "marking.js",
@@ -153,7 +156,7 @@ def test_a_store_that_does_not_answer_is_503_and_what_is_not_there_404(
     away = TestClient(make_app(open_store(store.uri)))
     outage.is_away = lambda operation: True
     pages = ("/api/sweeps", "/api/sweeps/made-up", f"/api/sweeps/made-up/trials/{trial}", f"/pictures/made-up/{trial}/best.png")
-    for page in (*pages, "/api/sweeps/made-up/generation", f"/pictures/made-up/{trial}/best.png?side=64"):
+    for page in (*pages, "/api/sweeps/made-up/state", f"/pictures/made-up/{trial}/best.png?side=64"):
         answer = away.get(page)
         assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "10"), page
         assert answer.json()["detail"].startswith("store does not answer")

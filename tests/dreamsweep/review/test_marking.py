@@ -21,6 +21,7 @@ HELD = f"""
 SELECT kind, value, text FROM ({HOLDING})
 WHERE rated_by = 'anna' AND CASE kind WHEN 'note' THEN text <> '' ELSE value <> 0 END ORDER BY rated_at
 """
+SHOWN = "ids => String([...document.querySelectorAll('.tile')].map(tile => tile.dataset.id).sort()) === String(ids)"
 
 
 @pytest.fixture
@@ -62,6 +63,7 @@ def rows(page: Page, store: Store, number: int) -> list[tuple[str, float, str | 
 
 def shown(page: Page) -> str:
     """Waits for the viewer's picture, and returns its trial."""
+    page.wait_for_url(re.compile("#"))
     expect(page.locator("figure img")).to_have_attribute("src", re.compile(f"{page.url.rpartition('#')[2]}/"))
     return page.url.rpartition("#")[2]
 
@@ -158,8 +160,7 @@ def test_filters_by_mark_and_by_whom(page: Page, address: str, store: Store) -> 
     ):
         page.locator("#by").select_option(whose)
         page.locator("#marks").select_option(marks)
-        expect(page.locator(".tile")).to_have_count(len(expected))
-        assert {*page.eval_on_selector_all(".tile", "all => all.map(tile => tile.dataset.id)")} == expected
+        page.wait_for_function(SHOWN, arg=sorted(expected))
     for whose, number in (("", 10), ("ben", 10), ("*", 10)):
         page.goto(f"{address}?marks=unreviewed&by={whose}")
         expect(page.locator("#count")).to_have_text(f"{number} of 12 trials")

@@ -9,9 +9,15 @@ from dreamsweep.errors import StoreError
 from dreamsweep.report.query import query
 from dreamsweep.results.appended import write_judged
 from dreamsweep.review import rows
-from dreamsweep.review.rows import cards, detail, wall
+from dreamsweep.review.rows import cards, detail
 from dreamsweep.store import Store, open_store
 from tests.dreamsweep.sample_sweep import publish_sample
+
+
+def ids(store: Store) -> list[str]:
+    """Trials by their standings."""
+    rows = query(store, "SELECT trial_id FROM trials JOIN standings USING (sweep, trial_id) ORDER BY rank, trial_id").to_pylist()
+    return [row["trial_id"] for row in rows] or [row["trial_id"] for row in query(store, "SELECT trial_id FROM trials").to_pylist()]
 
 
 @pytest.fixture
@@ -43,64 +49,14 @@ def test_a_damaged_sweep_takes_no_other_with_it(store: Store, monkeypatch: pytes
     assert errors.pop("whole") is None and "is no manifest" in (errors["torn"] or "") and "refused" in (errors["without-tables"] or "")
 
 
-def test_a_wall_holds_every_trial_the_best_first(store: Store) -> None:
-    publish_sample(store, engines=[{"engine": "dalle", "optimizer": ["adam", "sgd"]}], seeds=[3, 4], prompts=["a red heart"])
-    publish_sample(store, name="other")
-    shown = wall(store, "made-up")
-    assert (shown.sweep, shown.trials, len(shown.tiles)) == ("made-up", 4, 4)
-    marks = [tile.judge for tile in shown.tiles]
-    assert marks == sorted(marks, key=lambda mark: -(mark or 0)) and None not in marks
-    assert [shown.settings[tile.settings]["optimizer"] in tile.label for tile in shown.tiles] == [True] * 4 and len(shown.settings) == 2
-    assert {tile.label for tile in shown.tiles} == {f"dalle · {how} · seed {seed}" for how in ("adam 0.1", "sgd 30") for seed in (3, 4)}
-    assert all(tile.pictured and tile.prompt == "a red heart" for tile in shown.tiles)
-
-
-def test_a_wall_shows_the_best_of_each_prompt_before_any_second(store: Store) -> None:
-    publish_sample(store, prompts=["a red heart", "a rocket"], seeds=[0, 1, 2])
-    tiles = wall(store, "made-up").tiles
-    assert [tile.rank for tile in tiles] == [rank for rank in range(1, 7) for _ in range(2)]
-    assert [tile.prompt for tile in tiles if tile.rank == 1] != [tiles[0].prompt] * 2 and {tile.rivals for tile in tiles} == {6}
-    for prompt in ("a red heart", "a rocket"):
-        marks = [tile.judge or 0 for tile in tiles if tile.prompt == prompt]
-        assert marks == sorted(marks, reverse=True)
-    assert detail(store, "made-up", tiles[0].id).facts["rank"] == "1 of 6 of this prompt, by starter-judge"
-
-
-def test_swept_settings_have_the_names_of_a_sweep_file(store: Store) -> None:
-    optimizers = ["adam", {"name": "sgd", "learning_rate": 15}]
-    publish_sample(store, engines=[{"engine": "dalle", "optimizer": optimizers}, "strokes"], prompts=["a red heart"])
-    shown = wall(store, "made-up")
-    assert shown.swept == ["learning_rate", "optimizer"]
-    of_dalle = [shown.settings[tile.settings] for tile in shown.tiles if tile.engine == "dalle"]
-    values = {(settings["optimizer"], settings["learning_rate"]) for settings in of_dalle}
-    assert values == {("adam 0.1", "0.1"), ("sgd 15", "15")}
-    everything = [*shown.settings, *(detail(store, "made-up", tile.id).settings for tile in shown.tiles)]
-    assert not [value for settings in everything for value in settings.values() if "None" in value or "{" in value or "[" in value]
-
-
-def test_a_walk_s_best_picture_stands_under_the_prompt_that_it_shows() -> None:
-    walk = {"prompt": "a snowman", "prompts_to": ["a fir", "a heart"], "switches": [10, 30]}
-    assert [rows._shown_prompt({**walk, "best_iteration": at}) for at in (9, 10, 29, 30)] == ["a snowman", "a fir", "a fir", "a heart"]
-    for unknown in ({"best_iteration": None}, {"switches": None, "best_iteration": 30}, {"switches": [4, 9, 12], "best_iteration": 30}):
-        assert rows._shown_prompt({**walk, **unknown}) == "a snowman", "where the frames do not tell, the first"
-
-
-def test_of_too_many_trials_the_best_are_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish_sample(store)
-    everything = wall(store, "made-up").tiles
-    monkeypatch.setattr(rows, "MOST_TILES", 5)
-    shown = wall(store, "made-up")
-    assert (shown.trials, shown.tiles) == (12, everything[:5])
-
-
 def test_a_trial_is_told_whole(store: Store) -> None:
     publish_sample(store, prompts=[{"text": "a red heart", "negatives": ["blue"]}], engines=["dalle"], snapshots=(1, 30, 60))
-    (tile,) = wall(store, "made-up").tiles
-    info = detail(store, "made-up", tile.id)
-    assert (info.id, info.prompt, info.error) == (tile.id, "a red heart", None)
+    (trial,) = ids(store)
+    info = detail(store, "made-up", trial)
+    assert (info.id, info.prompt, info.error) == (trial, "a red heart", None)
     assert info.files == {"best": "best.png", "final": "final.png", "film": "film.webp"}
     assert info.snapshots == {1: "000001.png", 30: "000030.png", 60: "000060.png"}
-    assert info.facts["without"] == "blue" and info.facts["iterations"] == "60" and info.facts["judge"] == f"{tile.judge:.3f}"
+    assert info.facts["without"] == "blue" and info.facts["iterations"] == "60" and 0 < float(info.facts["judge"]) < 1
     assert info.settings["optimizer"] == "adam 0.1"
     assert info.curves.iteration == list(range(1, 61)) and None not in info.curves.guide
     assert [at for at, mark in zip(info.curves.iteration, info.curves.judge, strict=True) if mark is not None] == [1, *range(10, 61, 10)]
@@ -108,15 +64,15 @@ def test_a_trial_is_told_whole(store: Store) -> None:
 
 def test_a_trial_that_diverged_says_why(store: Store) -> None:
     publish_sample(store, diverged=1, prompts=["a red heart"], engines=["dalle"])
-    (tile,) = wall(store, "made-up").tiles
-    info = detail(store, "made-up", tile.id)
-    assert (tile.status, info.error, info.facts["iterations"]) == ("diverged", "loss is not a number", "20 of 60")
+    (trial,) = ids(store)
+    info = detail(store, "made-up", trial)
+    assert (info.facts["status"], info.error, info.facts["iterations"]) == ("diverged", "loss is not a number", "20 of 60")
 
 
 def test_long_curves_are_thinned_but_for_the_judge_s_marks(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MOST_POINTS", 4)
     publish_sample(store, prompts=["a red heart"], engines=["dalle"])
-    curves = detail(store, "made-up", wall(store, "made-up").tiles[0].id).curves
+    curves = detail(store, "made-up", ids(store)[0]).curves
     assert curves.iteration == [1, 10, 15, 20, 30, 40, 45, 50, 60]
     assert all(mark is not None for at, mark in zip(curves.iteration, curves.judge, strict=True) if at % 10 == 0)
 
@@ -129,7 +85,7 @@ def test_json_gets_no_nan() -> None:
 def test_what_is_not_there_is_told(store: Store, trial: str) -> None:
     publish_sample(store)
     with pytest.raises(StoreError, match=r"no published sweep 'made-upp'; did you mean 'made-up'\?"):
-        wall(store, "made-upp")
+        detail(store, "made-upp", trial)
     with pytest.raises(StoreError, match="sweep 'made-up' has no trial"):
         detail(store, "made-up", trial)
 

@@ -1,0 +1,450 @@
+"""A wall, a page at a time: which trials it shows in which order, as a grid, and how many have which value.
+
+/api/sweeps/NAMES         the trials, the best of each prompt first
+/api/sweeps/NAMES/wall    POST: those that a question selects, in its order
+/api/sweeps/NAMES/grid    POST: the same by two settings
+/api/sweeps/NAMES/facets  values of the settings that the sweeps vary
+/api/sweeps/NAMES/state   changes whenever a wall does
+
+NAMES is one sweep, several with commas between, or a pattern such as `nightly-*`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from fastapi import Depends, FastAPI, Query, Request, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from dreamsweep.export.conditions import search
+from dreamsweep.report.catalogue import Catalogue, Coded, Rows
+from dreamsweep.review.catalogues import Catalogues, Kept, state_of, sweeps_of
+from dreamsweep.review.takeaway import SweepName, Words
+
+PAGE, MOST_ON_A_PAGE = 240, 1_000
+"""Tiles that are sent at once."""
+MOST_NAMED = 200_000
+"""Trials that a question may name, such as those that somebody marked."""
+LISTED = 8
+"""Answers that are kept, for their further pages: 4 bytes a trial."""
+MOST_VALUES = 40
+"""Values of a setting among the facets."""
+MOST_ON_AN_AXIS = 200
+
+Key = Annotated[str, Field(pattern=r"^([a-z0-9._-]+/)?[0-9a-f]{16}$")]
+"""Trial on a wall: its id, or on a wall of several sweeps `SWEEP/ID`."""
+Setting = Annotated[str, Field(max_length=100)]
+
+
+class Question(BaseModel):
+    """Which trials, and in which order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    q: Words = ""
+    engine: Annotated[tuple[Setting, ...], Field(max_length=100)] = ()
+    only: Annotated[tuple[Key, ...], Field(max_length=MOST_NAMED)] | None = None
+    """Trials that somebody marked in a certain way; None for all."""
+    without: Annotated[tuple[Key, ...], Field(max_length=MOST_NAMED)] = ()
+    suggested: bool = False
+    """Only those in the upper third of their prompt, by its judges."""
+    suggested_first: bool = False
+    stacked: bool = False
+    """Of trials that differ by seed alone, only the first in this order, with their number; unless all of them are alike."""
+    sort: Setting = "best"
+    group: Setting = ""
+
+
+class PageOfWall(Question):
+    """A page of the answer."""
+
+    offset: Annotated[int, Field(ge=0)] = 0
+    limit: Annotated[int, Field(ge=0, le=MOST_ON_A_PAGE)] = PAGE
+    at: Key | None = None
+    """Trial on the page that is wanted, in place of an offset; the first page where the question does not select it."""
+
+
+class Axes(Question):
+    """A grid of the same trials."""
+
+    rows: Setting
+    columns: Setting
+    tabs: Setting = ""
+    tab: str | None = None
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A trial on the wall."""
+
+    key: str
+    sweep: str
+    id: str
+    prompt: str
+    shows: str
+    """The prompt that the best picture shows: of a walk it may be a later one."""
+    to: tuple[str, ...]
+    """The prompts that an interpolation goes on to."""
+    engine: str
+    seed: int
+    label: str
+    """Engine, seed, and the settings in which trials of the wall differ."""
+    judge: float | None
+    rank: int | None
+    """Among the trials of the same prompt, by its standing (see `report.ranks`): 1 is the best. None where it was not scored."""
+    ranked_by: str | None
+    """The judges that its rank comes from."""
+    rivals: int
+    """Trials of the same prompt with a standing, this one included."""
+    z_score: float | None
+    """Standard deviations above the mean of those, of the judges' scores on average."""
+    guide: float | None
+    status: str
+    pictured: bool
+    iterations: int
+    """How many were done."""
+    group: str | None = None
+    """Value by which it is grouped."""
+    grouped: int = 0
+    """Trials of its group."""
+    stack: int = 1
+    """Trials that it stands for."""
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A page of the trials of one or several sweeps."""
+
+    sweeps: tuple[str, ...]
+    state: str
+    trials: int
+    """Of the whole wall."""
+    engines: list[str]
+    swept: list[str]
+    """Names of the settings in which trials of the same engine differ, to sort and group by; `sweep` where there are several."""
+    matched: int
+    """Trials that the question selects."""
+    stacks: bool
+    """Whether a tile may stand for several trials."""
+    unknown: list[str]
+    """A sentence on each of its words that was not understood."""
+    offset: int
+    """Place of the first tile among those that the question selects."""
+    tiles: list[Tile]
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A setting, and how many trials have each of its values."""
+
+    name: str
+    values: list[tuple[str, int]]
+    more: int
+    """Values that are left out."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Trials of a grid's row, column or both."""
+
+    trials: int
+    z_score: float | None
+    """Mean of their z-scores within their prompts."""
+    best: Tile | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A wall by two settings."""
+
+    matched: int
+    unknown: list[str]
+    tabs: list[str]
+    tab: str | None
+    trials: int
+    """Of this tab."""
+    across: list[tuple[str, Cell | None]]
+    down: list[tuple[str, Cell | None]]
+    cells: list[list[Cell | None]]
+    """By row and column; None where there is no trial."""
+    more: bool
+    """Whether values of an axis are left out."""
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """Answer to a question."""
+
+    rows: Rows
+    unknown: list[str]
+    groups: Coded | None
+    """Values that the rows are grouped by, for every row of the catalogue."""
+    sizes: NDArray[np.int64]
+    """Trials of each group, by its code."""
+    stacks: dict[int, int]
+    """Trials that a row stands for, where they are several."""
+
+
+WALL, GRID = TypeAdapter(Wall), TypeAdapter(Grid)
+
+
+class Walls:
+    """Answers questions about the walls of a store."""
+
+    def __init__(self, catalogues: Catalogues) -> None:
+        self.catalogues = catalogues
+        self._listed: OrderedDict[tuple[str, Question], _Listed] = OrderedDict()
+
+    def page(self, names: str, wanted: PageOfWall) -> Wall:
+        """Returns a page of a wall. Raises StoreError where a sweep is not published."""
+        kept = self.catalogues.of(names)
+        catalogue, listed = kept.catalogue, self.listed(kept, wanted)
+        offset = _place(kept, listed.rows, wanted.at) // wanted.limit * wanted.limit if wanted.at and wanted.limit else wanted.offset
+        return Wall(
+            sweeps=kept.sweeps,
+            state=kept.state,
+            trials=len(catalogue),
+            engines=sorted({kind.engine for kind in catalogue.kinds}),
+            swept=swept(kept),
+            matched=len(listed.rows),
+            stacks=bool(listed.stacks),
+            unknown=listed.unknown,
+            offset=offset,
+            tiles=[tile(kept, row, listed) for row in listed.rows[offset : offset + wanted.limit].tolist()],
+        )
+
+    def grid(self, names: str, wanted: Axes) -> Grid:
+        """Returns a wall as a grid. Raises StoreError where a sweep is not published."""
+        kept = self.catalogues.of(names)
+        return _grid(kept, self.listed(kept, wanted), wanted)
+
+    def listed(self, kept: Kept, wanted: Question) -> _Listed:
+        """Returns the rows that a question selects, in its order."""
+        question = Question(**{name: getattr(wanted, name) for name in Question.model_fields})
+        key = (kept.state, question)
+        listed = self._listed.pop(key, None) or _list(kept, question)
+        self._listed[key] = listed
+        while len(self._listed) > LISTED:
+            self._listed.popitem(last=False)
+        return listed
+
+
+def add_walls(app: FastAPI, walls: Walls, from_this_page: Callable[[Request], None]) -> None:
+    """Adds the addresses."""
+    store = walls.catalogues.store
+
+    @app.get("/api/sweeps/{sweep}")
+    def whole(sweep: SweepName, offset: Annotated[int, Query(ge=0)] = 0) -> Response:
+        return _json(WALL.dump_json(walls.page(sweep, PageOfWall(offset=offset))))
+
+    @app.post("/api/sweeps/{sweep}/wall", dependencies=[Depends(from_this_page)])
+    def page(sweep: SweepName, wanted: PageOfWall) -> Response:
+        return _json(WALL.dump_json(walls.page(sweep, wanted)))
+
+    @app.post("/api/sweeps/{sweep}/grid", dependencies=[Depends(from_this_page)])
+    def grid(sweep: SweepName, wanted: Axes) -> Response:
+        return _json(GRID.dump_json(walls.grid(sweep, wanted)))
+
+    @app.get("/api/sweeps/{sweep}/facets")
+    def facets_of(sweep: SweepName) -> list[Facet]:
+        return facets(walls.catalogues.of(sweep))
+
+    @app.get("/api/sweeps/{sweep}/state")
+    def state(sweep: SweepName) -> str:
+        return state_of(store, sweeps_of(store, sweep))
+
+
+def swept(kept: Kept) -> list[str]:
+    """Returns the names to sort and group by, beside those that every wall has."""
+    return [*["sweep"] * (len(kept.sweeps) > 1), *kept.catalogue.swept]
+
+
+def tile(kept: Kept, row: int, listed: _Listed | None = None) -> Tile:
+    """Returns the tile of a row."""
+    catalogue = kept.catalogue
+    prompt, sweep, trial = catalogue.prompts[catalogue.prompt[row]], catalogue.sweep_names[catalogue.sweep[row]], catalogue.trial_id(row)
+    group = listed.groups if listed else None
+    return Tile(
+        key=trial if len(kept.sweeps) == 1 else f"{sweep}/{trial}",
+        sweep=sweep,
+        id=trial,
+        prompt=prompt.text,
+        shows=(prompt.text, *prompt.to)[catalogue.shown[row]],
+        to=prompt.to,
+        engine=catalogue.kinds[catalogue.kind[row]].engine,
+        seed=int(catalogue.seed[row]),
+        label=catalogue.label(row),
+        judge=_number(catalogue.judge[row]),
+        rank=int(catalogue.rank[row]) or None,
+        ranked_by=catalogue.judges[catalogue.ranked_by[row]],
+        rivals=int(catalogue.rivals[row]),
+        z_score=_number(catalogue.z_score[row]),
+        guide=_number(catalogue.guide[row]),
+        status=catalogue.statuses[catalogue.status[row]],
+        pictured=bool(catalogue.pictured[row]),
+        iterations=int(catalogue.iterations[row]),
+        group=_said(group.values[group.codes[row]]) if group else None,
+        grouped=int(listed.sizes[group.codes[row]]) if listed and group else 0,
+        stack=listed.stacks.get(row, 1) if listed else 1,
+    )
+
+
+def facets(kept: Kept) -> list[Facet]:
+    """Returns the settings of which the trials have several values, and the values."""
+    catalogue = kept.catalogue
+    columns = {name: catalogue.column(name) for name in dict.fromkeys(["seed", *swept(kept)])}
+    return [_facet(name, column) for name, column in columns.items() if len(column.values) > 1]
+
+
+def rows_of(kept: Kept, keys: tuple[str, ...]) -> Rows:
+    """Returns the rows of trials by their keys; those that are not on the wall are left out."""
+    pairs = [key.rpartition("/") for key in keys]
+    return kept.catalogue.rows_of([(sweep or kept.sweeps[0], trial) for sweep, _, trial in pairs])
+
+
+def _list(kept: Kept, question: Question) -> _Listed:
+    catalogue = kept.catalogue
+    found = search(catalogue, question.q)
+    mask = found.mask
+    if question.engine:
+        mask &= catalogue.column("engine").where(lambda engine: engine in question.engine)
+    if question.only is not None:
+        named = np.zeros(len(catalogue), bool)
+        named[rows_of(kept, question.only)] = True
+        mask &= named
+    mask[rows_of(kept, question.without)] = False
+    suggested = (catalogue.rivals > 2) & (catalogue.rank > 0) & (catalogue.rank <= np.ceil(catalogue.rivals / 3))
+    if question.suggested:
+        mask &= suggested
+    order = catalogue.order(question.sort if question.sort in catalogue.names else "best")
+    rows = order[mask[order]]
+    if question.suggested_first:
+        rows = np.concatenate([rows[suggested[rows]], rows[~suggested[rows]]])
+    rows, stacks = _stacked(catalogue, rows) if question.stacked else (rows, {})
+    if question.group not in catalogue.names:
+        return _Listed(rows, found.unknown, None, np.zeros(0, np.int64), stacks)
+    groups = _column(catalogue, question.group)
+    sizes = np.bincount(groups.codes[rows], minlength=len(groups.values))
+    return _Listed(_grouped(rows, groups, question.group), found.unknown, groups, sizes, stacks)
+
+
+def _stacked(catalogue: Catalogue, rows: Rows) -> tuple[Rows, dict[int, int]]:
+    """Returns the first row of each stack in their order, and how many rows it stands for."""
+    _, first, sizes = np.unique(catalogue.but_for_seed[rows], return_index=True, return_counts=True)
+    if len(first) == 1:
+        return rows, {}
+    several = sizes > 1
+    return rows[np.sort(first)], dict(zip(rows[first[several]].tolist(), sizes[several].tolist(), strict=True))
+
+
+def _grouped(rows: Rows, groups: Coded, name: str) -> Rows:
+    """Returns the rows of one group after the other: settings by their values, prompts, engines and seeds by their first trial."""
+    codes = groups.codes[rows]
+    if name in ("prompt", "engine", "seed"):
+        present, first = np.unique(codes, return_index=True)
+        places = np.zeros(len(groups.values), np.int64)
+        places[present] = first
+    else:
+        places = groups.places.astype(np.int64)
+    return rows[np.argsort(places[codes], kind="stable")]
+
+
+def _place(kept: Kept, rows: Rows, key: str) -> int:
+    """Returns the place of a trial among these rows, 0 where it is not among them."""
+    wanted = rows_of(kept, (key,))
+    places = np.flatnonzero(rows == wanted[0]) if len(wanted) else wanted
+    return int(places[0]) if len(places) else 0
+
+
+def _facet(name: str, column: Coded) -> Facet:
+    counts = np.bincount(column.codes, minlength=len(column.values))
+    order = [n for n in np.argsort(column.places).tolist() if column.values[n] is not None]
+    return Facet(name, [(str(column.values[n]), int(counts[n])) for n in order[:MOST_VALUES]], max(0, len(order) - MOST_VALUES))
+
+
+def _grid(kept: Kept, listed: _Listed, axes: Axes) -> Grid:
+    catalogue, rows = kept.catalogue, listed.rows
+    tabs, tab = list[str](), None
+    if axes.tabs:
+        column = _column(catalogue, axes.tabs)
+        numbers = _present(column, rows)
+        tabs = [_said(column.values[n]) for n in numbers]
+        chosen = tabs.index(axes.tab) if axes.tab in tabs else 0
+        tab = tabs[chosen] if tabs else None
+        rows = rows[column.codes[rows] == numbers[chosen]] if tabs else rows
+    down, across = _Axis.of(_column(catalogue, axes.rows), rows), _Axis.of(_column(catalogue, axes.columns), rows)
+    scores = catalogue.z_score[rows]
+    of_cells = np.where((down.places >= 0) & (across.places >= 0), down.places * len(across.values) + across.places, -1)
+    cells = _cells(kept, of_cells, len(down.values) * len(across.values), rows, scores, True)
+    return Grid(
+        matched=len(listed.rows),
+        unknown=listed.unknown,
+        tabs=tabs[:MOST_ON_AN_AXIS],
+        tab=tab,
+        trials=len(rows),
+        across=list(zip(across.values, _cells(kept, across.places, len(across.values), rows, scores, False), strict=True)),
+        down=list(zip(down.values, _cells(kept, down.places, len(down.values), rows, scores, False), strict=True)),
+        cells=[cells[at : at + len(across.values)] for at in range(0, len(cells), len(across.values) or 1)],
+        more=down.more or across.more,
+    )
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Values along a side of a grid, and which of them each row has."""
+
+    values: list[str]
+    places: NDArray[np.int64]
+    """-1 for a value that is left out."""
+    more: bool
+
+    @classmethod
+    def of(cls, column: Coded, rows: Rows) -> "_Axis":
+        present = _present(column, rows)
+        places = np.full(len(column.values), -1)
+        places[present[:MOST_ON_AN_AXIS]] = np.arange(min(len(present), MOST_ON_AN_AXIS))
+        return cls([_said(column.values[n]) for n in present[:MOST_ON_AN_AXIS]], places[column.codes[rows]], len(present) > MOST_ON_AN_AXIS)
+
+
+def _cells(
+    kept: Kept, places: NDArray[np.int64], number: int, rows: Rows, scores: NDArray[np.float64], with_tiles: bool
+) -> list[Cell | None]:
+    """Returns a cell for each place, None where no row is; rows of the place -1 are left out."""
+    inside, known = places >= 0, (places >= 0) & ~np.isnan(scores)
+    trials, scored = np.bincount(places[inside], minlength=number), np.bincount(places[known], minlength=number)
+    sums = np.bincount(places[known], weights=scores[known], minlength=number)
+    first = dict(zip(*(each.tolist() for each in np.unique(places, return_index=True)), strict=True)) if with_tiles else {}
+    return [
+        Cell(int(trials[n]), float(sums[n] / scored[n]) if scored[n] else None, tile(kept, int(rows[first[n]])) if with_tiles else None)
+        if trials[n]
+        else None
+        for n in range(number)
+    ]
+
+
+def _column(catalogue: Catalogue, name: str) -> Coded:
+    """Returns what trials are grouped by; of a prompt the one that the best picture shows."""
+    return catalogue.shows if name == "prompt" else catalogue.column(name if name in catalogue.names else "engine")
+
+
+def _present(column: Coded, rows: Rows) -> list[int]:
+    """Returns the numbers of the values that these rows have, sorted by the values."""
+    present = np.unique(column.codes[rows])
+    numbers: list[int] = present[np.argsort(column.places[present])].tolist()
+    return numbers
+
+
+def _said(value: object) -> str:
+    return "–" if value is None else str(value)
+
+
+def _number(value: float) -> float | None:
+    """Returns None for NaN, which JSON lacks."""
+    return None if np.isnan(value) else float(value)
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
