@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from dreamsweep.planning.expand import shards
 from dreamsweep.planning.sweep_file import sweep_text
 from dreamsweep.results.handoff import Progress, write_progress
+from dreamsweep.results.manifest import published_manifest
 from dreamsweep.results.publishing import gather, publish
 from dreamsweep.review import live
 from dreamsweep.review.app import make_app
@@ -38,7 +39,7 @@ def test_a_running_sweep_from_its_start_to_its_end(store: LocalStore) -> None:
     assert client.get("/api/sweeps/made-up").status_code == 404
     publish(store, gather(store, "made-up", {trial.id for shard in listed for trial in shard.trials}, "0" * 64))
     status = client.get("/api/sweeps/made-up/status").json()
-    assert status["generation"] == client.get("/api/sweeps/made-up/generation").json() and status["done"] == 3
+    assert status["generation"] == published_manifest(store, "made-up").generation and status["done"] == 3
     assert status["failures"] == [{"status": "diverged", "error": "loss is not a number", "trials": 1}]
     assert [state["sweep"] for state in client.get("/api/status").json()] == ["made-up"]
 

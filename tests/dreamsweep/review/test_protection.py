@@ -44,7 +44,7 @@ def picture(client: TestClient) -> str:
     [
         "/api/sweeps/%00",
         "/api/sweeps/a%00b/marks",
-        "/api/sweeps/made-up%00/generation",
+        "/api/sweeps/made-up%00/state",
         "/api/sweeps/made-up/trials/%00",
         "/pictures/made%00up/0000000000000000/best.png",
         "/pictures/made-up/0000000000000000/best%00.png",
