@@ -55,7 +55,8 @@ def main() -> None:
     for batch in (1, 2) if options.small else (1, 32):
         bench.row("strokes", "256 paths", batch, "plain", lambda: strokes(bench, batch))  # noqa: B023
     for batch in (1,) if options.small else (1, 4):
-        bench.row("guided-diffusion", "Stable Diffusion 1.5", batch, "plain", lambda: guided_diffusion(bench, batch))  # noqa: B023
+        for system in ("plain", "graphs"):
+            bench.row("guided-diffusion", "Stable Diffusion 1.5", batch, system, lambda: guided_diffusion(bench, batch))  # noqa: B023
         bench.row("interpolation", "Stable Diffusion 1.5, 25 steps", batch, "plain", lambda: interpolation(bench, batch))  # noqa: B023
         bench.row("interpolation", "Stable Diffusion 1.5, 25 steps", batch, "diffusers", lambda: diffusers_pipeline(bench, batch))  # noqa: B023
     for engine in ("dalle", "big-sleep", "strokes"):
@@ -197,7 +198,7 @@ def guide_of(bench: Bench, trials: list[Any]) -> Any:
 
 
 def in_bfloat16(bench: Bench, steps: Iterator[Any]) -> Iterator[Any]:
-    """Computes networks in bfloat16 on a GPU, as every row does."""
+    """Computes networks in bfloat16 on a GPU, as every row does but those of Stable Diffusion, which is loaded in float16."""
     from dreamsweep.compute.precision import iterate_with_precision
 
     return steps if bench.small else iterate_with_precision("bfloat16", steps)
@@ -275,7 +276,8 @@ def stable_diffusion(bench: Bench) -> Any:
     parts = {"text_encoder": None, "tokenizer": None, "safety_checker": None, "feature_extractor": None}
     pipeline = library.StableDiffusionPipeline(
         vae=vae.eval(), unet=unet.eval(), scheduler=scheduler, requires_safety_checker=False, **parts
-    ).to(bench.device)
+    )
+    pipeline = pipeline if bench.small else pipeline.to(bench.device, torch.float16)  # as published weights are loaded
     pipeline.set_progress_bar_config(disable=True)
     for network in (pipeline.vae, pipeline.unet):
         network.requires_grad_(False)
@@ -294,7 +296,7 @@ def guided_diffusion(bench: Bench, batch: int) -> Iterator[Any]:
     settings = {"num_iter": 4 if bench.small else 100, "cutouts": 2 if bench.small else 16, "contrast": 0, "guidance_scale": 7.5}
     trials = trials_of(GuidedDiffusionSpec.model_validate(settings), batch)
     engine = GuidedDiffusionEngine(trials[0].engine, stable_diffusion(bench))
-    return in_bfloat16(bench, engine.generate(trials, guide_of(bench, trials)))
+    return engine.generate(trials, guide_of(bench, trials))
 
 
 def interpolation(bench: Bench, batch: int) -> Iterator[Any]:
@@ -305,26 +307,23 @@ def interpolation(bench: Bench, batch: int) -> Iterator[Any]:
     settings = {"num_iter": 60, "steps": 2 if bench.small else 25, "frames_at_once": 1, "guidance_scale": 7.5, "scheduler": "ddim"}
     trials = trials_of(InterpolationSpec.model_validate(settings), batch, prompt={"text": PROMPT, "to": ["a green apple"]})
     engine = InterpolationEngine(trials[0].engine, stable_diffusion(bench))
-    return in_bfloat16(bench, engine.generate(trials, guide_of(bench, trials)))
+    return engine.generate(trials, guide_of(bench, trials))
 
 
 def diffusers_pipeline(bench: Bench, batch: int) -> Iterator[Any]:
     """The same frames by diffusers' own pipeline and scheduler, no guide looking on."""
     import diffusers
 
-    from dreamsweep.compute.precision import computing_in, of_network
-
     model = stable_diffusion(bench)
     scheduler: Any = diffusers.DDIMScheduler  # untyped
     model.pipeline.scheduler = scheduler.from_config(model.trained_with)
-    embeds = torch.randn(batch, 77, 768, device=bench.device)
+    embeds = torch.randn(batch, 77, 768, device=bench.device, dtype=model.pipeline.unet.dtype)
     side = 128 if bench.small else 512
     while True:
-        with computing_in("default" if bench.small else "bfloat16"), of_network(bench.device):
-            yield model.pipeline(
-                prompt_embeds=embeds, negative_prompt_embeds=embeds, num_inference_steps=2 if bench.small else 25, guidance_scale=7.5,
-                height=side, width=side, output_type="pt",
-            )  # fmt: skip
+        yield model.pipeline(
+            prompt_embeds=embeds, negative_prompt_embeds=embeds, num_inference_steps=2 if bench.small else 25, guidance_scale=7.5,
+            height=side, width=side, output_type="pt",
+        )  # fmt: skip
 
 
 def starter(bench: Bench, engine: str, batch: int) -> Iterator[Any]:

@@ -43,10 +43,10 @@ def steps_of_frames(
             if frame < first:
                 continue
             guidance = guide(pictures, frame)
-            alive = alive & torch.isfinite(guidance.loss).cpu()
+            alive = alive.to(guidance.loss.device) & torch.isfinite(guidance.loss)
             yield Step(
                 iteration=frame,
-                loss=torch.where(alive.to(guidance.loss.device), guidance.loss.detach(), torch.nan),
+                loss=torch.where(alive, guidance.loss.detach(), torch.nan),
                 similarity=guidance.similarity,
                 learning_rate=torch.nan,
                 draw=lambda pictures=pictures: pictures,  # type: ignore[misc]

@@ -5,17 +5,19 @@ Departure: the gradient's size is set to a share of the noise's own, so that one
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamsweep.compute.graphs import Count, RecordedStep, are_graphs_on
 from dreamsweep.compute.images import read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.protocol import State, Step
 from dreamsweep.engines.starts import ThingStarts, make_thing_starts
 from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
-from dreamsweep.models.stable_diffusion import Condition, StableDiffusion, load_stable_diffusion
+from dreamsweep.models.stable_diffusion import StableDiffusion, load_stable_diffusion
 from dreamsweep.spec import GuidedDiffusionSpec, Trial, WeightsName
 
 
@@ -25,65 +27,33 @@ class GuidedDiffusionEngine:
     def __init__(self, spec: GuidedDiffusionSpec, model: StableDiffusion, things: ThingStarts | None = None) -> None:
         self.spec, self.model, self.things = spec, model, things
         self.side = spec.image_size or model.image_size
-        self.scheduler = model.ddim(max(spec.num_iter, round(spec.num_iter / spec.noise_share)))
-        self.times: list[int] = self.scheduler.timesteps[-spec.num_iter :].tolist()
+        scheduler = model.ddim(max(spec.num_iter, round(spec.num_iter / spec.noise_share)))
+        times = scheduler.timesteps[-spec.num_iter :]
+        self.times: list[int] = times.tolist()
+        self.device_times = times.to(model.device)
+        """The times on the device."""
+        self.moves = ddim_moves(scheduler, times, spec.eta).to(model.device)
 
     def generate(self, trials: Sequence[Trial], guide: Guide, state: State | None = None) -> Iterator[Step]:
-        conditions = [self.model.condition(trial.prompt.text, trial.prompt) for trial in trials]
-        against = [self.model.against(trial.prompt) for trial in trials]
-        latents = (state["latents"].clone() if state else self._start(trials, guide)).to(self.model.device)
-        alive = (state["alive"] if state else torch.ones(len(trials), dtype=torch.bool)).to(self.model.device, copy=True)
-        seeds = [trial.seed for trial in trials]
-        first = int(state["iteration"]) + 1 if state else 1
-        for iteration in range(first, self.spec.num_iter + 1):
-            time = self.times[iteration - 1]
-            noise, pictures, guidance = self._steer(latents, time, conditions, against, guide, iteration)
-            alive = alive & torch.isfinite(guidance.loss) & torch.isfinite(noise).flatten(1).all(1)
-            fresh = Draws(seeds, iteration, latents.device).normal("denoising", *latents.shape[1:]) if self.spec.eta else None
-            moved = self.scheduler.step(noise, time, latents, eta=self.spec.eta, variance_noise=fresh).prev_sample
-            latents = torch.where(alive[:, None, None, None], moved, latents)
+        denoising = _Denoising(self, trials, guide, state)
+        take = RecordedStep(denoising.step, denoising.tensors, self.model.device) if are_graphs_on() else denoising.step
+        for iteration in range(denoising.done + 1, self.spec.num_iter + 1):
+            loss, similarity, pictures = take(iteration)
             if iteration == self.spec.num_iter:
                 with torch.no_grad():
-                    pictures = self.model.decode(latents)
+                    pictures = self.model.decode(denoising.latents)
             yield Step(
                 iteration=iteration,
-                loss=torch.where(alive, guidance.loss, torch.nan),
-                similarity=guidance.similarity,
+                loss=loss,
+                similarity=similarity,
                 learning_rate=torch.nan,
                 draw=lambda pictures=pictures: pictures.clamp(0, 1),  # type: ignore[misc]
-                state=lambda done=iteration, latents=latents, alive=alive: {  # type: ignore[misc]
-                    "latents": latents.clone(),
-                    "iteration": torch.tensor(done),
-                    "alive": alive.clone(),
-                },
+                state=lambda iteration=iteration: denoising.packed(iteration),  # type: ignore[misc]
             )
 
-    def _steer(
-        self,
-        latents: Float[Tensor, "b c y x"],
-        time: int,
-        conditions: list[Condition],
-        against: list[Condition],
-        guide: Guide,
-        iteration: int,
-    ) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b 3 h w"], Guidance]:
-        """Returns the noise as the guide wants it, the picture foreseen before it spoke, and what it said."""
-        steered = self.spec.guide_strength > 0
-        kept = float(self.scheduler.alphas_cumprod[time])
-        with torch.set_grad_enabled(steered):
-            x = latents.detach().requires_grad_(steered)
-            noise = self.model.predict_noise(x, time, conditions, against, self.spec.guidance_scale)
-            seen = self.model.decode((x - (1 - kept) ** 0.5 * noise) / kept**0.5)
-            seen = seen + (seen.clamp(0, 1) - seen).detach()
-            guidance = guide(seen, iteration)
-            if steered:
-                finite = torch.isfinite(guidance.loss.detach())
-                (gradient,) = torch.autograd.grad(torch.where(finite, guidance.loss, 0.0).sum(), x)
-                noise = noise + self.spec.guide_strength * (1 - kept) ** 0.5 * _as_large_as(noise, gradient)
-        return noise.detach(), seen.detach(), Guidance(guidance.loss.detach(), guidance.similarity)
-
     @torch.no_grad()
-    def _start(self, trials: Sequence[Trial], guide: Guide) -> Float[Tensor, "b c y x"]:
+    def start(self, trials: Sequence[Trial], guide: Guide) -> Float[Tensor, "b c y x"]:
+        """Returns the latents before the first iteration: noise, and as much of the initial picture, or of a thing's, as asked."""
         shape = self.model.latent_shape(self.side)
         noise = Draws([trial.seed for trial in trials]).normal("noise", *shape)
         if self.spec.init_image is not None:
@@ -93,9 +63,79 @@ class GuidedDiffusionEngine:
         else:
             return noise
         clean: Tensor = self.model.encode(pictures).cpu()
-        kept = float(self.scheduler.alphas_cumprod[self.times[0]])
-        noised: Tensor = kept**0.5 * clean + (1 - kept) ** 0.5 * noise
+        signal, spread = (amount.cpu() for amount in self.model.amounts(self.device_times[0]))
+        noised: Tensor = signal * clean + spread * noise
         return noised
+
+
+class _Denoising:
+    """A batch on its way, its tensors where they stay in memory, and one iteration of it; nothing in it waits for the device."""
+
+    def __init__(self, engine: GuidedDiffusionEngine, trials: Sequence[Trial], guide: Guide, state: State | None) -> None:
+        model, spec = engine.model, engine.spec
+        self.engine, self.model, self.spec, self.guide = engine, model, spec, guide
+        self.seeds = [trial.seed for trial in trials]
+        conditions = [model.condition(trial.prompt.text, trial.prompt) for trial in trials]
+        against = [model.against(trial.prompt) for trial in trials]
+        self.conditioning = model.conditioning(conditions, against, spec.guidance_scale, engine.side)
+        self.latents = (state["latents"] if state else engine.start(trials, guide)).to(model.device, copy=True)
+        self.alive = (state["alive"] if state else torch.ones(len(trials), dtype=torch.bool)).to(model.device, copy=True)
+        self.done = int(state["iteration"]) if state else 0
+
+    def step(self, iteration: Count) -> tuple[Float[Tensor, "b"], Float[Tensor, "b"], Float[Tensor, "b 3 h w"]]:
+        """Takes one step; returns loss (NaN for trials that no longer move), similarity, and the pictures foreseen before it."""
+        signal, spread = self.model.amounts(time := _row(self.engine.device_times, iteration))
+        noise, pictures, guidance = self._steer(time, signal, spread, iteration)
+        self.alive.logical_and_(torch.isfinite(guidance.loss) & torch.isfinite(noise).flatten(1).all(1))
+        next_signal, next_noise, fresh_noise = _row(self.engine.moves, iteration).unbind(0)
+        moved = next_signal * ((self.latents - spread * noise) / signal) + next_noise * noise
+        if self.spec.eta:
+            draws = Draws(self.seeds, iteration, self.latents.device)
+            moved = moved + fresh_noise * draws.normal("denoising", *self.latents.shape[1:])
+        self.latents.copy_(torch.where(self.alive[:, None, None, None], moved, self.latents))
+        return torch.where(self.alive, guidance.loss, torch.nan), guidance.similarity, pictures
+
+    def _steer(
+        self, time: Int[Tensor, ""], signal: Tensor, spread: Tensor, iteration: Count
+    ) -> tuple[Float[Tensor, "b c y x"], Float[Tensor, "b 3 h w"], Guidance]:
+        """Returns the noise as the guide wants it, the picture foreseen before it spoke, and what it said."""
+        steered = self.spec.guide_strength > 0
+        with torch.set_grad_enabled(steered):
+            x = self.latents.detach().requires_grad_(steered)
+            noise = self.model.predict_noise(x, time, self.conditioning)
+            seen = self.model.decode((x - spread * noise) / signal)
+            seen = seen + (seen.clamp(0, 1) - seen).detach()
+            guidance = self.guide(seen, iteration)
+            if steered:
+                finite = torch.isfinite(guidance.loss.detach())
+                (gradient,) = torch.autograd.grad(torch.where(finite, guidance.loss, 0.0).sum(), x)
+                noise = noise + self.spec.guide_strength * spread * _as_large_as(noise, gradient)
+        return noise.detach(), seen.detach(), Guidance(guidance.loss.detach(), guidance.similarity.detach())
+
+    def tensors(self) -> list[Tensor]:
+        """Returns everything that a step changes and the next one reads."""
+        return [self.latents, self.alive]
+
+    def packed(self, iteration: int) -> State:
+        """Copies all that a resume needs."""
+        return {"latents": self.latents.clone(), "iteration": torch.tensor(iteration), "alive": self.alive.clone()}
+
+
+def ddim_moves(scheduler: Any, times: Int[Tensor, "n"], eta: float) -> Float[Tensor, "n 3"]:
+    """Returns, for each time, what the next latents have of the foreseen picture, of the predicted noise and of fresh noise.
+
+    Equations 12 and 16 of DDIM (Song, Meng & Ermon, 2021), as diffusers' scheduler computes them, but for all steps at once.
+    """
+    before = times - scheduler.config.num_train_timesteps // scheduler.num_inference_steps
+    kept, alphas = scheduler.alphas_cumprod[times], scheduler.alphas_cumprod
+    kept_next = torch.where(before >= 0, alphas[before.clamp(min=0)], scheduler.final_alpha_cumprod)
+    fresh = eta * ((1 - kept_next) / (1 - kept) * (1 - kept / kept_next)).sqrt()
+    return torch.stack([kept_next.sqrt(), (1 - kept_next - fresh.square()).sqrt(), fresh], 1)
+
+
+def _row(table: Tensor, iteration: Count) -> Tensor:
+    """Returns the row of an iteration, counted from 1, of a table on its device."""
+    return table[iteration - 1] if isinstance(iteration, int) else table.index_select(0, (iteration - 1).view(1))[0]
 
 
 def _as_large_as(noise: Float[Tensor, "b c y x"], gradient: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:

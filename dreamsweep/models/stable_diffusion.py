@@ -1,15 +1,16 @@
 """Stable Diffusion 1, 2 and XL in the stock classes of diffusers: texts to conditions, conditions and noise to pictures."""
 
+import inspect
 import threading
-from collections.abc import Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamsweep.compute.devices import compile_if_asked, constant
 from dreamsweep.compute.model_folders import quiet
 from dreamsweep.compute.pool import pooled
 from dreamsweep.compute.precision import of_network
@@ -38,6 +39,18 @@ class Condition:
     """Of the whole text, where the model reads it (XL)."""
 
 
+@dataclass(frozen=True)
+class Conditioning:
+    """What the network reads beside latents and time, of a whole batch: with guidance the half to move away from, then the other."""
+
+    tokens: Float[Tensor, "n t d"]
+    others: Mapping[str, Any]
+    """Further arguments of the network: pooled texts and picture sizes (XL), the guidance scale (distilled models)."""
+    guidance_scale: float
+    is_guided: bool
+    """Whether each picture stands there twice, for classifier-free guidance."""
+
+
 class StableDiffusion:
     """A frozen pipeline on a device. Several threads may use it at once: no call changes it."""
 
@@ -46,8 +59,14 @@ class StableDiffusion:
         self.pipeline = pipeline
         self.trained_with = pipeline.scheduler.config
         self._tokenizing = threading.Lock()  # a tokenizer of transformers sets its truncation anew in each call
-        self._alphas: Tensor = self.ddim(1).alphas_cumprod
+        kept = self.ddim(1).alphas_cumprod.double()
+        self._amounts = torch.stack([kept.sqrt(), (1 - kept).sqrt()]).float().to(device)
+        """Amounts of the picture and of noise in latents, by time, `2 t`."""
         self.is_xl = hasattr(pipeline, "text_encoder_2")
+        if self.is_xl and pipeline.vae.config.force_upcast:
+            pipeline.vae.float()  # its decoder overflows in half precision
+        if torch.device(device).type == "cuda":
+            prepare_for_gpu(pipeline)
 
     @property
     def image_size(self) -> int:
@@ -79,6 +98,21 @@ class StableDiffusion:
             )
         return Condition(embedded[0][0].float(), embedded[2][0].float() if self.is_xl else None)
 
+    def conditioning(self, conditions: Sequence[Condition], against: Sequence[Condition], guidance_scale: float, side: int) -> Conditioning:
+        """Returns what the network reads of a batch of pictures of so many pixels on a side, once for all of its steps."""
+        dtype, distilled = self.pipeline.unet.dtype, self.pipeline.unet.config.time_cond_proj_dim
+        guided = guidance_scale > 1 and distilled is None
+        texts = [*against, *conditions] if guided else conditions
+        others: dict[str, Any] = {}
+        if self.is_xl:
+            pooled = torch.stack([c.pooled for c in texts if c.pooled is not None]).to(dtype)
+            sizes = torch.tensor([side, side, 0, 0, side, side], device=self.device, dtype=dtype).expand(len(texts), 6)
+            others["added_cond_kwargs"] = {"text_embeds": pooled, "time_ids": sizes}
+        if distilled is not None:
+            scales = torch.full((len(texts),), guidance_scale - 1)
+            others["timestep_cond"] = self.pipeline.get_guidance_scale_embedding(scales, embedding_dim=distilled).to(self.device, dtype)
+        return Conditioning(torch.stack([c.tokens for c in texts]).to(dtype), others, guidance_scale, guided)
+
     @torch.no_grad()
     def denoise(
         self,
@@ -90,18 +124,22 @@ class StableDiffusion:
         guidance_scale: float,
         scheduler: SchedulerName,
     ) -> Float[Tensor, "n 3 h w"]:
-        """Returns pictures in [0, 1], one a condition, each from its own noise (and generator, for schedulers that add more)."""
-        factor = self.pipeline.vae_scale_factor
-        pipeline = copy(self.pipeline)  # shares the networks; its scheduler and its state belong to this call, whatever other threads do
-        return self._draw(
-            pipeline, conditions, against, scheduler,
-            latents=noise.to(self.device, self.pipeline.unet.dtype),
-            generator=randomness,
-            height=noise.shape[2] * factor,
-            width=noise.shape[3] * factor,
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
-        )  # fmt: skip
+        """Returns pictures in [0, 1], one a condition, each from its own noise (and generator, for schedulers that add more).
+
+        As the pipelines of diffusers, but that the scheduler's times and tables stay on the CPU: on a GPU its look-ups would wait for the
+        device in each step, and numbers without dimensions go with a kernel's launch.
+        """
+        conditioning = self.conditioning(conditions, against, guidance_scale, noise.shape[-1] * self.pipeline.vae_scale_factor)
+        with quiet():
+            schedule = self._scheduler(scheduler)
+            schedule.set_timesteps(steps)
+            times = schedule.timesteps.to(self.device)
+            random = {"generator": randomness} if "generator" in inspect.signature(schedule.step).parameters else {}
+            latents = noise.to(self.device, self.pipeline.unet.dtype) * schedule.init_noise_sigma
+            for time, device_time in zip(schedule.timesteps, times, strict=True):
+                predicted = guided(self._predict(schedule.scale_model_input(latents, time), device_time, conditioning), conditioning)
+                latents = schedule.step(predicted, time, latents, **random, return_dict=False)[0]
+        return self.decode(latents).clamp(0, 1)
 
     @torch.no_grad()
     def redraw(
@@ -136,8 +174,6 @@ class StableDiffusion:
         self, pipeline: Any, conditions: Sequence[Condition], against: Sequence[Condition], scheduler: SchedulerName, **settings: Any
     ) -> Float[Tensor, "n 3 h w"]:
         """Returns what a pipeline of our networks draws of conditions."""
-        import diffusers
-
         dtype = self.pipeline.unet.dtype
         texts = {
             "prompt_embeds": torch.stack([c.tokens for c in conditions]).to(dtype),
@@ -146,13 +182,18 @@ class StableDiffusion:
         if self.is_xl:
             texts["pooled_prompt_embeds"] = torch.stack([c.pooled for c in conditions if c.pooled is not None]).to(dtype)
             texts["negative_pooled_prompt_embeds"] = torch.stack([c.pooled for c in against if c.pooled is not None]).to(dtype)
-        kind = getattr(diffusers, SCHEDULERS[scheduler])
         with quiet(), of_network(self.device):
-            extra = {"skip_prk_steps": True} if scheduler == "pndm" else {}  # as Stable Diffusion's own configuration has it
-            pipeline.scheduler = kind.from_config(self.trained_with, **extra)
+            pipeline.scheduler = self._scheduler(scheduler)
             output = pipeline(**texts, **settings, output_type="pt")
         pictures: Tensor = output.images
         return pictures.float()
+
+    def _scheduler(self, name: SchedulerName) -> Any:
+        """Returns a scheduler of a call's own, as it counts its steps."""
+        import diffusers
+
+        extra = {"skip_prk_steps": True} if name == "pndm" else {}  # as Stable Diffusion's own configuration has it
+        return getattr(diffusers, SCHEDULERS[name]).from_config(self.trained_with, **extra)
 
     def ddim(self, steps: int) -> Any:
         """Returns a DDIM scheduler of the model's own noise schedule, for noise predicted by `predict_noise`."""
@@ -163,51 +204,77 @@ class StableDiffusion:
         scheduler.set_timesteps(steps)
         return scheduler
 
+    def amounts(self, time: Int[Tensor, ""]) -> tuple[Float[Tensor, "1"], Float[Tensor, "1"]]:
+        """Returns how much of the picture and of noise there is in latents at a time, on the device."""
+        signal, spread = self._amounts.index_select(1, time.view(1)).unbind(0)
+        return signal, spread
+
     def predict_noise(
-        self,
-        latents: Float[Tensor, "b c y x"],
-        time: int,
-        conditions: Sequence[Condition],
-        against: Sequence[Condition],
-        guidance_scale: float,
+        self, latents: Float[Tensor, "b c y x"], time: Int[Tensor, ""], conditioning: Conditioning
     ) -> Float[Tensor, "b c y x"]:
-        """Returns the noise that the network finds, with classifier-free guidance where the scale is above 1; differentiable in the
-        latents.
+        """Returns the noise that the network finds, with classifier-free guidance where there is some; differentiable in the latents.
+
+        `time` is on the device, so that nothing waits for it.
         """
-        guided = guidance_scale > 1
-        texts, seen = ([*against, *conditions], torch.cat([latents, latents])) if guided else (conditions, latents)
-        dtype, more = self.pipeline.unet.dtype, {}
-        if self.is_xl:
-            side = latents.shape[-1] * self.pipeline.vae_scale_factor
-            pooled = torch.stack([c.pooled for c in texts if c.pooled is not None]).to(dtype)
-            sizes = torch.tensor([side, side, 0, 0, side, side], device=self.device, dtype=dtype).expand(len(texts), 6)
-            more = {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": sizes}}
-        tokens = torch.stack([c.tokens for c in texts]).to(dtype)
-        with of_network(self.device):
-            noise = self.pipeline.unet(seen.to(dtype), time, encoder_hidden_states=tokens, **more).sample.float()
-        kept = float(self._alphas[time])
+        noise = self._predict(latents, time, conditioning).float()
+        seen = torch.cat([latents, latents]) if conditioning.is_guided else latents
         match self.trained_with.prediction_type:
             case "v_prediction":
-                noise = kept**0.5 * noise + (1 - kept) ** 0.5 * seen
+                signal, spread = self.amounts(time)
+                noise = signal * noise + spread * seen
             case "sample":
-                noise = (seen - kept**0.5 * noise) / (1 - kept) ** 0.5
-        if not guided:
-            return cast(Tensor, noise)
-        without, with_text = noise.chunk(2)
-        return cast(Tensor, without + guidance_scale * (with_text - without))
+                signal, spread = self.amounts(time)
+                noise = (seen - signal * noise) / spread
+        return guided(noise, conditioning)
+
+    def _predict(self, latents: Float[Tensor, "b c y x"], time: Tensor, conditioning: Conditioning) -> Float[Tensor, "n c y x"]:
+        """Returns the network's output, both halves of a guided batch in one pass."""
+        unet = self.pipeline.unet
+        seen = torch.cat([latents, latents]) if conditioning.is_guided else latents
+        with of_network(self.device):
+            output = unet(seen.to(unet.dtype), time, encoder_hidden_states=conditioning.tokens, **conditioning.others, return_dict=False)
+        return cast(Tensor, output[0])
 
     def decode(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 h w"]:
         """Returns pictures, about in [0, 1]; differentiable."""
-        vae = self.pipeline.vae
+        vae, (mean, std) = self.pipeline.vae, self._latent_statistics()
         with of_network(self.device):
-            drawn = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+            drawn = vae.decode(latents.to(vae.dtype) * std / vae.config.scaling_factor + mean).sample
         return cast(Tensor, drawn.float() / 2 + 0.5)
 
     def encode(self, pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c y x"]:
         """Latents of pictures in [0, 1]."""
-        vae = self.pipeline.vae
+        vae, (mean, std) = self.pipeline.vae, self._latent_statistics()
         seen = (pictures * 2 - 1).to(self.device, vae.dtype)
-        return cast(Tensor, vae.encode(seen).latent_dist.mean.float() * vae.config.scaling_factor)
+        return cast(Tensor, (vae.encode(seen).latent_dist.mean.float() - mean) * vae.config.scaling_factor / std)
+
+    def _latent_statistics(self) -> tuple[Tensor | float, Tensor | float]:
+        """Returns mean and deviation that an XL's latents are normalised by, channel by channel; 0 and 1 where it names none."""
+        vae = self.pipeline.vae
+        means, deviations = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
+        if not (self.is_xl and means and deviations):
+            return 0.0, 1.0
+        mean, std = (constant(tuple(v), torch.device(self.device)).view(1, -1, 1, 1).to(vae.dtype) for v in (means, deviations))
+        return mean, std
+
+
+def prepare_for_gpu(pipeline: Any) -> None:
+    """Lays the weights of a pipeline's convolutions out as a GPU's kernels want them, and has networks compiled where that is asked for.
+
+    Attention is diffusers' own, which calls `scaled_dot_product_attention`.
+    """
+    for network in (pipeline.unet, pipeline.vae):
+        network.to(memory_format=torch.channels_last)
+    compile_if_asked(pipeline.unet)
+    compile_if_asked(pipeline.vae.decoder)
+
+
+def guided(output: Float[Tensor, "n c y x"], conditioning: Conditioning) -> Float[Tensor, "b c y x"]:
+    """Returns what classifier-free guidance makes of both halves of the network's output (Ho & Salimans, 2021)."""
+    if not conditioning.is_guided:
+        return output
+    without, with_text = output.chunk(2)
+    return without + conditioning.guidance_scale * (with_text - without)
 
 
 LEFT_OUT: dict[str, Any] = {"safety_checker": None, "requires_safety_checker": False, "feature_extractor": None, "image_encoder": None}

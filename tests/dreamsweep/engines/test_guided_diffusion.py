@@ -79,10 +79,20 @@ def test_an_initial_picture_is_given_up_to_noise_as_far_as_asked(tmp_path: Path)
         engine = make_engine(spec, "starter", "cpu")
         assert isinstance(engine, GuidedDiffusionEngine) and len(engine.times) == 4
         assert engine.times[0] <= 1000 * strength and engine.times == sorted(engine.times, reverse=True)
-        start = engine._start(trials_of(spec), redness)
+        start = engine.start(trials_of(spec), redness)
         nearness.append(float(torch.nn.functional.cosine_similarity(start.flatten(1), clean.flatten(1))))
         assert len(steps_of(spec)) == 4
     assert nearness[0] > nearness[1] > nearness[2]
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_an_iteration_that_can_be_recorded_draws_the_same(eta: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = GuidedDiffusionSpec(num_iter=4, cutouts=2, eta=eta, guidance_scale=3)
+    pictures = []
+    for recorded in ("0", "1"):
+        monkeypatch.setenv("DREAMSWEEP_GRAPHS", recorded)
+        pictures.append(steps_of(spec, (0, 1), of_starter_guide(trials_of(spec, (0, 1))))[-1].draw())
+    assert (pictures[0] - pictures[1]).abs().max() < 1e-4
 
 
 def test_a_real_guide_reaches_the_latents() -> None:

@@ -231,7 +231,8 @@ def read(name: str) -> Outputs:
     model = load_stable_diffusion("published", name, "cpu")
     condition = model.condition(TEXT, Prompt(text=TEXT))
     outputs: dict[str, Tensor | None] = {"condition": condition.tokens, "pooled": condition.pooled}
-    outputs["noise"] = model.predict_noise(fixed(*LATENTS), TIME, [condition], [], guidance_scale=1.0)
+    conditioning = model.conditioning([condition], [], 1.0, LATENTS[-1] * model.pipeline.vae_scale_factor)
+    outputs["noise"] = model.predict_noise(fixed(*LATENTS), torch.tensor(TIME), conditioning)
     outputs |= {"picture": model.decode(fixed(*LATENTS)), "latents": model.encode(fixed(1, 3, 32, 32))}
     return {key: value for key, value in outputs.items() if value is not None}
 
