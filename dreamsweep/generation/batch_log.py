@@ -1,6 +1,7 @@
 """Log of a running batch: its score curves, its best pictures, and the iteration at which each trial stopped."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -67,20 +68,22 @@ class BatchLog:
         """Returns which trials, `b`, still run in this iteration."""
         return self.stopped_at >= iteration
 
-    def add(self, step: Step, elapsed: float) -> None:
-        """Adds one row a running trial; a trial whose loss is not finite ends here, diverged."""
-        at, running = step.iteration - 1, self.running(step.iteration)
-        loss = step.loss.float().cpu()
-        self.loss[running, at] = loss[running]
-        self.guide[running, at] = step.similarity.float().cpu()[running]
-        if step.each is not None:
-            if not len(self.each):
-                self.each = torch.full((*self.loss.shape, step.each.shape[1]), math.nan)
-            self.each[running, at] = step.each.float().cpu()[running]
-        self.learning_rate[at], self.elapsed[at] = step.learning_rate, elapsed
-        fell = running & ~torch.isfinite(loss)
-        self.diverged |= fell
-        self.stopped_at[fell] = step.iteration
+    def add(self, rows: Sequence["Row"]) -> None:
+        """Adds rows of consecutive iterations, read from the device at once; a trial whose loss is not finite ends there, diverged."""
+        losses, similarities = (_on_cpu(values) for values in ([row.loss for row in rows], [row.similarity for row in rows]))
+        each = _on_cpu([row.each for row in rows if row.each is not None])
+        for number, row in enumerate(rows):
+            at, running, loss = row.iteration - 1, self.running(row.iteration), losses[number]
+            self.loss[running, at] = loss[running]
+            self.guide[running, at] = similarities[number][running]
+            if len(each):
+                if not len(self.each):
+                    self.each = torch.full((*self.loss.shape, each.shape[2]), math.nan)
+                self.each[running, at] = each[number][running]
+            self.learning_rate[at], self.elapsed[at] = row.learning_rate, row.elapsed
+            fell = running & ~torch.isfinite(loss)
+            self.diverged |= fell
+            self.stopped_at[fell] = row.iteration
 
     def mark(self, iteration: int, pictures: Tensor, marks: Tensor, embeddings: Tensor) -> None:
         """Takes the judge's scores `b` of pictures `b 3 h w`, and keeps the best."""
@@ -135,6 +138,31 @@ class BatchLog:
     def from_state(cls, state: State) -> "BatchLog":
         """Restores the log that `state` returned."""
         return cls(**{name.removeprefix(_PREFIX): value.clone() for name, value in state.items() if cls.owns(name)})
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the log takes of one iteration, still on the device: to read it there would make the CPU wait for the iteration."""
+
+    iteration: int
+    loss: Tensor
+    """`b`"""
+    similarity: Tensor
+    """`b`"""
+    each: Tensor | None
+    """`b m`"""
+    learning_rate: float
+    elapsed: float
+
+    @classmethod
+    def of(cls, step: Step, elapsed: float) -> "Row":
+        """Returns the row of a step, without what else a step holds on to."""
+        return cls(step.iteration, step.loss, step.similarity, step.each, step.learning_rate, elapsed)
+
+
+def _on_cpu(values: Sequence[Tensor]) -> Tensor:
+    """Stacks tensors of one shape on the CPU, read in one go."""
+    return torch.stack(list(values)).float().cpu() if values else torch.empty(0)
 
 
 def _padded(values: Tensor, length: int, axis: int) -> Tensor:

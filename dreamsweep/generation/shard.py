@@ -18,7 +18,7 @@ from dreamsweep.engines.protocol import Engine, State, Step
 from dreamsweep.environment import checkpoint_seconds
 from dreamsweep.errors import DeviceError
 from dreamsweep.generation.artefacts import TrialFiles, files_of, film_file, picture_file
-from dreamsweep.generation.batch_log import ENDLESS, BatchLog, is_due, is_judged
+from dreamsweep.generation.batch_log import ENDLESS, BatchLog, Row, is_due, is_judged
 from dreamsweep.generation.batching import generate_in_parts, part_size
 from dreamsweep.generation.checkpoint import Checkpoint, checkpoint_bytes, read_checkpoint
 from dreamsweep.generation.concepts import Lexicon
@@ -37,6 +37,9 @@ from dreamsweep.results.missing import Missing, kept_by_trial, missing
 from dreamsweep.spec import Kept, Trial, guides_of
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.rows import shard_tables
+
+ROWS_AT_ONCE = {"cuda": 16}
+"""Iterations whose rows are read from a device together, by its kind: reading one waits until it is computed. One on other devices."""
 
 
 class ShardStoppedError(Exception):
@@ -134,7 +137,10 @@ class _Run:
         """Encoded checkpoint of the last iteration, as a run of more iterations leaves it behind; None before."""
         self.state, self.log = self._resume()
         self.at_once = part_size(self.state, len(self.trials))
-        self.iteration = self.resumed_at = int(self.state["iteration"]) if self.state else 0
+        self.iteration = self.resumed_at = self.logged = int(self.state["iteration"]) if self.state else 0
+        self.rows: list[Row] = []
+        """Rows of the iterations after `logged`, which the log does not have yet."""
+        self.rows_at_once = ROWS_AT_ONCE.get(device.partition(":")[0], 1)
         self.spent_before = float(self.log.elapsed[self.resumed_at - 1]) if self.resumed_at else 0.0
         self.started = self.checkpointed = time.monotonic()
         self.checkpoint_every = checkpoint_seconds()
@@ -167,7 +173,8 @@ class _Run:
         self.queue.join()  # or an earlier write may come after one of the same name
         self.store.delete(self._checkpoint_key)
         self.state, self.log = None, BatchLog.empty(len(self.trials), self.iterations)
-        self.iteration = self.resumed_at = 0
+        self.iteration = self.resumed_at = self.logged = 0
+        self.rows = []
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
@@ -182,12 +189,22 @@ class _Run:
         return replace(self.planned, iteration=self.iteration, best=known, iterations_per_second=pace, status=status)
 
     def take(self, step: Step) -> None:
-        """Logs one step: marks, snapshots and checkpoints where they are due."""
+        """Takes one step: marks, snapshots and checkpoints where they are due. Its row is logged with them, or some iterations later."""
         self.iteration = step.iteration
-        self.log.add(step, self.elapsed)
-        last = step.iteration == self.iterations
+        self.rows.append(Row.of(step, self.elapsed))
+        last, is_marked = step.iteration == self.iterations, any(self._due(step.iteration, self.iterations))
+        saves = time.monotonic() - self.checkpointed > self.checkpoint_every and not last
+        if last or is_marked or saves or len(self.rows) >= self.rows_at_once:
+            self._log(step, last, is_marked)
+        if saves:
+            self.checkpoint(step)
+
+    def _log(self, step: Step, last: bool = False, is_marked: bool = False) -> None:
+        """Brings the log up to a step."""
+        self.log.add(self.rows)
+        self.rows = []
         longer = self.log.without_end() if last and self.keeps_state else None
-        if any(self._due(step.iteration, self.iterations)):
+        if is_marked:
             pictures = step.draw()
             marks, embeddings = self.judge.score(pictures, step.iteration)
             for log, iterations in ((self.log, self.iterations), (longer, ENDLESS)):
@@ -195,10 +212,9 @@ class _Run:
                     self._mark(log, step.iteration, iterations, pictures, marks, embeddings)
             self._keep_snapshots(step.iteration)
         self._keep_artefacts(step)
+        self.logged = step.iteration
         if longer and longer.running(step.iteration + 1).any():
             self.last_state = checkpoint_bytes(self._checkpoint_of(step, longer))
-        if time.monotonic() - self.checkpointed > self.checkpoint_every and not last:
-            self.checkpoint(step)
 
     def _due(self, iteration: int, iterations: int) -> tuple[bool, bool]:
         """Returns whether an iteration, of so many, is judged, and whether its picture is kept."""
@@ -262,10 +278,11 @@ class _Run:
                 self.files.write(trial.id, picture_file(name, picture, spec_json(trial)))
 
     def _keep_artefacts(self, step: Step) -> None:
-        """Stores what trials that end in this iteration leave beside their pictures."""
+        """Stores what trials that ended since the last step in the log leave beside their pictures; none of them has moved since."""
         if step.artefacts is None:
             return
-        for index in (self.log.stopped_at == step.iteration).nonzero().flatten().tolist():
+        ended = (self.logged < self.log.stopped_at) & (self.log.stopped_at <= step.iteration)
+        for index in ended.nonzero().flatten().tolist():
             trial = self.trials[index]
             names = self.artefacts[trial.id] = []
             for artefact in step.artefacts(index):
@@ -294,6 +311,8 @@ class _Run:
 
     def checkpoint(self, step: Step) -> None:
         """Has a checkpoint of this step saved, once the files that it names are there, and then the shard's progress written."""
+        if self.rows:
+            self._log(step)
         checkpoint, progress = self._checkpoint_of(step, self.log), self.progress("running")
 
         def save() -> None:

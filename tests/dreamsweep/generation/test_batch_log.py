@@ -5,7 +5,7 @@ import math
 import torch
 
 from dreamsweep.engines.protocol import Step
-from dreamsweep.generation.batch_log import BatchLog, is_due, is_judged
+from dreamsweep.generation.batch_log import BatchLog, Row, is_due, is_judged
 
 
 def a_step(iteration: int, loss: list[float]) -> Step:
@@ -21,7 +21,7 @@ def test_the_best_picture_is_kept_not_the_last() -> None:
     log = BatchLog.empty(1, 4)
     for iteration, value in enumerate([0.1, 0.7, 0.3, 0.2], start=1):
         step = a_step(iteration, [1.0])
-        log.add(step, 0.0)
+        log.add([Row.of(step, 0.0)])
         mark(log, step, [value])
     assert log.best_iteration.tolist() == [2]
     assert log.best[0, 0, 0, 0] == round(0.2 * 255) and log.final[0, 0, 0, 0] == round(0.4 * 255)
@@ -31,7 +31,7 @@ def test_of_equal_scores_the_first_picture_is_kept() -> None:
     log = BatchLog.empty(1, 3)
     for iteration, value in enumerate([0.1, 0.7, 0.7], start=1):
         step = a_step(iteration, [1.0])
-        log.add(step, 0.0)
+        log.add([Row.of(step, 0.0)])
         mark(log, step, [value])
     assert log.best_iteration.tolist() == [2] and log.best[0, 0, 0, 0] == round(0.2 * 255)
 
@@ -40,7 +40,7 @@ def test_a_diverged_trial_stops_and_its_mates_go_on() -> None:
     log = BatchLog.empty(2, 3)
     for iteration, losses in enumerate([[1.0, 1.0], [math.nan, 1.0], [math.nan, 0.5]], start=1):
         step = a_step(iteration, losses)
-        log.add(step, 0.0)
+        log.add([Row.of(step, 0.0)])
         mark(log, step, [0.5, 0.5])
     assert log.diverged.tolist() == [True, False]
     assert log.stopped_at.tolist() == [2, 3]
@@ -52,7 +52,7 @@ def test_early_stop_waits_for_marks_that_no_longer_rise() -> None:
     log = BatchLog.empty(2, 10)
     for iteration in range(1, 11):
         step = a_step(iteration, [1.0, 1.0])
-        log.add(step, 0.0)
+        log.add([Row.of(step, 0.0)])
         mark(log, step, [0.9 if iteration == 2 else 0.1, iteration / 10])
         log.stop_stale(iteration, judge_every=1, patience=3)
     assert log.stopped_at.tolist() == [5, 10]
@@ -66,7 +66,7 @@ def test_scores_of_snapshots_decide_nothing_about_an_early_stop() -> None:
         log = BatchLog.empty(1, 12)
         for iteration in range(1, 13):
             step = a_step(iteration, [1.0])
-            log.add(step, 0.0)
+            log.add([Row.of(step, 0.0)])
             judged = is_judged(iteration, 4, 12)
             if judged or iteration in snapshots:
                 mark(log, step, [0.9 if iteration == 5 else 0.1])
@@ -79,7 +79,7 @@ def test_scores_of_snapshots_decide_nothing_about_an_early_stop() -> None:
 def test_a_log_survives_its_checkpoint() -> None:
     log = BatchLog.empty(2, 3)
     step = a_step(1, [1.0, 2.0])
-    log.add(step, 1.5)
+    log.add([Row.of(step, 1.5)])
     mark(log, step, [0.1, 0.2])
     again = BatchLog.from_state(log.state())
     for name, value in vars(log).items():

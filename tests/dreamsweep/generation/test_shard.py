@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from dreamsweep.engines.protocol import Artefact, State, Step
 from dreamsweep.engines.strokes import StrokesEngine
 from dreamsweep.errors import DeviceError, StoreError
 from dreamsweep.generation import shard as shard_module
+from dreamsweep.generation.batch_log import BatchLog, Row
 from dreamsweep.generation.checkpoint import checkpoint_bytes, read_checkpoint
 from dreamsweep.generation.records import DAMAGED, REDRAWN
 from dreamsweep.generation.shard import run_shard
@@ -248,6 +250,46 @@ def test_the_strokes_of_a_trial_that_stopped_early_are_those_of_its_last_picture
                 assert torch.equal(final, to_bytes(step.draw())[index])
                 compared.append(index)
     assert compared == [0, 1]
+
+
+def test_rows_that_are_read_some_at_a_time_are_the_same(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU. A trial diverges between two readings, and leaves its drawing all the same; a checkpoint reads what waits."""
+    plain, add, read = ClipGuide.__call__, BatchLog.add, list[int]()
+
+    def breaks(self: ClipGuide, pictures: torch.Tensor, iteration: int) -> Guidance:
+        guidance = plain(self, pictures, iteration)
+        return replace(guidance, loss=torch.where(torch.tensor([iteration >= 7, False]), torch.nan, guidance.loss))
+
+    def counted(self: BatchLog, rows: Sequence[Row]) -> None:
+        read.append(len(rows))
+        add(self, rows)
+
+    engine = {"engine": "strokes", "canvas": 32, "num_paths": 6, "cutouts": 2}
+    content = {"name": "t", "prompts": ["red", "blue"], "engines": [engine], "iterations": 20, "snapshot_every": 10, "judge_every": 10}
+    (shard,) = shards(parse_sweep(content, Path("/"), "test"))
+    monkeypatch.setattr(ClipGuide, "__call__", breaks)
+    monkeypatch.setattr(BatchLog, "add", counted)
+    list(run_shard(shard, store, "cpu"))
+    assert read == [1] * 20
+    monkeypatch.setattr(shard_module, "ROWS_AT_ONCE", {"cpu": 4})
+    for cut_after in (20, 8):
+        read.clear()
+        other = open_store(str(tmp_path / f"cut after {cut_after}"))
+        stops: Iterator[bool] = itertools.chain([False] * (cut_after - 1), itertools.repeat(True))
+        for _ in range(1 if cut_after == 20 else 2):
+            with suppress(shard_module.ShardStoppedError):
+                list(run_shard(shard, other, "cpu", lambda stops=stops: next(stops, False)))  # type: ignore[misc]
+            stops = iter(())
+        assert read == ([1, 4, 4, 1, 4, 4, 2] if cut_after == 20 else [1, 4, 3, 2, 4, 4, 2])
+        pictures = list(store.keys("t/pictures/"))
+        assert list(other.keys("t/pictures/")) == pictures and any(key.endswith("strokes.svg") for key in pictures)
+        assert all(store.read(key) == other.read(key) for key in pictures)
+        for name in ("scores", "trials"):
+            ours, theirs = (read_parquet(s.read(f"t/staging/{shard.shard_id}/{name}.parquet")) for s in (other, store))
+            timed = {"elapsed", "seconds", "iterations_per_second", "finished_at"} & set(ours.column_names)
+            assert str(ours.drop(list(timed)).to_pylist()) == str(theirs.drop(list(timed)).to_pylist())  # NaN is like itself
+    assert [row["status"] for row in rows_of(store, shard, "trials")] == ["diverged", "done"]
+    assert len([row for row in rows_of(store, shard, "scores") if row["trial_id"] == shard.trials[0].id]) == 7
 
 
 class SlowPictures(LocalStore):
