@@ -5,6 +5,7 @@ Departure: the gradient's size is set to a share of the noise's own, so that one
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,7 +49,7 @@ class GuidedDiffusionEngine:
                 similarity=similarity,
                 learning_rate=torch.nan,
                 draw=lambda pictures=pictures: pictures.clamp(0, 1),  # type: ignore[misc]
-                state=lambda iteration=iteration: denoising.packed(iteration),  # type: ignore[misc]
+                state=partial(dict, denoising.packed(iteration)),
             )
 
     @torch.no_grad()
