@@ -17,6 +17,7 @@ from dreamsweep.engines.frames import passed, slerp, steps_of_frames
 from dreamsweep.engines.protocol import State, Step
 from dreamsweep.engines.starts import ThingStarts, make_thing_starts
 from dreamsweep.guidance.protocol import Chooser, Guide
+from dreamsweep.models.pipelines import Onto
 from dreamsweep.models.stable_diffusion import Condition, StableDiffusion, load_stable_diffusion
 from dreamsweep.spec import InterpolationSpec, Trial, WeightsName
 
@@ -52,13 +53,15 @@ class InterpolationEngine:
         spec, against = self.spec, against * len(frames)
         conditions = [between(*passed(frame, spec, some), spec.path) for frame in frames for some in keys]
         randomness = [generator(trial.seed, "denoising") for _ in frames for trial in trials]  # the same in every frame
-        settings = spec.steps, spec.guidance_scale, spec.scheduler
-        if starts is None:
-            noise = Draws([trial.seed for trial in trials]).normal("noise", *self.model.latent_shape(self.side))
-            drawn = self.model.denoise(conditions, against, noise.repeat(len(frames), 1, 1, 1), randomness, *settings)
-        else:
+        noise = Draws([trial.seed for trial in trials]).normal("noise", *self.model.latent_shape(self.side))
+        onto = None
+        if starts is not None:
             mixed = torch.stack([torch.lerp(*passed(frame, spec, some)) for frame in frames for some in starts])
-            drawn = self.model.redraw(conditions, against, mixed, randomness, spec.init_strength, *settings)
+            onto = Onto(mixed, spec.init_strength)
+        drawn = self.model.denoise(
+            conditions, against, noise.repeat(len(frames), 1, 1, 1), randomness,
+            steps=spec.steps, guidance_scale=spec.guidance_scale, scheduler=spec.scheduler, onto=onto,
+        )  # fmt: skip
         pictures: Tensor = drawn.unflatten(0, (len(frames), len(trials)))
         return pictures
 

@@ -18,7 +18,8 @@ from dreamsweep.engines.frames import passed, slerp, steps_of_frames
 from dreamsweep.engines.protocol import State, Step
 from dreamsweep.engines.starts import ThingStarts, make_thing_starts
 from dreamsweep.guidance.protocol import Chooser, Guide
-from dreamsweep.models.unclip import Onto, Unclip, load_unclip
+from dreamsweep.models.pipelines import Onto
+from dreamsweep.models.unclip import Unclip, load_unclip
 from dreamsweep.spec import ImageFile, Trial, UnclipSpec, WeightsName
 
 

@@ -1,12 +1,30 @@
-"""Folders in the format of diffusers: opened without messages on the user's terminal (`weights.hashes` finds and checks them)."""
+"""Pipelines of diffusers: folders opened without messages on the user's terminal (`weights.hashes` finds and checks them), and what they
+may start from.
+"""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from dreamsweep.compute.model_folders import READ_ERRORS, quiet
 from dreamsweep.errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Onto:
+    """Pictures, or latents of pictures, to start from with noise on them (SDEdit, Meng et al., 2022)."""
+
+    pictures: Float[Tensor, "n c y x"]
+    strength: float
+    """How much of them is given up to noise, in (0, 1]."""
+
+    def first_step(self, steps: int) -> int:
+        """Returns the first of so many denoising steps, from 0, that is done: the last ones alone, by the same share, and at least one."""
+        return steps - max(1, round(self.strength * steps))
 
 
 def open_pipeline(folder: Path, name: str, device: str, **parts: Any) -> Any:

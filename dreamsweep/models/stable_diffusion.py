@@ -14,7 +14,7 @@ from dreamsweep.compute.devices import compile_if_asked, constant
 from dreamsweep.compute.model_folders import quiet
 from dreamsweep.compute.pool import pooled
 from dreamsweep.compute.precision import of_network
-from dreamsweep.models.pipelines import open_pipeline
+from dreamsweep.models.pipelines import Onto, open_pipeline
 from dreamsweep.spec import Prompt, SchedulerName, WeightsName
 from dreamsweep.weights.hashes import find_folder
 
@@ -123,8 +123,10 @@ class StableDiffusion:
         steps: int,
         guidance_scale: float,
         scheduler: SchedulerName,
+        onto: Onto | None = None,
     ) -> Float[Tensor, "n 3 h w"]:
-        """Returns pictures in [0, 1], one a condition, each from its own noise (and generator, for schedulers that add more).
+        """Returns pictures in [0, 1], one a condition, each from its own noise (and generator, for schedulers that add more), or from
+        latents of a picture with that noise on them: then the last of the steps alone are done.
 
         As the pipelines of diffusers, but that the scheduler's times and tables stay on the CPU: on a GPU its look-ups would wait for the
         device in each step, and numbers without dimensions go with a kernel's launch.
@@ -133,60 +135,20 @@ class StableDiffusion:
         with quiet():
             schedule = self._scheduler(scheduler)
             schedule.set_timesteps(steps)
-            times = schedule.timesteps.to(self.device)
+            first = 0 if onto is None else onto.first_step(steps) * schedule.order
+            times = schedule.timesteps[first:]
+            if hasattr(schedule, "set_begin_index"):
+                schedule.set_begin_index(first)
             random = {"generator": randomness} if "generator" in inspect.signature(schedule.step).parameters else {}
-            latents = noise.to(self.device, self.pipeline.unet.dtype) * schedule.init_noise_sigma
-            for time, device_time in zip(schedule.timesteps, times, strict=True):
+            latents = noise.to(self.device, self.pipeline.unet.dtype)
+            if onto is None:
+                latents = latents * schedule.init_noise_sigma
+            else:
+                latents = schedule.add_noise(onto.pictures.to(latents), latents, times[:1].expand(len(latents)))
+            for time, device_time in zip(times, times.to(self.device), strict=True):
                 predicted = guided(self._predict(schedule.scale_model_input(latents, time), device_time, conditioning), conditioning)
                 latents = schedule.step(predicted, time, latents, **random, return_dict=False)[0]
         return self.decode(latents).clamp(0, 1)
-
-    @torch.no_grad()
-    def redraw(
-        self,
-        conditions: Sequence[Condition],
-        against: Sequence[Condition],
-        latents: Float[Tensor, "n c y x"],
-        randomness: list[torch.Generator],
-        strength: float,
-        steps: int,
-        guidance_scale: float,
-        scheduler: SchedulerName,
-    ) -> Float[Tensor, "n 3 h w"]:
-        """Returns pictures in [0, 1] from latents of others, of which so much as `strength` is given up to noise: the last steps of
-        `steps`, by the same share (SDEdit, Meng et al., 2022). For Stable Diffusion 1 and 2.
-        """
-        import diffusers
-
-        kind: Any = diffusers.StableDiffusionImg2ImgPipeline  # untyped
-        pipeline = kind(**self.pipeline.components, requires_safety_checker=False)
-        pipeline.set_progress_bar_config(disable=True)
-        return self._draw(
-            pipeline, conditions, against, scheduler,
-            image=latents.to(self.device, self.pipeline.unet.dtype),
-            generator=randomness,
-            strength=strength,
-            num_inference_steps=steps,
-            guidance_scale=guidance_scale,
-        )  # fmt: skip
-
-    def _draw(
-        self, pipeline: Any, conditions: Sequence[Condition], against: Sequence[Condition], scheduler: SchedulerName, **settings: Any
-    ) -> Float[Tensor, "n 3 h w"]:
-        """Returns what a pipeline of our networks draws of conditions."""
-        dtype = self.pipeline.unet.dtype
-        texts = {
-            "prompt_embeds": torch.stack([c.tokens for c in conditions]).to(dtype),
-            "negative_prompt_embeds": torch.stack([c.tokens for c in against]).to(dtype),
-        }
-        if self.is_xl:
-            texts["pooled_prompt_embeds"] = torch.stack([c.pooled for c in conditions if c.pooled is not None]).to(dtype)
-            texts["negative_pooled_prompt_embeds"] = torch.stack([c.pooled for c in against if c.pooled is not None]).to(dtype)
-        with quiet(), of_network(self.device):
-            pipeline.scheduler = self._scheduler(scheduler)
-            output = pipeline(**texts, **settings, output_type="pt")
-        pictures: Tensor = output.images
-        return pictures.float()
 
     def _scheduler(self, name: SchedulerName) -> Any:
         """Returns a scheduler of a call's own, as it counts its steps."""

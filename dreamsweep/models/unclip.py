@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,17 +18,9 @@ from dreamsweep.errors import WeightsError
 from dreamsweep.models.autoregressive_prior import FILE, AutoregressivePrior, load_prior
 from dreamsweep.models.caption import Caption
 from dreamsweep.models.image_encoder import ImageEncoder, load_image_encoder
-from dreamsweep.models.pipelines import freeze, unreadable
+from dreamsweep.models.pipelines import Onto, freeze, unreadable
 from dreamsweep.spec import UnclipSpec, WeightsName
 from dreamsweep.weights.hashes import find_folder
-
-
-@dataclass(frozen=True)
-class Onto:
-    """Pictures to start from: what is given up of them to noise, `strength`, is in (0, 1] (SDEdit, Meng et al., 2022)."""
-
-    pictures: Float[Tensor, "n 3 h w"]
-    strength: float
 
 
 class Unclip:
@@ -206,7 +197,7 @@ class Unclip:
         times = scheduler.timesteps
         latents = latents * scheduler.init_noise_sigma
         if onto is not None:
-            times = times[-max(1, round(onto.strength * len(times))) :]
+            times = times[onto.first_step(steps) :]
             latents = scheduler.add_noise(onto.pictures, latents, times[:1].expand(len(latents)))
         for at, time in enumerate(times):
             last = at + 1 == len(times)

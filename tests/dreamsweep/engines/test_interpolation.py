@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from dreamsweep.compute.graphs import Count
+from dreamsweep.compute.model_folders import quiet
 from dreamsweep.compute.pool import POOL
-from dreamsweep.compute.randomness import generator
+from dreamsweep.compute.randomness import Draws, generator
 from dreamsweep.engines import make_engine
 from dreamsweep.engines.frames import slerp
 from dreamsweep.engines.interpolation import between
@@ -19,9 +20,10 @@ from dreamsweep.guidance.guides import make_guide
 from dreamsweep.guidance.protocol import Chooser, Guidance, Guide
 from dreamsweep.guidance.waypoints import place
 from dreamsweep.judges.similarity import SimilarityJudge
+from dreamsweep.models.pipelines import Onto
 from dreamsweep.models.stable_diffusion import SCHEDULERS, Condition, load_stable_diffusion
 from dreamsweep.perceptors import load_perceptor
-from dreamsweep.spec import InterpolationSpec, Prompt, Trial
+from dreamsweep.spec import InterpolationSpec, Prompt, SchedulerName, Trial
 
 TOLERANCE = 2 / 255
 pytestmark = pytest.mark.usefixtures("tiny_weights")
@@ -175,22 +177,45 @@ def test_from_things_it_leads_from_one_thing_s_picture_to_the_other_s() -> None:
     assert things is not None and isinstance(guide, Chooser)
     (ends,) = things.along(16, trials, guide)
     prompt = trials[0].prompt
-    stock = model.redraw(
-        [model.condition(text, prompt) for text in (prompt.text, *prompt.to)], [model.against(prompt)] * 2, model.encode(ends),
-        [generator(2, "denoising") for _ in range(2)], strength=0.5, steps=8, guidance_scale=7.5, scheduler="ddim",
+    noise = Draws([2]).normal("noise", *model.latent_shape(16)).expand(2, -1, -1, -1)
+    by_itself = model.denoise(
+        [model.condition(text, prompt) for text in (prompt.text, *prompt.to)], [model.against(prompt)] * 2, noise,
+        [generator(2, "denoising") for _ in range(2)], steps=8, guidance_scale=7.5, scheduler="ddim", onto=Onto(model.encode(ends), 0.5),
     )  # fmt: skip
-    assert (stock - drawn[[0, -1]]).abs().max() <= TOLERANCE and (drawn[0] - drawn[-1]).abs().mean() > 0.01
+    assert (by_itself - drawn[[0, -1]]).abs().max() <= TOLERANCE and (drawn[0] - drawn[-1]).abs().mean() > 0.01
 
 
 def test_little_noise_leaves_a_picture_nearly_as_it_is() -> None:
     model = load_stable_diffusion("starter", "", "cpu")
-    latents, condition = torch.randn(1, *model.latent_shape(16)), model.condition("a cat", Prompt(text="a cat"))
-    whole = model.decode(latents)
-    apart = [
-        (model.redraw([condition], [condition], latents, [generator(0, "x")], strength, 50, 1.0, "ddim") - whole.clamp(0, 1)).abs().mean()
-        for strength in (0.02, 1.0)
-    ]
+    noise, latents = torch.randn(2, 1, *model.latent_shape(16))
+    condition = [model.condition("a cat", Prompt(text="a cat"))]
+    apart = []
+    for strength in (0.02, 1.0):
+        drawn = model.denoise(condition, condition, noise, [generator(0, "x")], 50, 1.0, "ddim", Onto(latents, strength))
+        apart.append((drawn - model.decode(latents).clamp(0, 1)).abs().mean())
     assert apart[0] < 0.3 * apart[1]
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_from_a_picture_it_is_what_the_stock_pipeline_draws_from_the_same_latents(scheduler: SchedulerName) -> None:
+    import diffusers
+
+    model = load_stable_diffusion("starter", "", "cpu")
+    condition = model.condition("a cat", Prompt(text="a cat"))
+    latents = torch.randn(1, *model.latent_shape(16))
+    kind: Any = diffusers.StableDiffusionImg2ImgPipeline
+    stock = kind(**model.pipeline.components, requires_safety_checker=False)
+    with quiet():
+        stock.scheduler = model._scheduler(scheduler)
+    stock.set_progress_bar_config(disable=True)
+    embedded = {"prompt_embeds": condition.tokens[None], "negative_prompt_embeds": condition.tokens[None]}
+    settings = {"strength": 0.5, "num_inference_steps": 8, "guidance_scale": 2.0, "output_type": "pt"}
+    with quiet():
+        (theirs,) = stock(image=latents, generator=[generator(3, "x")], **settings, **embedded).images
+    random = generator(3, "x")
+    noise = torch.randn(latents.shape, generator=random)
+    (ours,) = model.denoise([condition], [condition], noise, [random], 8, 2.0, scheduler, Onto(latents, 0.5))
+    assert (ours - theirs).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
