@@ -95,7 +95,7 @@ def test_filters_are_taken_away_as_pictures_and_as_a_sweep(page: Page, address: 
     page.get_by_label("of each prompt the best alone").check()
     assert "best=1" in (page.get_by_role("link", name="CSV").get_attribute("href") or "")
     page.get_by_label("of each prompt the best alone").uncheck()
-    page.get_by_label("Seeds").fill("3")
+    page.get_by_label("Seeds", exact=True).fill("3")
     page.get_by_role("button", name="Sweep file").click()
     with page.expect_download() as file:
         page.get_by_role("link", name="Save made-up-more.yaml").click()
