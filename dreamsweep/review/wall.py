@@ -307,8 +307,8 @@ def rows_of(kept: Kept, keys: tuple[str, ...]) -> Rows:
 
 def _list(kept: Kept, question: Question) -> _Listed:
     catalogue = kept.catalogue
-    found = search(catalogue, question.q)
-    mask = found.mask
+    matches = search(catalogue, question.q)
+    mask = matches.mask
     if question.engine:
         mask &= catalogue.column("engine").where(lambda engine: engine in question.engine)
     if question.only is not None:
@@ -325,10 +325,10 @@ def _list(kept: Kept, question: Question) -> _Listed:
         rows = np.concatenate([rows[suggested[rows]], rows[~suggested[rows]]])
     rows, stacks = _stacked(catalogue, rows) if question.stacked else (rows, {})
     if question.group not in catalogue.names:
-        return _Listed(rows, found.unknown, None, np.zeros(0, np.int64), stacks)
+        return _Listed(rows, matches.unknown, None, np.zeros(0, np.int64), stacks)
     groups = _column(catalogue, question.group)
     sizes = np.bincount(groups.codes[rows], minlength=len(groups.values))
-    return _Listed(_grouped(rows, groups, question.group), found.unknown, groups, sizes, stacks)
+    return _Listed(_grouped(rows, groups, question.group), matches.unknown, groups, sizes, stacks)
 
 
 def _stacked(catalogue: Catalogue, rows: Rows) -> tuple[Rows, dict[int, int]]:

@@ -94,8 +94,8 @@ def test_pages_follow_each_other_and_the_page_of_a_trial_can_be_asked_for(store:
     assert len(whole) == 12
     pages = [wall(store, offset=at, limit=5) for at in (0, 5, 10, 15)]
     assert [tile for page in pages for tile in page.tiles] == whole and {page.matched for page in pages} == {12}
-    found = wall(store, at=whole[7].key, limit=5)
-    assert (found.offset, found.tiles) == (5, whole[5:10])
+    around = wall(store, at=whole[7].key, limit=5)
+    assert (around.offset, around.tiles) == (5, whole[5:10])
     assert wall(store, at="0" * 16, limit=5).offset == 0
 
 
