@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.guidance.protocol import Chooser
+from dreamsweep.judges.auditor import things_in
 from dreamsweep.models.biggan import Biggan, draw, load_biggan
 from dreamsweep.models.dvae import load_dvae
 from dreamsweep.spec import Trial, WeightsName
@@ -67,10 +68,17 @@ def likeliest_classes(biggan: Biggan, trials: Sequence[Trial], guide: Chooser, k
     """Returns for each trial a class near its prompt (of a walk, near prompt `key`): by the classes' names where the BigGAN has them, or
     else by their pictures.
 
-    Names are the surer way: to a small guide, "a brown swan" is as near to a picture of a llama.
+    A prompt that holds things' names in so many words gets one of these things. Names are the surer way: to a small guide, "a brown swan"
+    is as near to a picture of a llama, and "a purple soap" to a pink heart.
     """
     if biggan.names:
-        return choose(guide.weigh_names(biggan.names, key), trials, "class", SYNONYMS).cpu()
+        losses = guide.weigh_names(biggan.names, key)
+        for at, trial in enumerate(trials):
+            if named := things_in([trial.prompt.text, *trial.prompt.to][min(key, len(trial.prompt.to))], biggan.names):
+                others = torch.ones(len(losses), dtype=torch.bool, device=losses.device)
+                others[[*named]] = False
+                losses[others, at] = torch.inf
+        return choose(losses, trials, "class", SYNONYMS).cpu()
     losses = [guide.weigh(pictures) for pictures in class_pictures(biggan, range(biggan.classes))]
     return choose(torch.cat(losses), trials, "class").cpu()
 

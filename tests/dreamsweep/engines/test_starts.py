@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dreamsweep.engines.starts import SYNONYMS, ShapeStarts, ThingStarts, choose, class_pictures, likeliest_classes, make_starts, placed
 from dreamsweep.guidance.guides import make_guide
-from dreamsweep.guidance.protocol import Guidance
+from dreamsweep.guidance.protocol import Chooser, Guidance
 from dreamsweep.models.biggan import Biggan, load_biggan
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import Prompt, Trial
@@ -89,6 +89,17 @@ def test_things_are_chosen_by_name_with_the_shipped_weights() -> None:
     pictures = ThingStarts(biggan)(64, trials, guide)  # type: ignore[arg-type]
     assert pictures.shape == (4, 3, 64, 64) and pictures.min() >= 0 and pictures.max() <= 1
     assert pictures[:, :, :4, :4].mean() > 0.9 > pictures.mean(), "a thing on white"
+
+
+def test_a_thing_that_the_prompt_names_is_chosen_whatever_the_guide_thinks_nearer() -> None:
+    named = {"a purple soap": "soap", "a green badger": "badger", "an orange goat": "goat", "a blue key": "key", "a green violin": "violin"}
+    trials = trials_of(*((prompt, seed) for prompt in named for seed in (0, 5)))
+    guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], trials)
+    biggan = load_biggan("starter", 128, "cpu")
+    assert isinstance(guide, Chooser)
+    chosen = [biggan.names[index] for index in likeliest_classes(biggan, trials, guide)]
+    for (prompt, noun), pair in zip(named.items(), zip(chosen[::2], chosen[1::2], strict=True), strict=True):
+        assert {name.split()[-1] for name in pair} == {noun}, prompt
 
 
 def test_only_shapes_and_things_are_pictures_to_start_from() -> None:
