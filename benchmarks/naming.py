@@ -145,11 +145,12 @@ def wall_pairs() -> tuple[float, int]:
 
 
 def first_choices() -> dict[str, dict[str, int]]:
-    """Returns for each sweep of the naming test how often the BigGAN's class that the guide finds nearest is the prompt's noun.
+    """Returns for each sweep of the naming test how often the BigGAN's class that is chosen is the prompt's noun.
 
-    By the classes' names, and by their pictures, which is how classes without names are chosen.
+    As engines choose it; by the name that the guide finds nearest, which decides where a prompt names no thing; and by the nearest picture,
+    which is how classes without names are chosen.
     """
-    from dreamsweep.engines.starts import likeliest_classes
+    from dreamsweep.engines.starts import choose, likeliest_classes
     from dreamsweep.guidance.guides import make_guide
     from dreamsweep.guidance.protocol import Chooser
     from dreamsweep.models.biggan import load_biggan
@@ -160,14 +161,17 @@ def first_choices() -> dict[str, dict[str, int]]:
     with (DATA / "naming-synonyms.csv").open(encoding="utf-8", newline="") as file:
         words = {row["prompt"]: row["words"].split("|") for row in csv.DictReader(file)}
     biggan, choices = load_biggan("starter", 128, "cpu"), dict[str, dict[str, int]]()
-    for sweep in ("naming.yaml", "naming-seed-2.yaml", "naming-seed-3.yaml"):
+    for sweep in ("naming.yaml", "naming-seed-2.yaml", "naming-seed-3.yaml", "naming-seed-4.yaml"):
         of_sweep = trials(load_sweep(DATA / sweep))
         wanted = [trial.model_copy(update={"seed": 0}) for trial in of_sweep if trial.engine.engine == "big-sleep"]
         guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], wanted)
         assert isinstance(guide, Chooser)
         choices[sweep] = {}
-        for how, network in (("name", biggan), ("picture", replace(biggan, names=()))):
-            chosen = likeliest_classes(network, wanted, guide)
+        for how, chosen in (
+            ("as it ships", likeliest_classes(biggan, wanted, guide)),
+            ("name", choose(guide.weigh_names(biggan.names), wanted, "class")),
+            ("picture", likeliest_classes(replace(biggan, names=()), wanted, guide)),
+        ):
             named = [biggan.names[index].split() for index in chosen.tolist()]
             choices[sweep][how] = sum(bool({*words[trial.prompt.text]} & {*name}) for trial, name in zip(wanted, named, strict=True))
     return choices
@@ -205,7 +209,7 @@ def main() -> None:
         print(f"{title}\n")
         print_table([pictures[at] for at in places], {name: [values[at] for at in places] for name, values in scores.items()})
     for sweep, choices in first_choices().items():
-        print(f"{sweep}: first class is the noun of {choices['name']} of 20 prompts by name, of {choices['picture']} by picture")
+        print(f"{sweep}: of 20 prompts the first class is the noun of " + ", ".join(f"{count} ({how})" for how, count in choices.items()))
     right, pairs = wall_pairs()
     print(f"The wall of prompts/engines.yaml: {right:g} of {pairs} pairs in the right order ({right / pairs:.0%})")
 
