@@ -213,8 +213,8 @@ class NoisedSpec(AnySpec):
     """What engines have in common that denoise: from noise alone, or from a picture with noise on it (SDEdit, Meng et al., 2022)."""
 
     start: Literal["noise", "thing"] = "noise"
-    """Noise alone, or on it a picture of the thing whose name is nearest to the prompt, as the BigGAN draws it (starter weights); on a
-    walk, of each prompt's own thing."""
+    """Noise alone, or on it a picture of the thing that the prompt names, or whose name is nearest to it, as the BigGAN draws it (starter
+    weights); on a walk, of each prompt's own thing."""
     init_strength: Share = 0.7
     """How much of a picture to start from is given up to noise; 1 keeps nothing of it."""
 

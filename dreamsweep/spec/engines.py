@@ -35,7 +35,7 @@ class DalleSpec(DescentSpec):
     loss: Literal["cosine", "spherical"] = "cosine"
     start: Literal["noise", "mean", "shape", "thing"] = "shape"
     """Start from random codes, from the average picture's, from the average shape that the guide likes best, or from a picture of the
-    thing whose name is nearest to the prompt, as the BigGAN draws it (starter weights)."""
+    thing that the prompt names, or whose name is nearest to it, as the BigGAN draws it (starter weights)."""
     code_prior: NonNegativeFloat = 0.5
     """Weight of the codes' own frequencies in training pictures (starter weights have them)."""
     smoothness: NonNegativeFloat = 0.0
@@ -94,7 +94,7 @@ class StrokesSpec(DescentSpec):
     """A stroke has 1 to this many cubic segments."""
     start: Literal["random", "shape", "thing"] = "random"
     """Strokes anywhere; or laid, broad and in its colours, over the average shape that the guide likes best, or over a picture of the
-    thing whose name is nearest to the prompt, as the BigGAN draws it (starter weights)."""
+    thing that the prompt names, or whose name is nearest to it, as the BigGAN draws it (starter weights)."""
     background: Annotated[str, StringConstraints(pattern=COLOUR)] = "#ffffff"
     """Colour of the paper."""
     width_rate: PositiveFloat = 0.1
@@ -157,7 +157,7 @@ class BigSleepSpec(DescentSpec):
     image_size: Literal[128, 256, 512] = 128
     """Pixels on a side, as the BigGAN draws them; the starter weights draw 128."""
     start: Literal["noise", "classes"] = "classes"
-    """Start from random class vectors, or from the class whose name, or else picture, the guide finds nearest to the prompt."""
+    """Start from random class vectors, or from the class that the prompt names, or whose name, or else picture, the guide finds nearest."""
     max_classes: PositiveInt | None = None
     """Mix at most so many classes in each layer; without it, any number."""
     class_temperature: PositiveFloat = 2.0
