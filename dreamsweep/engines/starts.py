@@ -79,8 +79,8 @@ def likeliest_classes(biggan: Biggan, trials: Sequence[Trial], guide: Chooser, k
                 others[[*named]] = False
                 losses[others, at] = torch.inf
         return choose(losses, trials, "class", SYNONYMS).cpu()
-    losses = [guide.weigh(pictures) for pictures in class_pictures(biggan, range(biggan.classes))]
-    return choose(torch.cat(losses), trials, "class").cpu()
+    weighed = [guide.weigh(pictures) for pictures in class_pictures(biggan, range(biggan.classes))]
+    return choose(torch.cat(weighed), trials, "class").cpu()
 
 
 @torch.no_grad()
