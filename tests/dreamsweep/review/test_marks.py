@@ -127,15 +127,15 @@ def test_other_sites_can_leave_none(client: TestClient, store: Store, trial: str
 def test_nothing_else_is_written(client: TestClient, store: Store, trial: str) -> None:
     before = {key: store.read(key) for key in store.keys("")}
     assert leave(client, mark(1, trial)) == 204
+    assert client.post("/api/sweeps/made-up/wall", json={}, headers=FROM_THE_PAGE).status_code == 200
     after = {key: store.read(key) for key in store.keys("")}
     assert {*after} - {*before} == {"made-up/appended/ratings/20260101T000000000000-00000001.json"}
     assert {key: after[key] for key in before} == before
     routes: Any = make_app(store).routes
     methods = {route.path: {*(getattr(route, "methods", None) or ())} for route in routes}
     writing = [path for path, used in methods.items() if used & {"POST", "PUT", "PATCH", "DELETE"}]
-    assert writing == [f"/api/sweeps/{{sweep}}/{what}" for what in ("marks", "duels", "new-sweep")] + [
-        "/api/ask"
-    ]  # the last two write nothing
+    reading = {f"/api/sweeps/{{sweep}}/{what}" for what in ("wall", "grid", "new-sweep")} | {"/api/ask"}
+    assert {*writing} - reading == {"/api/sweeps/{sweep}/marks", "/api/sweeps/{sweep}/duels"}
 
 
 def test_a_page_that_only_reads_takes_none(store: Store, trial: str) -> None:
