@@ -53,7 +53,7 @@ class Question(BaseModel):
     """Only those in the upper third of their prompt, by its judges."""
     suggested_first: bool = False
     stacked: bool = False
-    """Of trials that differ by seed alone, only the first in this order, with their number; unless all of them are alike."""
+    """Whether trials that differ by seed alone are one tile, the first of them in this order; not where all trials are alike."""
     sort: Setting = "best"
     group: Setting = ""
 
@@ -121,7 +121,7 @@ class Wall:
     sweeps: tuple[str, ...]
     state: str
     trials: int
-    """Of the whole wall."""
+    """Trials of the whole wall, whatever the question selects."""
     engines: list[str]
     swept: list[str]
     """Names of the settings in which trials of the same engine differ, to sort and group by; `sweep` where there are several."""
@@ -165,7 +165,7 @@ class Grid:
     tabs: list[str]
     tab: str | None
     trials: int
-    """Of this tab."""
+    """Trials on this tab, of those that the question selects."""
     across: list[tuple[str, Cell | None]]
     down: list[tuple[str, Cell | None]]
     cells: list[list[Cell | None]]

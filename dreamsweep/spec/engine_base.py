@@ -137,6 +137,12 @@ CUTOUT_SECONDS = 0.0022
 """Seconds for one cutout, seen by the starter guide, forward and backward."""
 
 
+ONE_START = SettingRule(
+    "start", lambda spec, _: getattr(spec, "init_image", None) is None, "'init_image' decides where it starts; leave one of them out"
+)
+"""Rule of every engine with a `start`, whether or not it has an `init_image`."""
+
+
 class SteeredSpec(AnySpec):
     """What every engine that a guide steers has in common."""
 
@@ -225,16 +231,12 @@ class NoisedSpec(AnySpec):
             "only 'weights: starter' know pictures of things; with published ones, leave it out",
             in_each=True,
         ),
-        SettingRule(
-            "start",
-            lambda spec, _: getattr(spec, "init_image", None) is None,
-            "'init_image' decides where it starts; leave one of them out",
-        ),
+        ONE_START,
     )
 
     @property
     def noise_share(self) -> float:
-        """How much of the way from noise to a picture is gone; less than 1 where a picture is started from."""
+        """Share of the denoising steps, of those from noise alone, that are done; less than 1 where it starts from a picture."""
         return self.init_strength if self.start == "thing" else 1.0
 
 

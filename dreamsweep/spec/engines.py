@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, StringConstraints
 
 from dreamsweep.spec.base import COLOUR, Curve, OptimizerName, RateSchedule, Share, WeightsName
-from dreamsweep.spec.engine_base import CUTOUT_SECONDS, DescentSpec
+from dreamsweep.spec.engine_base import CUTOUT_SECONDS, ONE_START, DescentSpec
 from dreamsweep.spec.facts import BoxViews, PerspectiveViews, SettingRule, Sides, Steering, TurnedViews
 
 OVER_A_PICTURE = 0.2
@@ -46,7 +46,7 @@ class DalleSpec(DescentSpec):
     published_defaults: ClassVar[dict[str, Any]] = {"start": "noise", "code_prior": 0.0}
     setting_rules: ClassVar[tuple[SettingRule, ...]] = (
         *DescentSpec.setting_rules,
-        SettingRule("start", lambda spec, _: spec.init_image is None, "'init_image' decides where it starts; leave one of them out"),
+        ONE_START,
         SettingRule(
             "start",
             lambda spec, weights: weights == "starter" or spec.start == "noise",
@@ -111,7 +111,7 @@ class StrokesSpec(DescentSpec):
     form_settings: ClassVar[tuple[str, ...]] = ("num_paths", "max_width", "start", "background", "cutouts")
     setting_rules: ClassVar[tuple[SettingRule, ...]] = (
         *DescentSpec.setting_rules,
-        SettingRule("start", lambda spec, _: spec.init_image is None, "'init_image' decides where it starts; leave one of them out"),
+        ONE_START,
         SettingRule(
             "start",
             lambda spec, weights: weights == "starter" or spec.start == "random",
