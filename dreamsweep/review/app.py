@@ -36,6 +36,7 @@ from dreamsweep.review.catalogues import Catalogues, sweeps_of
 from dreamsweep.review.duels import Duels, NewDuel, Pair, duels, pairs, write_duel
 from dreamsweep.review.files import FOR_A_DAY, file_response
 from dreamsweep.review.frames import frames_of
+from dreamsweep.review.grid import add_grids
 from dreamsweep.review.live import add_live
 from dreamsweep.review.marks import Marks, Name, NewMark, TrialId, marks, prompts_of, write_mark
 from dreamsweep.review.protection import Heads, Uncompressed, guard
@@ -90,7 +91,9 @@ def make_app(
         return detail(store, sweep, trial)
 
     catalogues = Catalogues(store, folder)
-    add_walls(app, Walls(catalogues), _from_this_page)
+    walls = Walls(catalogues)
+    add_walls(app, walls, _from_this_page)
+    add_grids(app, walls, _from_this_page)
     _add_marks(app, store, writable)
     _add_duels(app, store, writable)
     add_takeaway(app, store, submit if writable else None, _from_this_page)

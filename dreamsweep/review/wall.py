@@ -1,8 +1,7 @@
-"""A wall, a page at a time: which trials it shows in which order, as a grid, and how many have which value.
+"""A wall, a page at a time: which trials it shows in which order, and how many have which value.
 
 /api/sweeps/NAMES         the trials, the best of each prompt first
 /api/sweeps/NAMES/wall    POST: those that a question selects, in its order
-/api/sweeps/NAMES/grid    POST: the same by two settings
 /api/sweeps/NAMES/facets  values of the settings that the sweeps vary
 /api/sweeps/NAMES/state   changes whenever a wall does
 
@@ -32,7 +31,6 @@ LISTED = 8
 """Answers that are kept, for their further pages: 4 bytes a trial."""
 MOST_VALUES = 40
 """Values of a setting among the facets."""
-MOST_ON_AN_AXIS = 200
 
 Key = Annotated[str, Field(pattern=r"^([a-z0-9._-]+/)?[0-9a-f]{16}$")]
 """Trial on a wall: its id, or on a wall of several sweeps `SWEEP/ID`."""
@@ -65,15 +63,6 @@ class PageOfWall(Question):
     limit: Annotated[int, Field(ge=0, le=MOST_ON_A_PAGE)] = PAGE
     at: Key | None = None
     """Trial on the page that is wanted, in place of an offset; the first page where the question does not select it."""
-
-
-class Axes(Question):
-    """A grid of the same trials."""
-
-    rows: Setting
-    columns: Setting
-    tabs: Setting = ""
-    tab: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,35 +136,7 @@ class Facet:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """Trials of a grid's row, column or both."""
-
-    trials: int
-    z_score: float | None
-    """Mean of their z-scores within their prompts."""
-    best: Tile | None = None
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A wall by two settings."""
-
-    matched: int
-    unknown: list[str]
-    tabs: list[str]
-    tab: str | None
-    trials: int
-    """Trials on this tab, of those that the question selects."""
-    across: list[tuple[str, Cell | None]]
-    down: list[tuple[str, Cell | None]]
-    cells: list[list[Cell | None]]
-    """By row and column; None where there is no trial."""
-    more: bool
-    """Whether values of an axis are left out."""
-
-
-@dataclass(frozen=True)
-class _Listed:
+class Listed:
     """Answer to a question."""
 
     rows: Rows
@@ -188,7 +149,7 @@ class _Listed:
     """Trials that a row stands for, where they are several."""
 
 
-WALL, GRID = TypeAdapter(Wall), TypeAdapter(Grid)
+WALL = TypeAdapter(Wall)
 
 
 class Walls:
@@ -196,7 +157,7 @@ class Walls:
 
     def __init__(self, catalogues: Catalogues) -> None:
         self.catalogues = catalogues
-        self._listed: OrderedDict[tuple[str, Question], _Listed] = OrderedDict()
+        self._listed: OrderedDict[tuple[str, Question], Listed] = OrderedDict()
 
     def page(self, names: str, wanted: PageOfWall) -> Wall:
         """Returns a page of a wall. Raises StoreError where a sweep is not published."""
@@ -216,12 +177,7 @@ class Walls:
             tiles=[tile(kept, row, listed) for row in listed.rows[offset : offset + wanted.limit].tolist()],
         )
 
-    def grid(self, names: str, wanted: Axes) -> Grid:
-        """Returns a wall as a grid. Raises StoreError where a sweep is not published."""
-        kept = self.catalogues.of(names)
-        return _grid(kept, self.listed(kept, wanted), wanted)
-
-    def listed(self, kept: Kept, wanted: Question) -> _Listed:
+    def listed(self, kept: Kept, wanted: Question) -> Listed:
         """Returns the rows that a question selects, in its order."""
         question = Question(**{name: getattr(wanted, name) for name in Question.model_fields})
         key = (kept.state, question)
@@ -238,15 +194,11 @@ def add_walls(app: FastAPI, walls: Walls, from_this_page: Callable[[Request], No
 
     @app.get("/api/sweeps/{sweep}")
     def whole(sweep: SweepName, offset: Annotated[int, Query(ge=0)] = 0) -> Response:
-        return _json(WALL.dump_json(walls.page(sweep, PageOfWall(offset=offset))))
+        return json_response(WALL.dump_json(walls.page(sweep, PageOfWall(offset=offset))))
 
     @app.post("/api/sweeps/{sweep}/wall", dependencies=[Depends(from_this_page)])
     def page(sweep: SweepName, wanted: PageOfWall) -> Response:
-        return _json(WALL.dump_json(walls.page(sweep, wanted)))
-
-    @app.post("/api/sweeps/{sweep}/grid", dependencies=[Depends(from_this_page)])
-    def grid(sweep: SweepName, wanted: Axes) -> Response:
-        return _json(GRID.dump_json(walls.grid(sweep, wanted)))
+        return json_response(WALL.dump_json(walls.page(sweep, wanted)))
 
     @app.get("/api/sweeps/{sweep}/facets")
     def facets_of(sweep: SweepName) -> list[Facet]:
@@ -262,7 +214,7 @@ def swept(kept: Kept) -> list[str]:
     return [*["sweep"] * (len(kept.sweeps) > 1), *kept.catalogue.swept]
 
 
-def tile(kept: Kept, row: int, listed: _Listed | None = None) -> Tile:
+def tile(kept: Kept, row: int, listed: Listed | None = None) -> Tile:
     """Returns the tile of a row."""
     catalogue = kept.catalogue
     prompt, sweep, trial = catalogue.prompts[catalogue.prompt[row]], catalogue.sweep_names[catalogue.sweep[row]], catalogue.trial_id(row)
@@ -286,7 +238,7 @@ def tile(kept: Kept, row: int, listed: _Listed | None = None) -> Tile:
         status=catalogue.statuses[catalogue.status[row]],
         pictured=bool(catalogue.pictured[row]),
         iterations=int(catalogue.iterations[row]),
-        group=_said(group.values[group.codes[row]]) if group else None,
+        group=in_words(group.values[group.codes[row]]) if group else None,
         grouped=int(listed.sizes[group.codes[row]]) if listed and group else 0,
         stack=listed.stacks.get(row, 1) if listed else 1,
     )
@@ -305,7 +257,7 @@ def rows_of(kept: Kept, keys: tuple[str, ...]) -> Rows:
     return kept.catalogue.rows_of([(sweep or kept.sweeps[0], trial) for sweep, _, trial in pairs])
 
 
-def _list(kept: Kept, question: Question) -> _Listed:
+def _list(kept: Kept, question: Question) -> Listed:
     catalogue = kept.catalogue
     matches = search(catalogue, question.q)
     mask = matches.mask
@@ -325,10 +277,10 @@ def _list(kept: Kept, question: Question) -> _Listed:
         rows = np.concatenate([rows[suggested[rows]], rows[~suggested[rows]]])
     rows, stacks = _stacked(catalogue, rows) if question.stacked else (rows, {})
     if question.group not in catalogue.names:
-        return _Listed(rows, matches.unknown, None, np.zeros(0, np.int64), stacks)
-    groups = _column(catalogue, question.group)
+        return Listed(rows, matches.unknown, None, np.zeros(0, np.int64), stacks)
+    groups = column_of(catalogue, question.group)
     sizes = np.bincount(groups.codes[rows], minlength=len(groups.values))
-    return _Listed(_grouped(rows, groups, question.group), matches.unknown, groups, sizes, stacks)
+    return Listed(_grouped(rows, groups, question.group), matches.unknown, groups, sizes, stacks)
 
 
 def _stacked(catalogue: Catalogue, rows: Rows) -> tuple[Rows, dict[int, int]]:
@@ -365,79 +317,13 @@ def _facet(name: str, column: Coded) -> Facet:
     return Facet(name, [(str(column.values[n]), int(counts[n])) for n in order[:MOST_VALUES]], max(0, len(order) - MOST_VALUES))
 
 
-def _grid(kept: Kept, listed: _Listed, axes: Axes) -> Grid:
-    catalogue, rows = kept.catalogue, listed.rows
-    tabs, tab = list[str](), None
-    if axes.tabs:
-        column = _column(catalogue, axes.tabs)
-        numbers = _present(column, rows)
-        tabs = [_said(column.values[n]) for n in numbers]
-        chosen = tabs.index(axes.tab) if axes.tab in tabs else 0
-        tab = tabs[chosen] if tabs else None
-        rows = rows[column.codes[rows] == numbers[chosen]] if tabs else rows
-    down, across = _Axis.of(_column(catalogue, axes.rows), rows), _Axis.of(_column(catalogue, axes.columns), rows)
-    scores = catalogue.z_score[rows]
-    of_cells = np.where((down.places >= 0) & (across.places >= 0), down.places * len(across.values) + across.places, -1)
-    cells = _cells(kept, of_cells, len(down.values) * len(across.values), rows, scores, True)
-    return Grid(
-        matched=len(listed.rows),
-        unknown=listed.unknown,
-        tabs=tabs[:MOST_ON_AN_AXIS],
-        tab=tab,
-        trials=len(rows),
-        across=list(zip(across.values, _cells(kept, across.places, len(across.values), rows, scores, False), strict=True)),
-        down=list(zip(down.values, _cells(kept, down.places, len(down.values), rows, scores, False), strict=True)),
-        cells=[cells[at : at + len(across.values)] for at in range(0, len(cells), len(across.values) or 1)],
-        more=down.more or across.more,
-    )
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Values along a side of a grid, and which of them each row has."""
-
-    values: list[str]
-    places: NDArray[np.int64]
-    """-1 for a value that is left out."""
-    more: bool
-
-    @classmethod
-    def of(cls, column: Coded, rows: Rows) -> "_Axis":
-        present = _present(column, rows)
-        places = np.full(len(column.values), -1)
-        places[present[:MOST_ON_AN_AXIS]] = np.arange(min(len(present), MOST_ON_AN_AXIS))
-        return cls([_said(column.values[n]) for n in present[:MOST_ON_AN_AXIS]], places[column.codes[rows]], len(present) > MOST_ON_AN_AXIS)
-
-
-def _cells(
-    kept: Kept, places: NDArray[np.int64], number: int, rows: Rows, scores: NDArray[np.float64], with_tiles: bool
-) -> list[Cell | None]:
-    """Returns a cell for each place, None where no row is; rows of the place -1 are left out."""
-    inside, known = places >= 0, (places >= 0) & ~np.isnan(scores)
-    trials, scored = np.bincount(places[inside], minlength=number), np.bincount(places[known], minlength=number)
-    sums = np.bincount(places[known], weights=scores[known], minlength=number)
-    first = dict(zip(*(each.tolist() for each in np.unique(places, return_index=True)), strict=True)) if with_tiles else {}
-    return [
-        Cell(int(trials[n]), float(sums[n] / scored[n]) if scored[n] else None, tile(kept, int(rows[first[n]])) if with_tiles else None)
-        if trials[n]
-        else None
-        for n in range(number)
-    ]
-
-
-def _column(catalogue: Catalogue, name: str) -> Coded:
+def column_of(catalogue: Catalogue, name: str) -> Coded:
     """Returns what trials are grouped by; of a prompt the one that the best picture shows."""
     return catalogue.shows if name == "prompt" else catalogue.column(name if name in catalogue.names else "engine")
 
 
-def _present(column: Coded, rows: Rows) -> list[int]:
-    """Returns the numbers of the values that these rows have, sorted by the values."""
-    present = np.unique(column.codes[rows])
-    numbers: list[int] = present[np.argsort(column.places[present])].tolist()
-    return numbers
-
-
-def _said(value: object) -> str:
+def in_words(value: object) -> str:
+    """Formats a setting's value; a dash for none."""
     return "–" if value is None else str(value)
 
 
@@ -446,5 +332,6 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _json(body: bytes) -> Response:
+def json_response(body: bytes) -> Response:
+    """Returns what is JSON already."""
     return Response(body, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Walls: which trials they hold in which order, page by page, as a grid and by facets; over one sweep and several."""
+"""Walls: which trials they hold in which order, page by page, and by facets; over one sweep and several."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from dreamsweep.report.query import answer
 from dreamsweep.review import catalogues
 from dreamsweep.review import wall as module
 from dreamsweep.review.catalogues import Catalogues, Kept
+from dreamsweep.review.grid import Axes, grid_of
 from dreamsweep.review.rows import detail
-from dreamsweep.review.wall import Axes, PageOfWall, Wall, Walls, facets
+from dreamsweep.review.wall import PageOfWall, Wall, Walls, facets
 from dreamsweep.store import Store, open_store
 from tests.dreamsweep.sample_sweep import publish_sample
 
@@ -121,31 +122,6 @@ def test_a_question_filters_sorts_and_groups(store: Store) -> None:
     assert wall(store, q="nothing>1").unknown[0].startswith("Nothing here is called “nothing”")
 
 
-def test_a_grid_holds_the_best_of_each_cell_and_means_beside_it(store: Store) -> None:
-    publish_sample(store, prompts=["a red heart", "a rocket"], seeds=[0, 1, 2])
-    walls, every = Walls(Catalogues(store)), wall(store).tiles
-    grid = walls.grid("made-up", Axes(rows="prompt", columns="engine"))
-    assert [value for value, _ in grid.across] == ["dalle", "strokes"] and [value for value, _ in grid.down] == ["a red heart", "a rocket"]
-    for (prompt, _), row in zip(grid.down, grid.cells, strict=True):
-        for (engine, _), cell in zip(grid.across, row, strict=True):
-            assert cell and cell.best
-            tiles = [tile for tile in every if (tile.prompt, tile.engine) == (prompt, engine)]
-            assert cell.trials == 3 and cell.best.key == tiles[0].key
-            assert cell.z_score == pytest.approx(np.mean([tile.z_score for tile in tiles]))
-    assert grid.down[0][1] and grid.down[0][1].z_score == pytest.approx(0, abs=1e-6)
-    tabbed = walls.grid("made-up", Axes(rows="prompt", columns="seed", tabs="engine", tab="strokes", q="seed:0|1"))
-    assert (tabbed.tabs, tabbed.tab, tabbed.trials, tabbed.matched) == (["dalle", "strokes"], "strokes", 4, 8)
-    nothing = walls.grid("made-up", Axes(rows="prompt", columns="seed", tabs="engine", q="zebra"))
-    assert (nothing.cells, nothing.tabs, nothing.tab) == ([], [], None)
-
-
-def test_an_axis_of_a_grid_has_an_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_ON_AN_AXIS", 2)
-    publish_sample(store, engines=["dalle"], prompts=["a red heart"], seeds=[0, 1, 2])
-    grid = Walls(Catalogues(store)).grid("made-up", Axes(rows="prompt", columns="seed"))
-    assert [value for value, _ in grid.across] == ["0", "1"] and len(grid.cells[0]) == 2 and grid.more
-
-
 def test_facets_count_values(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     publish_sample(store, prompts=["a red heart"], engines=["dalle", {"engine": "strokes", "num_paths": [64, 16]}], seeds=[0, 1, 2])
     assert {facet.name: facet.values for facet in facets(kept(store))} == {
@@ -168,7 +144,7 @@ def test_a_wall_of_several_nights(store: Store) -> None:
     assert [tile.group for tile in tiles] == [NIGHTS[0]] * 4 + [NIGHTS[1]] * 4
     assert wall(store, "nightly-*", q=f"sweep:{NIGHTS[1]}").matched == 4
     assert wall(store, "nightly-*", only=(tiles[0].key, f"{NIGHTS[1]}/{tiles[0].id}")).matched == 1
-    grid = Walls(Catalogues(store)).grid("nightly-*", Axes(rows="prompt", columns="sweep"))
+    grid = grid_of(Walls(Catalogues(store)), "nightly-*", Axes(rows="prompt", columns="sweep"))
     assert [value for value, _ in grid.across] == [*NIGHTS] and all(cell and cell.trials == 2 for row in grid.cells for cell in row)
     with pytest.raises(StoreError, match=r"no published sweep that matches 'weekly-\*'"):
         wall(store, "weekly-*")
