@@ -18,10 +18,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dreamsweep.report.ranks import AUDITOR_WEIGHT
+
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SIDE, COLUMNS = 128, 16
 """Pixels on a side of a picture, and pictures in a row, of the files with pictures."""
 DRAWS = 1000
+SHIPPED = AUDITOR_WEIGHT / (1 + AUDITOR_WEIGHT)
+SHARES = (0, 0.25, 0.5, 0.67, SHIPPED, 0.9, 1)
+"""Shares of the auditor in a standing that are compared."""
 NETWORKS = ("starter-guide", "starter-judge", "starter-auditor", "starter-segmenter")
 
 
@@ -115,15 +120,15 @@ def within_prompts(pictures: Sequence[Named], scores: Sequence[float]) -> float:
     return right / pairs if pairs else float("nan")
 
 
-def standings(pictures: Sequence[Named], *scores: Sequence[float]) -> list[float]:
-    """Returns the mean of each score's z-scores within the prompt, as the table `standings` has it."""
+def standings(pictures: Sequence[Named], judge: Sequence[float], auditor: Sequence[float], share: float) -> list[float]:
+    """Returns the mean of both scores' z-scores within the prompt, of which the auditor has this share, as the table `standings` has it."""
     prompts = [picture.prompt for picture in pictures]
     means = np.zeros(len(pictures))
     for prompt in set(prompts):
         places = [at for at, other in enumerate(prompts) if other == prompt]
-        for values in scores:
+        for values, part in ((judge, 1 - share), (auditor, share)):
             of_prompt = np.array([values[at] for at in places])
-            means[places] += (of_prompt - of_prompt.mean()) / (of_prompt.std() or 1) / len(scores)
+            means[places] += part * (of_prompt - of_prompt.mean()) / (of_prompt.std() or 1)
     return [float(mean) for mean in means]
 
 
@@ -195,8 +200,12 @@ def print_table(pictures: Sequence[Named], scores: dict[str, list[float]]) -> No
         intervals.append("{:.2f} to {:.2f}".format(*interval(pictures, of_places)))
     print("| all, 95 % interval | | | " + " | ".join(intervals) + " |")
     print("| pairs within a prompt | | | " + " | ".join(f"{within_prompts(pictures, scores[name]):.0%}" for name in NETWORKS) + " |")
-    both = within_prompts(pictures, standings(pictures, scores["starter-judge"], scores["starter-auditor"]))
-    print(f"\nPairs within a prompt by the standing (mean z-score of judge and auditor): {both:.0%}\n")
+    judge, auditor = scores["starter-judge"], scores["starter-auditor"]
+    right = [within_prompts(pictures, standings(pictures, judge, auditor, share)) for share in SHARES]
+    print(f"\nPairs within a prompt by the mean z-score of judge and auditor, by the auditor's share of it ({SHIPPED:g} ships):\n")
+    print("| " + " | ".join(f"{share:g}" for share in SHARES) + " |")
+    print("|---" * len(SHARES) + "|")
+    print("| " + " | ".join(f"{value:.0%}" for value in right) + " |\n")
 
 
 def main() -> None:

@@ -34,15 +34,19 @@ FROM of_prompts
 WINDOW alike AS (PARTITION BY judge, version, chose_best, of_prompt)
 """
 
+AUDITOR_WEIGHT = 3
+"""How often the auditor's z-score counts in a standing, for once the judge's (docs/naming.md)."""
+
 STANDINGS = f"""
 WITH votes AS (
-    SELECT sweep, trial_id, judge, coalesce(z_score, 0) AS z_score, chose_best, ranks.trials AS rivals, {OF_PROMPT} AS of_prompt
+    SELECT sweep, trial_id, judge, coalesce(z_score, 0) AS z_score, chose_best, if(chose_best, 1, {AUDITOR_WEIGHT}) AS times,
+           ranks.trials AS rivals, {OF_PROMPT} AS of_prompt
     FROM ranks JOIN trials USING (sweep, trial_id)
     WHERE chose_best OR (judge = '{AUDITOR}' AND picture = '{keys.BEST}')
 ), counted AS (
     FROM votes QUALIFY chose_best OR rivals >= max(rivals) FILTER (chose_best) OVER (PARTITION BY of_prompt)
 ), means AS (
-    SELECT sweep, trial_id, of_prompt, round(avg(z_score), 9) AS z_score,
+    SELECT sweep, trial_id, of_prompt, round(sum(times * z_score) / sum(times), 9) AS z_score,
            concat_ws(' + ', max(judge), nullif(min(judge), max(judge))) AS judges
     FROM counted GROUP BY sweep, trial_id, of_prompt
 )
@@ -54,7 +58,7 @@ SELECT sweep, trial_id, judges,
 FROM means
 WINDOW alike AS (PARTITION BY of_prompt)
 """
-"""The mean of two z-scores: that of the judge that chose the pictures, and the auditor's where it has scored as many of the prompt.
+"""The weighted mean of two z-scores: of the judge that chose the pictures, and of the auditor where it has scored as many of the prompt.
 
 Either alone is fooled: the judge by what pleases its kind, the auditor by blurs that people still name (docs/naming.md).
 """

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import zscore
 
 from dreamsweep.report.query import query
-from dreamsweep.report.ranks import RANKED_TRIALS
+from dreamsweep.report.ranks import AUDITOR_WEIGHT, RANKED_TRIALS
 from dreamsweep.results.appended import write_judged
 from dreamsweep.spec.judges import AUDITOR
 from dreamsweep.store.local import LocalStore
@@ -135,7 +135,7 @@ def test_the_auditor_counts_once_it_has_scored_as_many_as_the_judge(store: Local
     spread = ((len(ids) - 1) / len(ids) ** 2) ** 0.5
     for row in before:
         audit = ((0.0 if row["trial_id"] == ids[0] else 1.0) - (len(ids) - 1) / len(ids)) / spread
-        assert after[row["trial_id"]]["z_score"] == pytest.approx((row["by_judge"] + audit) / 2)
+        assert after[row["trial_id"]]["z_score"] == pytest.approx((row["by_judge"] + AUDITOR_WEIGHT * audit) / (1 + AUDITOR_WEIGHT))
     assert after[ids[0]]["rank"] > after[ids[1]]["rank"] == 1
     assert {row["judges"] for row in standings(store, "a slice of pizza")} == {"starter-judge"}
     (first,) = query(store, f"SELECT ranked_by, rivals FROM {RANKED_TRIALS} WHERE trial_id = '{ids[0]}'").to_pylist()
