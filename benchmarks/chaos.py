@@ -28,10 +28,11 @@ sys.path.insert(0, str(ROOT))
 from dreamsweep.store import Store, open_store  # noqa: E402
 from tests.chaos.harness import Runs, differences, runs, undisturbed  # noqa: E402
 from tests.conftest import SETTINGS, moto_server  # noqa: E402
-from tests.s3_faults import Fault, FaultProxy, fault_proxy  # noqa: E402
+from tests.s3_faults import CONDITIONS, Fault, FaultProxy, fault_proxy  # noqa: E402
 from tests.tiny_weights import write_tiny_weights  # noqa: E402
 
 MIXED: tuple[Fault, ...] = ("busy", "reset", "truncated", "flipped", "delayed", "lost")
+SCENARIOS = ["kills", "pair", "turns", "s3", "outage"]
 SHARE = 0.2
 """Share of requests that meet a fault."""
 TRIES = 8
@@ -83,6 +84,17 @@ class Chaos:
         self.counts["kills of a living run"] += self.runs.kill(both[0], after=self.draw.uniform(0.05, 2.0))
         self.counts["exit code of the other one: " + str(self.runs.wait(both[1]))] += 1
         self.finish(uri)
+
+    def turns(self, uri: str) -> None:
+        """The same on an S3 server that ignores conditional writes."""
+        with fault_proxy(self.server) as (address, proxy):
+            proxy.ignored = CONDITIONS
+            environment = {"AWS_ENDPOINT_URL": address, "DREAMSWEEP_STORE_SECONDS": "60"}
+            both = [self.runs.start(uri, hurried=True, environment=environment) for _ in range(2)]
+            self.counts["kills of a living run"] += self.runs.kill(both[0], after=self.draw.uniform(0.05, 3.0))
+            self.counts["exit code of the other one: " + str(self.runs.wait(both[1]))] += 1
+            self.finish(uri, hurried=True, environment=environment)
+            self.counts["leases on manifests"] += sum(method == "PUT" and ".lease-" in path for method, path in proxy.requests)
 
     def s3(self, uri: str) -> None:
         """A run on S3 of whose requests one in five fails, killed again and again."""
@@ -138,7 +150,13 @@ def main() -> None:
 
 
 def _go_on(chaos: Chaos, options: argparse.Namespace) -> None:
-    scenarios = {"kills": (chaos.kills, False), "pair": (chaos.pair, False), "s3": (chaos.s3, True), "outage": (chaos.away, True)}
+    scenarios = {
+        "kills": (chaos.kills, False),
+        "pair": (chaos.pair, False),
+        "turns": (chaos.turns, True),
+        "s3": (chaos.s3, True),
+        "outage": (chaos.away, True),
+    }
     end = time.monotonic() + 60 * options.minutes
     while time.monotonic() < end:
         for name in options.scenarios:
@@ -158,7 +176,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenarios", nargs="+", default=["kills", "pair", "s3", "outage"], choices=["kills", "pair", "s3", "outage"])
+    parser.add_argument("--scenarios", nargs="+", default=SCENARIOS, choices=SCENARIOS)
     parser.add_argument("--outage", type=float, default=90, help="seconds of an outage")
     parser.add_argument("--scale", type=float, default=1, help="how many times as fast all waits are: an hour passes in 60 s with 60")
     return parser.parse_args()

@@ -17,6 +17,8 @@ Fault = Literal["busy", "reset", "away", "truncated", "flipped", "delayed", "los
 flipped; an answer a little late."""
 DELAY = 0.2
 """Seconds of a delayed answer."""
+CONDITIONS = frozenset({"if-match", "if-none-match"})
+"""Headers that a server without conditional writes ignores."""
 OF_THE_CONNECTION = {"connection", "transfer-encoding", "date", "server", "keep-alive"}
 
 
@@ -26,6 +28,8 @@ class FaultProxy:
     def __init__(self, server: str) -> None:
         self.server = urlsplit(server).netloc
         self.choose: Callable[[str, str], Fault | None] = lambda method, path: None
+        self.ignored: frozenset[str] = frozenset()
+        """Names of headers, in small letters, that do not reach the server, as if it ignored them."""
         self.met = Counter[str]()
         """Faults that requests have met."""
         self.requests: list[tuple[str, str]] = []
@@ -86,7 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in ("reset", "away"):
             return self._reset()
         upstream = http.client.HTTPConnection(self.faults.server, timeout=30)
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in ("expect", "connection")}
+        headers = {
+            name: value for name, value in self.headers.items() if name.lower() not in {"expect", "connection", *self.faults.ignored}
+        }
         upstream.request(self.command, self.path, body, headers)
         answer = upstream.getresponse()
         content = answer.read()

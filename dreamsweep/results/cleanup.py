@@ -8,7 +8,7 @@ staged shards, nor those of a shard that may still go on from its checkpoint.
     checkpoints   of shards that are done, or that nobody has gone on with
     states        of shards that are no longer staged, or whose staging goes as well
     planned       shards as they were laid out for other machines: done, or given up
-    unfinished    what writes left behind that were cut off
+    unfinished    what writes left behind that were cut off, leases on manifests among them
     staging       rows of shards all of whose trials are published; only when asked for, as the sweep can then not be published anew,
                   with other trials beside these, without making these again
 """
@@ -96,6 +96,10 @@ def _of_sweep(store: Store, sweep: str, before: float, staging: bool, alive_sinc
     for entry in store.entries(keys.tables(sweep)):
         if entry.modified < before and entry.key not in named:
             yield removable("tables", entry)
+
+    for entry in store.entries(keys.leases(keys.manifest(sweep))):
+        if entry.modified < before:
+            yield removable("unfinished", entry)
 
     under_way = [entry for entry in store.entries(keys.staging(sweep)) if _is_of_a_run(sweep, entry.key)]
     planned = list(store.entries(keys.planned(sweep)))

@@ -63,9 +63,8 @@ class Store(Protocol):
     def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
         """Writes the object only if its current version equals `version` (None: it does not exist yet); returns whether it did.
 
-        Of several who replace the same version one succeeds, in a folder and on servers with conditional writes (AWS since 2024, most
-        others). Where a server has none, the version is compared just before the write: of two who write within that moment the last one
-        does (`dreamsweep doctor` says what a server has).
+        Of several who replace the same version one succeeds. S3 servers without conditional writes are written to in turn
+        (`dreamsweep.store.s3_lock`); raises StoreError where that cannot work either (`dreamsweep doctor` says what a server has).
         """
         ...
 

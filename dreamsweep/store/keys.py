@@ -1,6 +1,7 @@
 """Keys of the layout: every key that a sweep has in a store, one function each. No other file spells one.
 
 <sweep>/manifest.json                                      what is published
+<sweep>/manifest.json.lease-<id>                           a writer's turn, on S3 servers without conditional writes
 <sweep>/sweep.yaml                                         the sweep as it was run
 <sweep>/tables/<generation>/<table>.parquet                gathered rows
 <sweep>/tables/<generation>/contents.json                  sizes and SHA-256 of these files
@@ -38,6 +39,16 @@ def folder(sweep: str) -> str:
 def manifest(sweep: str) -> str:
     """Returns the key of a sweep's published manifest."""
     return f"{sweep}/manifest.json"
+
+
+def leases(key: str) -> str:
+    """Returns the prefix of all leases on an object."""
+    return f"{key}.lease-"
+
+
+def lease(key: str, writer: str) -> str:
+    """Returns the key of one writer's lease on an object."""
+    return f"{key}.lease-{writer}"
 
 
 def sweep_file(sweep: str) -> str:

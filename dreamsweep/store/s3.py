@@ -36,6 +36,7 @@ from dreamsweep.store.s3_failures import (
     kind_of,
     one_line,
 )
+from dreamsweep.store.s3_lock import lock_of
 
 ADDRESSING, ENCRYPTION = "DREAMSWEEP_S3_ADDRESSING", "DREAMSWEEP_S3_ENCRYPTION"
 _QUICK = {"connect_timeout": 3, "read_timeout": 8, "retries": {"mode": "standard", "total_max_attempts": 2}}
@@ -140,13 +141,14 @@ class S3Store:
                 raise
             return etag
 
-    @_patient
     def replace(self, key: str, data: bytes, version: str | None, content_type: str = BYTES) -> bool:
+        if self.conditional_writes() == "kept":
+            return self._replace_if(key, data, version, content_type)
+        return self._replace_in_turn(key, data, version, content_type)
+
+    @_patient
+    def _replace_if(self, key: str, data: bytes, version: str | None, content_type: str) -> bool:
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
-        if self.conditional_writes() != "kept":
-            if self.version(key) != version:
-                return False
-            condition = {}
         with self._sentences(key):
             try:
                 self._put(key, data, content_type, **condition)
@@ -155,6 +157,14 @@ class S3Store:
                     return False
                 raise
             return True
+
+    @_patient
+    def _replace_in_turn(self, key: str, data: bytes, version: str | None, content_type: str) -> bool:
+        def write() -> None:
+            with self._sentences(key):  # with short timeouts, so that it ends before the lease expires
+                self._quick.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, ContentType=content_type, **self.encryption)
+
+        return lock_of(self, key).replace(self, key, version, write)
 
     def conditional_writes(self) -> ConditionalWrites:
         """Returns what the server does with If-Match and If-None-Match, tried once in a process with a small object that is removed again.

@@ -9,7 +9,7 @@ import pytest
 
 from dreamsweep.store import Store, open_store
 from tests.chaos.harness import Runs, differences
-from tests.s3_faults import Fault, fault_proxy
+from tests.s3_faults import CONDITIONS, Fault, fault_proxy
 
 MIXED: tuple[Fault, ...] = ("busy", "reset", "truncated", "flipped", "delayed", "lost")
 AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
@@ -48,4 +48,17 @@ def test_an_outage_in_the_middle_of_a_run_is_waited_for(some_runs: Runs, calm: S
             time.sleep(0.01)
         back.set()
         assert some_runs.wait(pid) == 0
+    assert differences(open_store(store), calm) == []
+
+
+def test_two_runs_at_once_on_a_server_without_conditional_writes_leave_what_one_leaves(
+    some_runs: Runs, calm: Store, s3_bucket: str
+) -> None:
+    store = f"s3://{s3_bucket}/p"
+    with fault_proxy(os.environ["AWS_ENDPOINT_URL"]) as (address, proxy):
+        proxy.ignored = CONDITIONS
+        both = [some_runs.start(store, hurried=True, environment=settings(address)) for _ in range(2)]
+        some_runs.kill(both[0], after=1.0)
+        assert some_runs.wait(both[1]) == 0 and some_runs.run(store, hurried=True, environment=settings(address)) == 0
+        assert any(".lease-" in path for _, path in proxy.requests)
     assert differences(open_store(store), calm) == []

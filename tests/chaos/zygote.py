@@ -23,7 +23,7 @@ from dreamsweep.generation.run_sweep import IncompleteSweepError, run_sweep
 from dreamsweep.planning.sweep_file import parse_sweep
 from dreamsweep.report import contact_sheet, curves
 from dreamsweep.report.summary import Summary
-from dreamsweep.store import local, open_store, s3
+from dreamsweep.store import local, open_store, s3, s3_lock
 
 IMPORTED = (engines, contact_sheet, curves)
 """What a run imports when it needs it."""
@@ -34,6 +34,7 @@ def run(request: Mapping[str, Any]) -> int:
     os.environ.update(request.get("environment", {}))
     if request.get("hurried"):  # the same waits, in hundredths of their time
         retry.FIRST_PAUSE, retry.LONGEST_PAUSE = 0.01, 0.2
+        s3_lock.LEASE_SECONDS, s3_lock.WRITE_SECONDS, s3_lock.LONGEST_PAUSE = 4.0, 1.0, 0.5
         s3._PATIENT = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 1}}
     if writes := request.get("writes"):
         _fill_disk(writes, getattr(errno, request["error"]))

@@ -33,6 +33,7 @@ def strings(path: Path) -> Iterator[str]:
 
 def test_every_key_is_as_it_always_was() -> None:
     assert keys.manifest("demo") == "demo/manifest.json"
+    assert keys.lease(keys.manifest("demo"), "w1") == "demo/manifest.json.lease-w1"
     assert keys.sweep_file("demo") == "demo/sweep.yaml"
     assert keys.table("demo", "0f", "trials") == "demo/tables/0f/trials.parquet"
     assert keys.picture("demo", "t1", keys.BEST) == "demo/pictures/t1/best.png"
@@ -66,6 +67,7 @@ def test_keys_lie_below_their_folders_and_say_what_they_belong_to() -> None:
     assert keys.states("demo", "l1").startswith(keys.states("demo"))
     assert keys.state_of(keys.state("demo", "l1", 1_000_000, "s1")) == ("l1", 1_000_000, "s1")
     assert keys.staging("demo").startswith(keys.folder("demo"))
+    assert keys.lease("demo/a", "w1").startswith(keys.leases("demo/a"))
     assert keys.planned_shard("demo", "s1").startswith(keys.planned("demo"))
     assert keys.generation_of(keys.table("demo", "0f", "trials")) == "0f"
     assert keys.trial_of(keys.picture("demo", "t1", "x.svg")) == "t1"

@@ -135,7 +135,7 @@ def test_a_server_without_a_list_of_uploads_is_cleaned_up_all_the_same(
 
 
 @pytest.mark.parametrize(
-    ("does", "says"), [("kept", "two runs of one sweep at a time are safe"), ("ignored", "never run one sweep's name twice")]
+    ("does", "says"), [("kept", "two runs of one sweep at a time are safe"), ("ignored", "publish in turn, by leases beside its manifest")]
 )
 def test_doctor_says_what_follows_from_a_server_s_conditions(
     does: str, says: str, s3_bucket: str, aws_settings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
