@@ -1,12 +1,13 @@
-"""A real S3 server, for the tests that need one: moto's, as a process of its own.
+"""Real S3 servers, for the tests that need one: moto's, as a process of its own, and s3rver for what every store keeps to.
 
-It comes from the package index like everything else, keeps S3's rules for multipart uploads, listing and ranges, checks signatures and
+moto's comes from the package index like everything else, keeps S3's rules for multipart uploads, listing and ranges, checks signatures and
 users' rights once told to, and is read by DuckDB.
 """
 
 import gc
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -30,6 +31,7 @@ os.environ.setdefault("DREAMSWEEP_STORE_SECONDS", "0")
 os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weights-of-tests-{os.getpid()}")
 """A cache folder that does not exist: no test reads or writes the user's own. Tests that need one set it themselves."""
 
+ROOT = Path(__file__).parents[1]
 UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
 settings.register_profile("quick", derandomize=True, database=None, **UNHURRIED)  # type: ignore[arg-type]
 settings.register_profile("few", max_examples=10, derandomize=True, database=None, **UNHURRIED)  # type: ignore[arg-type]
@@ -120,6 +122,38 @@ def s3_server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def s3rver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A second server, s3rver: the endpoint's address. Skips the test where it is not installed."""
+    script, node = ROOT / "tests/s3rver/node_modules/s3rver/bin/s3rver.js", shutil.which("node")
+    if node is None or not script.exists():
+        pytest.skip("s3rver is not installed: npm ci --prefix tests/s3rver")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("s3rver")
+    command = [
+        node,
+        str(script),
+        "--directory",
+        str(folder),
+        "--address",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-vhost-buckets",
+        "--silent",
+    ]
+    with _listening(command, port, dict(os.environ)):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def s3rver_bucket(s3rver: str, aws_settings: pytest.MonkeyPatch) -> str:
+    """A fresh bucket on s3rver, which the environment points to: its name."""
+    return _fresh_bucket(s3rver, {**SETTINGS, "AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}, aws_settings)
+
+
+@pytest.fixture(scope="session")
 def strict_s3() -> Iterator[StrictServer]:
     """A server that refuses whom it does not know, with its users."""
     import boto3
@@ -160,11 +194,14 @@ def aws_settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 @pytest.fixture
 def s3_bucket(s3_server: str, aws_settings: pytest.MonkeyPatch) -> str:
     """A fresh bucket on the open server, which the environment points to: its name."""
+    return _fresh_bucket(s3_server, SETTINGS, aws_settings)
+
+
+def _fresh_bucket(server: str, settings: dict[str, str], environment: pytest.MonkeyPatch) -> str:
     import boto3
 
-    aws_settings.setenv("AWS_ENDPOINT_URL", s3_server)
-    for key, value in SETTINGS.items():
-        aws_settings.setenv(key, value)
+    for key, value in {**settings, "AWS_ENDPOINT_URL": server}.items():
+        environment.setenv(key, value)
     bucket = f"bucket-{next(_buckets)}"
     boto3.Session().client("s3").create_bucket(Bucket=bucket)
     return bucket
@@ -181,12 +218,16 @@ def moto_server(no_auth_actions: int) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(no_auth_actions), "PYTHONWARNINGS": "ignore"},
-    )
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    settings = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(no_auth_actions), "PYTHONWARNINGS": "ignore"}
+    with _listening(command, port, settings):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _listening(command: list[str], port: int, environment: dict[str, str]) -> Iterator[None]:
+    """Runs a server as soon as it listens, and ends it."""
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     try:
         for _ in range(600):
             with socket.socket() as probe:
@@ -194,8 +235,8 @@ def moto_server(no_auth_actions: int) -> Iterator[str]:
                     break
             time.sleep(0.1)
         else:
-            pytest.fail("moto's server did not start within 60 s")
-        yield f"http://127.0.0.1:{port}"
+            pytest.fail(f"{command[0]} did not listen within 60 s")
+        yield
     finally:
         server.terminate()
         server.wait(10)

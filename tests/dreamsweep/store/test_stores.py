@@ -1,4 +1,4 @@
-"""What both stores keep to."""
+"""What all stores keep to: a folder, and two S3 servers, of which s3rver ignores conditional writes."""
 
 import io
 import time
@@ -23,12 +23,12 @@ FOLDERS = st.text(st.characters(codec="utf-8", exclude_characters="/\0", exclude
 EACH = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", "s3", "s3rver"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "local":
         yield open_store(str(tmp_path / "runs"))
     else:
-        yield open_store(f"s3://{request.getfixturevalue('s3_bucket')}/some/prefix")
+        yield open_store(f"s3://{request.getfixturevalue(f'{request.param}_bucket')}/some/prefix")
 
 
 def test_objects_come_back_and_go(store: Store, tmp_path: Path) -> None:
