@@ -39,6 +39,8 @@ def up(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Iter
         "POSTGRES_PASSWORD": "unused",
         "S3_ACCESS_KEY": strict_s3.writer[0],
         "S3_SECRET_KEY": strict_s3.writer[1],
+        "S3_REVIEW_ACCESS_KEY": strict_s3.reader[0],
+        "S3_REVIEW_SECRET_KEY": strict_s3.reader[1],
         "DOCKER_GROUP": str(os.stat(socket).st_gid),
         "DOCKER_HOST": engine,
         "PATH": os.environ["PATH"],
@@ -76,7 +78,7 @@ def up(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Iter
 def on_the_host_s_network(stack: dict[str, Any], image: str, socket: str) -> dict[str, Any]:
     services = stack["services"]
     services["setup"]["depends_on"].pop("gpu")
-    for name in ("database", "s3"):
+    for name in ("database", "seaweedfs", "s3"):
         asleep = {"image": image, "command": ["sleep", "infinity"], "init": True}
         services[name] = {**asleep, "healthcheck": {"test": ["CMD", "true"], "interval": "1s"}}
     for service in services.values():

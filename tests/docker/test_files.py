@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from dreamsweep import __version__
 from dreamsweep.flows.deploy import Place, base_job_template
@@ -21,6 +23,8 @@ SECRETS = {
     "POSTGRES_PASSWORD": "word-2",
     "S3_ACCESS_KEY": "word-3",
     "S3_SECRET_KEY": "word-4",
+    "S3_REVIEW_ACCESS_KEY": "word-5",
+    "S3_REVIEW_SECRET_KEY": "word-6",
     "DOCKER_GROUP": "998",
 }
 ONCE = {"setup", "gpu"}
@@ -64,6 +68,34 @@ def test_every_image_has_a_version(services: dict[str, dict[str, Any]]) -> None:
     assert ours == {f"dreamsweep:{__version__}", f"dreamsweep:{__version__}-cpu"}
 
 
+def test_images_of_registries_are_pinned_by_their_digests(tmp_path: Path) -> None:
+    """With a docker that knows three images; what the script writes is what Compose reads."""
+    shutil.copy(ROOT / "docker/pin-images.sh", tmp_path)
+    (tmp_path / "docker").write_text(
+        '#!/bin/sh\n[ "$1" = pull ] && exit 0\nfor image; do :; done\n'
+        'echo "${image%:*}@sha256:$(printf %s "$image" | sha256sum | cut -c1-64)"\n'
+    )
+    (tmp_path / "docker").chmod(0o755)
+    command, plain = [str(tmp_path / "pin-images.sh")], {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    missing = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)
+    assert missing.returncode == 2 and "copy .env.example first" in missing.stderr
+    filled = "".join(f"{name}={value}\n" for name, value in SECRETS.items())
+    (tmp_path / ".env").write_text(filled)
+    for _ in range(2):
+        subprocess.run(command, env=plain, capture_output=True, check=True)
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == len(SECRETS) + 3 and filled.splitlines() == lines[: len(SECRETS)]
+    read = json.loads(compose(tmp_path / ".env").stdout)["services"]
+    used = [read["database"]["image"], read["seaweedfs"]["image"], read["prefect"]["build"]["args"]["BASE"]]
+    assert used == [line.partition("=")[2] for line in lines[-3:]] and all("@sha256:" in image for image in used)
+
+
+def test_the_script_pins_the_tags_of_the_compose_file() -> None:
+    defaults = re.findall(r"\$\{(\w+_IMAGE):-([\w./:-]+[.:][\w.-]+)\}", (ROOT / "docker/compose.yaml").read_text())
+    pinned = re.findall(r"^pin (\w+) (\S+)$", (ROOT / "docker/pin-images.sh").read_text(), flags=re.MULTILINE)
+    assert {name: image for name, image in defaults if name != "SHARD_IMAGE"} == dict(pinned) and len(pinned) == 3
+
+
 def test_ports_are_this_machine_s_alone(services: dict[str, dict[str, Any]]) -> None:
     published = {port["published"]: port["host_ip"] for service in services.values() for port in service.get("ports", ())}
     assert published == {"4200": "127.0.0.1", "4300": "127.0.0.1", "8333": "127.0.0.1"}
@@ -80,18 +112,45 @@ def test_every_service_is_shut_in(services: dict[str, dict[str, Any]]) -> None:
     assert with_socket == {"sweeps", "shards"}
 
 
-def test_the_database_is_on_a_network_that_no_shard_joins(services: dict[str, dict[str, Any]]) -> None:
+def test_shards_reach_prefect_s_api_and_the_s3_port_alone(services: dict[str, dict[str, Any]]) -> None:
     networks = {name: {*service.get("networks", ())} for name, service in services.items()}
-    assert {name for name, joined in networks.items() if "data" in joined} == {"database", "prefect"}
-    assert networks["database"] == {"data"}
+    assert networks == {
+        "database": {"data"},
+        "seaweedfs": {"storage"},
+        "prefect": {"inner", "data"},
+        "s3": {"inner", "page", "storage"},
+        "setup": {"inner"},
+        "sweeps": {"inner"},
+        "shards": {"inner"},
+        "review": {"page"},
+        "gpu": set(),
+    }
     assert "--variable network_mode=dreamsweep" in json.dumps(services["setup"]["command"])
+    whole = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["networks"]
+    assert {name for name, network in whole.items() if network.get("internal")} == {"data", "storage"}
+    assert whole["inner"]["name"] == "dreamsweep"
+
+
+def test_the_review_page_s_key_reads_and_leaves_marks(services: dict[str, dict[str, Any]]) -> None:
+    (user,) = json.loads(services["seaweedfs"]["environment"]["USERS"])["identities"]
+    assert user["credentials"] == [{"accessKey": "word-5", "secretKey": "word-6"}]
+    rights: dict[str, set[str]] = {}
+    for action in user["actions"]:
+        name, _, where = action.partition(":")
+        rights.setdefault(name, set()).add(where)
+    reads = {"dreamsweep", "dreamsweep/runs/*"}
+    assert rights == {"Read": reads, "List": reads, "Write": {f"dreamsweep/runs/*/appended/{table}/*" for table in ("ratings", "duels")}}
+    store, review = services["shards"]["environment"], services["review"]["environment"]
+    assert store["DREAMSWEEP_STORE"] == review["DREAMSWEEP_STORE"] == "s3://dreamsweep/runs"
+    assert (store["AWS_ACCESS_KEY_ID"], review["AWS_ACCESS_KEY_ID"], review["AWS_SECRET_ACCESS_KEY"]) == ("word-3", "word-5", "word-6")
 
 
 def test_each_starts_when_what_it_needs_is_there(services: dict[str, dict[str, Any]]) -> None:
     order = {name: {n: c["condition"] for n, c in service.get("depends_on", {}).items()} for name, service in services.items()}
     assert order == {
         "database": {},
-        "s3": {},
+        "seaweedfs": {},
+        "s3": {"prefect": "service_started", "seaweedfs": "service_healthy"},
         "gpu": {},
         "prefect": {"database": "service_healthy"},
         "setup": {"prefect": "service_healthy", "s3": "service_healthy", "gpu": "service_completed_successfully"},
@@ -108,7 +167,8 @@ def test_secrets_reach_those_who_need_them(services: dict[str, dict[str, Any]]) 
 
     assert holders("word-1") == {"prefect", "setup", "sweeps", "shards", "review"}
     assert holders("word-2") == {"database", "prefect"}
-    assert holders("word-4") == {"s3", "setup", "sweeps", "shards", "review"}
+    assert holders("word-4") == {"seaweedfs", "setup", "sweeps", "shards"}
+    assert holders("word-6") == {"seaweedfs", "review"}
     assert not any(name.startswith("PREFECT") for name in services["review"]["environment"])
 
 
