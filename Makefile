@@ -14,7 +14,7 @@ UV := UV_FIND_LINKS="$${UV_FIND_LINKS:-$${PIP_FIND_LINKS:-}}" UV_HTTP_TIMEOUT=30
 # Commands that the tests start, and the tests' own rewritten modules, are compiled once, not in every process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-core test-published lint format types studies sbom bench lock env clean
+.PHONY: run test test-core test-published lint format types studies sbom bench lock hashes env clean
 
 run: $(ENV)/ready
 	@$(BIN)/dreamsweep run $(FILE)
@@ -72,13 +72,14 @@ env: $(ENV)/ready
 
 # The environment: made anew only when the lock or the pins of this file change. COMPILE= leaves bytecode to the first import.
 COMPILE := --compile-bytecode
-$(ENV)/ready: requirements.lock pyproject.toml
+INSTALL_UV = test -x $(BIN)/uv || { "$(PYTHON)" -m venv $(ENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV_PIN); }
+$(ENV)/ready: requirements.lock requirements.hashes pyproject.toml
 	@"$(or $(PYTHON),false)" -c '$(USABLE)' 2>/dev/null || { echo 'dreamsweep needs Python 3.11 to 3.14 with venv and pip, and' \
 	    '$(if $(PYTHON),$(PYTHON) is no such Python,found none (looked for $(NAMES)))': 'install one' \
 	    '(on Debian and Ubuntu: apt install python3-venv), or name one: make PYTHON=/path/to/python3.13' >&2; exit 2; }
 	@echo "Making $(ENV) from requirements.lock with $$("$(PYTHON)" --version) (2 GB, or 6 GB where PyTorch comes with CUDA; once)…"
-	@test -x $(BIN)/uv || { "$(PYTHON)" -m venv $(ENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check $(UV_PIN); }
-	@$(UV) pip install --quiet --python $(BIN)/python $(COMPILE) -r requirements.lock
+	@$(INSTALL_UV)
+	@$(UV) pip install --quiet --python $(BIN)/python $(COMPILE) -r requirements.lock -c requirements.hashes
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -92,6 +93,16 @@ lock: $(ENV)/ready
 	{ echo "# Exact versions of everything (make lock). Also good as constraints: pip install -c requirements.lock ."; \
 	  sed -E "s/\\+cpu//; s/^(torch==[^ ]*) ;.*/\\1/; /^(nvidia-|cuda-|triton)/d; s/ ; python_full_version < '3.15'\$$//" \
 	    $(ENV)/compiled | sort -u; } > requirements.lock
+	$(MAKE) --no-print-directory hashes
+
+# SHA-256 of every file that the index has of the locked versions: after a change of requirements.lock by hand. torch has none here, for a
+# folder of wheels may hold another build of the same version.
+hashes:
+	@$(INSTALL_UV)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --no-deps --no-header --no-annotate --generate-hashes \
+	    --no-emit-package torch requirements.lock -o $(ENV)/hashed
+	{ echo "# SHA-256 of what requirements.lock names, but for torch (make hashes). make env checks them."; cat $(ENV)/hashed; } \
+	    > requirements.hashes
 
 clean:
 	rm -rf .venv .venv-3.*

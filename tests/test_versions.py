@@ -19,6 +19,9 @@ VERSIONS = ("3.11.9", "3.12.3", "3.13.0", "3.14.0")
 NAMES = ("python3.14", "python3.13", "python3.12", "python3.11", "python3")
 LOCK = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
 
+HASHES = re.split(r"\n(?! )", (ROOT / "requirements.hashes").read_text().strip())[1:]
+"""A locked package each, with its hashes in further lines."""
+
 
 def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -136,3 +139,13 @@ def test_the_lock_holds_every_requirement_once(version: str, system: str) -> Non
         requirement = Requirement(text)
         (pin,) = pins[canonical(requirement.name)]
         assert pin.operator == "==" and pin.version in requirement.specifier, f"{requirement}: the lock has {pin}"
+
+
+def test_everything_in_the_lock_but_torch_has_hashes() -> None:
+    hashed = dict(entry.replace("\\\n", "").split("--hash=", 1) for entry in HASHES)
+    locked, known = (
+        {(canonical(each.name), str(each.specifier), str(each.marker)) for each in lines} for lines in (LOCK, map(Requirement, hashed))
+    )
+    assert {name for name, _, _ in locked - known} == {"torch"} and known <= locked
+    digests = [digest for some in hashed.values() for digest in re.split(r"\s+--hash=", some)]
+    assert len(digests) > len(hashed) and all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in digests)
