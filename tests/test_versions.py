@@ -146,6 +146,6 @@ def test_everything_in_the_lock_but_torch_has_hashes() -> None:
     locked, known = (
         {(canonical(each.name), str(each.specifier), str(each.marker)) for each in lines} for lines in (LOCK, map(Requirement, hashed))
     )
-    assert {name for name, _, _ in locked - known} == {"torch"} and known <= locked
+    assert {name for name, _, _ in locked - known} == {"torch"} and known <= locked, "run: make hashes"
     digests = [digest for some in hashed.values() for digest in re.split(r"\s+--hash=", some)]
     assert len(digests) > len(hashed) and all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in digests)
