@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 run: $(ENV)/ready
 	@$(BIN)/dreamsweep run $(FILE)
 
-# In as many processes as there are cores, up to four; a file's tests stay together. With ALL=yes, as in CI, a network is compiled
+# In as many processes as there are cores, up to four; a file's tests stay together. With ALL=yes, as in `.ci/run all`, a network is compiled
 # as well, and a Docker engine of our own is started for the containers, which takes root and a quarter of an hour.
 test: $(ENV)/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(or $(ARGS),$(if $(ALL),,-m "not docker and not compiler and not chaos"))

@@ -72,7 +72,8 @@ def score_all(pictures: Sequence[Named]) -> dict[str, list[float]]:
     import torch
 
     from dreamsweep.guidance.targets import shrink
-    from dreamsweep.judges.auditor import load_auditor, things_in
+    from dreamsweep.guidance.wording import things_in
+    from dreamsweep.judges.auditor import load_auditor
     from dreamsweep.judges.segments import classes_in, shares_of
     from dreamsweep.models.starter_segmenter import load_starter_segmenter
     from dreamsweep.perceptors import load_perceptor

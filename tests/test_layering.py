@@ -113,7 +113,7 @@ def test_no_engine_imports_another() -> None:
             assert not module.startswith("dreamsweep.engines.") or module.rpartition(".")[2] in SHARED_BY_ENGINES
 
 
-SHARED_BY_ENGINES = {"__init__", "protocol", "descent", "optimizers", "schedules", "starts", "frames", "rasterise", "svg"}
+SHARED_BY_ENGINES = {"__init__", "protocol", "descent", "optimizers", "schedules", "starts", "frames", "painting", "rasterise", "svg"}
 
 
 def test_every_package_but_prefect_s_is_type_checked_in_tests() -> None:

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from dreamsweep.compute.colours import painted
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.guidance.protocol import Chooser
-from dreamsweep.judges.auditor import things_in
+from dreamsweep.guidance.wording import colour_of, things_in
 from dreamsweep.models.biggan import Biggan, draw, load_biggan
 from dreamsweep.models.dvae import load_dvae
 from dreamsweep.spec import Trial, WeightsName
@@ -41,16 +42,22 @@ class ShapeStarts:
 
 
 class ThingStarts:
-    """Starts from pictures of named things, as a BigGAN draws them."""
+    """Starts from pictures of named things, as a BigGAN draws them, in the colour that the prompt gives the thing."""
 
     def __init__(self, biggan: Biggan) -> None:
         self.biggan = biggan
 
     def __call__(self, side: int, trials: Sequence[Trial], guide: Chooser, key: int = 0) -> Float[Tensor, "b 3 h w"]:
         """Returns the picture that each trial starts from, `side` pixels on a side, in [0, 1]; of a walk, that of its prompt `key`."""
-        chosen = likeliest_classes(self.biggan, trials, guide, key)
-        pictures = torch.cat([*class_pictures(self.biggan, chosen.tolist())])
+        chosen = likeliest_classes(self.biggan, trials, guide, key).tolist()
+        pictures = torch.cat([self._picture(of_class, text_at(trial, key)) for of_class, trial in zip(chosen, trials, strict=True)])
         return placed(F.interpolate(pictures, size=(side, side), mode="bilinear", align_corners=False, antialias=True).clamp(0, 1), trials)
+
+    def _picture(self, of_class: int, text: str) -> Float[Tensor, "1 3 h w"]:
+        """Returns a class's picture, drawn by itself, so that it is the same to the last bit in every batch."""
+        (picture,) = class_pictures(self.biggan, [of_class])
+        colour = colour_of(text, self.biggan.names[of_class]) if self.biggan.names else None
+        return painted(picture[0], colour)[None] if colour else picture
 
     def along(self, side: int, trials: Sequence[Trial], guide: Chooser) -> list[Float[Tensor, "_ 3 h w"]]:
         """Returns for each trial the pictures of the things that it passes, one for its prompt and one for each that it goes on to."""
@@ -74,7 +81,7 @@ def likeliest_classes(biggan: Biggan, trials: Sequence[Trial], guide: Chooser, k
     if biggan.names:
         losses = guide.weigh_names(biggan.names, key)
         for at, trial in enumerate(trials):
-            if named := things_in([trial.prompt.text, *trial.prompt.to][min(key, len(trial.prompt.to))], biggan.names):
+            if named := things_in(text_at(trial, key), biggan.names):
                 others = torch.ones(len(losses), dtype=torch.bool, device=losses.device)
                 others[[*named]] = False
                 losses[others, at] = torch.inf
@@ -91,6 +98,11 @@ def class_pictures(biggan: Biggan, classes: Iterable[int], truncation: float = 1
         vectors = F.one_hot(some, biggan.classes).float().to(biggan.device)
         latents = vectors.new_zeros(len(some), biggan.vectors, biggan.z_dim)
         yield draw(biggan.model, latents, vectors[:, None].expand(-1, biggan.vectors, -1), truncation)
+
+
+def text_at(trial: Trial, key: int) -> str:
+    """Returns prompt `key` of a walk, or its last one; of a trial that goes nowhere, its prompt."""
+    return [trial.prompt.text, *trial.prompt.to][min(key, len(trial.prompt.to))]
 
 
 def choose(losses: Float[Tensor, "n b"], trials: Sequence[Trial], stream: str, margin: float = torch.inf) -> Int[Tensor, "b"]:

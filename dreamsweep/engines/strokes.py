@@ -18,6 +18,7 @@ from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import paper, read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
+from dreamsweep.engines.painting import LEAST_INK, lay_over
 from dreamsweep.engines.protocol import Artefact, Film, State
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.starts import Starts, make_starts
@@ -31,10 +32,6 @@ RADIUS = 0.1
 """A new stroke's next control point is uniform in a square of this side around the one before, as a share of the canvas."""
 PAINT_FRAMES = 60
 """Pictures of a drawing being drawn, at most: some five seconds of film."""
-LEAST_INK = 0.15
-"""Distance from white, of 1, from which a shape's pixel is ink."""
-BROAD, OPAQUE, SHORT = 12.0, 0.7, 0.3
-"""Width and least opacity of strokes that are laid over a picture, so that they cover it, and their length beside that of others."""
 TENSORS = ("points", "segments", "widths", "colors")
 """Tensors of `Strokes`, in order."""
 
@@ -135,25 +132,14 @@ def _random_strokes(spec: StrokesSpec, draws: Draws) -> Strokes:
 
 
 def _laid_over(pictures: Float[Tensor, "b 3 224 224"], strokes: Strokes, spec: StrokesSpec, draws: Draws) -> Strokes:
-    """Returns strokes moved to where a picture on white has ink, in its colours, short, broad and opaque: the more ink, the more strokes.
-
-    They are spread evenly, from top to bottom: stroke i gets the i-th part of the ink. CLIPasso (Vinker et al., 2022, §3.3) places its
-    first strokes by saliency.
-    """
-    ink = (1 - pictures).amax(1).flatten(1)  # b h·w
-    chances = torch.where(ink > LEAST_INK, ink, 0.0).double().cumsum(1) + 1e-9
-    shares = (torch.arange(spec.num_paths) + draws.uniform("strokes.ink", spec.num_paths).double()) / spec.num_paths
-    thrown = shares * chances[:, -1:]
-    pixels = torch.searchsorted(chances, thrown).clamp(max=SIDE * SIDE - 1)
-    places = torch.stack([pixels % SIDE, pixels // SIDE], -1) + 0.5  # b p 2
-    used = _used_points(strokes)[..., None]
-    middles = (strokes.points * used).sum(2, keepdim=True) / used.sum(2, keepdim=True)
-    points = SHORT * (strokes.points - middles) + places[:, :, None]
-    widths = torch.full_like(strokes.widths, min(BROAD, spec.max_width))
-    moved = Strokes(points, strokes.segments, widths, strokes.colors)
-    moved.colors[..., :3] = _colors_at(moved, pictures)
-    moved.colors[..., 3] = OPAQUE + (1 - OPAQUE) * moved.colors[..., 3]
-    return moved
+    """Returns strokes laid over pictures on white, in their colours; where a picture is white, the paper shows."""
+    chances, white = draws.uniform("strokes.laid", spec.num_paths, 2), paper(spec.background)
+    inked = ((1 - pictures).amax(1, keepdim=True) / LEAST_INK).clamp(max=1)
+    laid = [
+        lay_over(picture, _some(strokes, at, 0, spec.num_paths), spec.max_width, chances[at], white)
+        for at, picture in enumerate(torch.lerp(white.expand_as(pictures), pictures, inked))
+    ]
+    return Strokes(*(torch.cat([getattr(of_trial, name) for of_trial in laid]) for name in TENSORS))
 
 
 def _some(strokes: Strokes, index: int, first: int, end: int) -> Strokes:

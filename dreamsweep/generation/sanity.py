@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.guidance.targets import shrink
-from dreamsweep.judges.auditor import Auditor, things_in
+from dreamsweep.guidance.wording import things_in
+from dreamsweep.judges.auditor import Auditor
 from dreamsweep.judges.segments import classes_in, shares_of
 from dreamsweep.models.biggan import Biggan, draw, load_biggan
 from dreamsweep.models.segmenter import Segmenter

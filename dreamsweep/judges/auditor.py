@@ -17,7 +17,7 @@ from torch import Tensor
 from dreamsweep.compute.pool import POOL
 from dreamsweep.guidance.targets import shrink
 from dreamsweep.guidance.waypoints import place
-from dreamsweep.judges.labels import labels_in
+from dreamsweep.guidance.wording import things_in
 from dreamsweep.judges.protocol import Judgement
 from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape, load_lite
 from dreamsweep.spec import Trial
@@ -122,26 +122,6 @@ class AuditorJudge:
                     return None
                 score += weight * float(shares[[*things]].sum())
         return score
-
-
-COLOURS = frozenset(["black", "blue", "brown", "green", "grey", "orange", "pink", "purple", "red", "white", "yellow"])
-"""First words of the names of things that are their colour: `green apple`."""
-
-
-def things_in(text: str, names: Sequence[str]) -> tuple[int, ...]:
-    """Returns which things a text names: those whose whole name it holds, and every thing of the same noun.
-
-    `a brown cat` names `cat`, and `black cat` and `cat face` as well; `a red heart` names `red heart`, and `sparkling heart` as well. A
-    colour in a thing's name may be another in the text: `a blue apple` names `red apple` and `green apple`.
-    """
-    colourless = [name.split(" ", 1)[1] if name.partition(" ")[0].casefold() in COLOURS else name for name in names]
-    nouns = {_noun(names[at % len(names)]) for at in labels_in(text, [*names, *colourless])}
-    return tuple(number for number, name in enumerate(names) if _noun(name) in nouns)
-
-
-def _noun(name: str) -> str:
-    """Returns the noun of a thing's name: its last word, but for `face`."""
-    return name.casefold().removesuffix(" face").split(" ")[-1]
 
 
 def load_auditor(device: str) -> Auditor:

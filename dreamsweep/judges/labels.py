@@ -1,6 +1,5 @@
 """The labels judge: which names of a list a picture shows, zero-shot, as CLIP classifies (Radford et al., 2021, section 3.1)."""
 
-import re
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dreamsweep.guidance.targets import shrink
+from dreamsweep.guidance.wording import labels_in
 from dreamsweep.judges.label_lists import LabelList
 from dreamsweep.judges.protocol import Judgement
 from dreamsweep.perceptors.protocol import Perceptor
@@ -52,24 +52,6 @@ class LabelsJudge:
     def _shares(self, pictures: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b d"]]:
         embedded = self.perceptor.embed_pictures(shrink(pictures, self.perceptor.resolution))
         return (self.perceptor.scale * embedded @ self.embedded.to(embedded.device).T).softmax(1).cpu(), embedded
-
-
-def labels_in(text: str, labels: Sequence[str]) -> tuple[int, ...]:
-    """Returns which labels a text names, as whole words, singular or plural; a label within a longer one that it names does not count.
-
-    `a pickup truck` names `pickup truck`, and not `truck`.
-    """
-    words = " ".join(re.findall(r"\w+", text.casefold()))
-    places: list[tuple[int, int, int]] = []
-    for number, label in enumerate(labels):
-        pattern = r"\b" + re.escape(" ".join(re.findall(r"\w+", label.casefold()))) + r"(?:e?s)?\b"
-        places += [(*match.span(), number) for match in re.finditer(pattern, words)]
-    longest = [place for place in places if not any(_is_within(place, other) for other in places)]
-    return tuple(sorted({number for _, _, number in longest}))
-
-
-def _is_within(place: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
-    return other[0] <= place[0] and place[1] <= other[1] and place[:2] != other[:2]
 
 
 _EMBEDDED: dict[tuple[str, str], Tensor] = {}

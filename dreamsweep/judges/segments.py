@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from dreamsweep.judges.labels import labels_in
+from dreamsweep.guidance.wording import labels_in
 from dreamsweep.judges.protocol import Judgement
 from dreamsweep.models.segmenter import Segmenter, load_segmenter
 from dreamsweep.models.starter_segmenter import load_starter_segmenter

@@ -200,7 +200,11 @@ STANDINGS = pa.schema(
         _column("rank", pa.int64(), "1 for the prompt's highest mean z-score; equal ones have one rank"),
         _column("trials", pa.int64(), "trials of the same prompt"),
         _column("percentile", _F64, "share of those other trials that stand lower, 0 to 1; null where there is no other"),
-        _column("z_score", _F64, "mean of those judges' z-scores among the trials of the prompt, the auditor's counted three times; null where there is no other"),
+        _column(
+            "z_score",
+            _F64,
+            "mean of those judges' z-scores in the prompt, the auditor's counted three times; null where there is no other",
+        ),
     ]
 )
 GAPS = pa.schema(

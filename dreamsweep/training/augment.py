@@ -9,6 +9,9 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from dreamsweep.compute.colours import PAINTS as EVERY_PAINT
+from dreamsweep.compute.colours import paint as paint_rgb
+
 
 def premultiplied(rgba: NDArray[np.uint8]) -> Float[Tensor, "n 4 h w"]:
     """Returns drawings in [0, 1], their colours multiplied by their opacity, from bytes `n h w 4`."""
@@ -96,22 +99,13 @@ def recolour(rgba: Tensor, rng: Generator) -> Tensor:
     return torch.einsum("nij,njhw->nihw", matrix, rgba[:, :3]) + bright
 
 
-PAINTS = {
-    "red": (1.0, 0.05, 0.05), "orange": (1.0, 0.5, 0.0), "yellow": (1.0, 0.88, 0.05), "green": (0.1, 0.75, 0.15), "blue": (0.1, 0.35, 1.0),
-    "purple": (0.6, 0.15, 0.95), "pink": (1.0, 0.4, 0.72),
-}  # fmt: skip
-"""Paints, as red, green and blue of a fully saturated pixel."""
+PAINTS = {name: EVERY_PAINT[name] for name in ("red", "orange", "yellow", "green", "blue", "purple", "pink")}
+"""Paints of captions, as red, green and blue of a fully saturated pixel."""
 
 
 def paint(rgba: Tensor, paints: Tensor) -> Tensor:
-    """Returns premultiplied drawings, `n 4 h w`, whose saturated parts have another colour, `n 3`; greys, black and white stay.
-
-    A pixel keeps its least channel, and its chroma (the largest minus the least, as in HSV) becomes so much of the paint.
-    """
-    colours = rgba[:, :3]
-    least = colours.amin(1, keepdim=True)
-    chroma = colours.amax(1, keepdim=True) - least
-    return torch.cat([least + chroma * paints[:, :, None, None], rgba[:, 3:]], 1)
+    """Returns premultiplied drawings, `n 4 h w`, whose saturated parts have another colour, `n 3`; greys, black and white stay."""
+    return torch.cat([paint_rgb(rgba[:, :3], paints), rgba[:, 3:]], 1)
 
 
 def vividness(rgba: Tensor) -> Tensor:

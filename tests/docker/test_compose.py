@@ -97,11 +97,11 @@ def on_the_host_s_network(stack: dict[str, Any], image: str, socket: str) -> dic
 
 def test_the_stack_comes_up_locked_and_makes_a_sweep(up: tuple[str, str]) -> None:
     api, review = up
-    assert httpx.get(f"{api}/health", trust_env=False).is_success
-    assert httpx.get(f"{api}/admin/version", trust_env=False).status_code == 401
-    forged = httpx.post(f"{api}/flows/filter", json={}, auth=tuple(AUTH.split(":")), trust_env=False)  # type: ignore[arg-type]
+    assert httpx.get(f"{api}/health", trust_env=False, timeout=60).is_success
+    assert httpx.get(f"{api}/admin/version", trust_env=False, timeout=60).status_code == 401
+    forged = httpx.post(f"{api}/flows/filter", json={}, auth=tuple(AUTH.split(":")), trust_env=False, timeout=60)  # type: ignore[arg-type]
     assert forged.status_code == 403, "a request without a CSRF token is let in"
-    assert httpx.get(review, trust_env=False).status_code == 401
+    assert httpx.get(review, trust_env=False, timeout=60).status_code == 401
     with SyncPrefectClient(api, auth_string=AUTH) as client:
         deployment = client.read_deployment_by_name("sweep/nightly")
         assert [schedule.slug for schedule in client.read_deployment_schedules(deployment.id)] == ["nightly"]
@@ -115,5 +115,5 @@ def test_the_stack_comes_up_locked_and_makes_a_sweep(up: tuple[str, str]) -> Non
         assert state().is_completed(), state()
         (summary,) = (artifact for artifact in client.read_artifacts() if artifact.key == "composed-summary")
     assert f"{review}/sweeps/composed" in str(summary.data)
-    (card,) = httpx.get(f"{review}/api/sweeps", auth=tuple(AUTH.split(":")), trust_env=False).json()  # type: ignore[arg-type]
+    (card,) = httpx.get(f"{review}/api/sweeps", auth=tuple(AUTH.split(":")), trust_env=False, timeout=60).json()  # type: ignore[arg-type]
     assert (card["sweep"], card["trials"], card["done"]) == ("composed", 1, 1)

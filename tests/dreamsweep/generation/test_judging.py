@@ -13,7 +13,8 @@ from dreamsweep.errors import PluginError, StoreError
 from dreamsweep.generation import judging
 from dreamsweep.generation.judging import Judged, PictureKind, judge_sweep
 from dreamsweep.guidance.targets import shrink
-from dreamsweep.judges.auditor import load_auditor, things_in
+from dreamsweep.guidance.wording import things_in
+from dreamsweep.judges.auditor import load_auditor
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.report.query import query
 from dreamsweep.store import Store, keys, open_store

@@ -5,32 +5,14 @@ import math
 import pytest
 import torch
 
-from dreamsweep.judges.auditor import SIDE, AuditorJudge, load_auditor, things_in, views
+from dreamsweep.judges.auditor import SIDE, AuditorJudge, load_auditor, views
 from dreamsweep.spec import InterpolationSpec, Prompt, StrokesSpec, Trial
 from dreamsweep.weights.hashes import sha256_of
-
-THINGS = ("black cat", "cat", "cat face", "heart on fire", "red apple", "red heart", "blue heart", "whale")
 
 
 def trial(text: str, to: tuple[str, ...] = ()) -> Trial:
     engine = InterpolationSpec(num_iter=3) if to else StrokesSpec(num_iter=3)
     return Trial(prompt=Prompt(text=text, to=to), engine=engine, seed=0, guide="starter-guide", weights="starter")
-
-
-@pytest.mark.parametrize(
-    ("text", "things"),
-    [
-        ("a red apple", ("red apple",)),
-        ("a brown cat", ("black cat", "cat", "cat face")),
-        ("two whales, and a blue heart", ("whale", "blue heart", "red heart")),
-        ("a blue apple", ("red apple",)),
-        ("apples and hearts", ("red apple", "red heart", "blue heart")),
-        ("a painting of the zeppelin", ()),
-        ("a category", ()),
-    ],
-)
-def test_a_prompt_names_things(text: str, things: tuple[str, ...]) -> None:
-    assert {THINGS[at] for at in things_in(text, THINGS)} == set(things)
 
 
 def test_views_show_the_whole_picture_and_a_smaller_one_on_white() -> None:
