@@ -1,7 +1,7 @@
 """Search words, as people type them on the review page and in `dreamsweep export --search`.
 
 Words anywhere, "words in quotes" together, numbers whole, -word not, a|b either; and settings by the names that a sweep file has for them:
-seed:3, learning_rate=15, judge>0.4. like:ID finds the trials that differ from that one by seed alone.
+seed:3, learning_rate=15, prompt:"a heart"|"a rose", judge>0.4. like:ID finds the trials that differ from that one by seed alone.
 """
 
 import operator
@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from dreamsweep.report.catalogue import NUMBERS, Catalogue, Mask, number_of
+from dreamsweep.report.catalogue import Catalogue, Mask, number_of
 
 CONDITION = re.compile(r"([a-z_][\w.]*)(>=|<=|[:=><])(.+)", re.ASCII | re.DOTALL)
-WORD = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
+WORD = re.compile(r'(-?)(?:"([^"]*)"?|([^\s":=]+[:=](?:"[^"]*"|[^\s"|]+)(?:\|(?:"[^"]*"|[^\s"|]+))*(?!\S)|\S+))')
+VALUE = re.compile(r'"([^"]*)"|([^|]+)')
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
 ID = re.compile(r"[0-9a-f]{4,16}")
 
@@ -54,25 +55,29 @@ class _Reader:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue, self.unknown = catalogue, list[str]()
-        self.names = catalogue.names
+        self.names = {name.lower(): name for name in catalogue.names}
+        judges = "|".join(re.escape(name.lower()) for name in sorted(catalogue.scores, key=len, reverse=True))
+        self.of_judge = re.compile(rf"({judges})(>=|<=|[:=><])(.+)", re.DOTALL)
+        """Condition on a score; judges may have other letters in their names than settings: `labels:animals>0.5`."""
         self.values = {value.lower() for kind in catalogue.kinds for value in kind.settings.values()}
         """Whole values in small letters, such as `sgd 15`, whose words belong together."""
 
     def matches(self, word: str, quoted: bool, follower: str) -> tuple[Mask, int]:
         """Returns which rows match one word, and how many of the following words belong to it."""
-        match = None if quoted else CONDITION.fullmatch(word)
+        match = None if quoted else self.of_judge.fullmatch(word) or CONDITION.fullmatch(word)
         if match and match[1] == "like" and match[2] in ":=":
             return self._alike(match[3]), 0
         if match and (match[1] in self.names or match[2] in COMPARE):
             name, sign, wanted = match.groups()
             if name not in self.names:
-                self.unknown.append(f"Nothing here is called “{name}”; try {', '.join(self.names[:8])}.")
+                self.unknown.append(f"Nothing here is called “{name}”; try {', '.join([*self.names.values()][:8])}.")
                 return self._nothing(), 0
             if sign in COMPARE:
-                return self._comparison(name, sign, wanted), 0
-            return self._either([self._equality(name, value) for value in wanted.split("|")]), 0
+                return self._comparison(self.names[name], sign, wanted), 0
+            values = [value[1] or value[2] or "" for value in VALUE.finditer(wanted)]
+            return self._either([self._equality(self.names[name], value) for value in values]), 0
         if not quoted and word in self.names and follower:
-            return self._equality(word, follower), 1
+            return self._equality(self.names[word], follower), 1
         if match:
             self.unknown.append(f"No setting is called “{match[1]}”; so it is looked for as a word.")
         if not quoted and follower and f"{word} {follower}" in self.values:
@@ -113,11 +118,12 @@ class _Reader:
 
     def _equality(self, name: str, wanted: str) -> Mask:
         number = number_of(wanted)
-        if name in NUMBERS:
+        if name in self.catalogue.scores:
             mask: Mask = self.catalogue.numbers(name) == number
             return mask
+        text = _without_quotes(wanted)
         return self.catalogue.column(name).where(
-            lambda value: value is not None and (str(value).lower() == wanted or number_of(value) == number)
+            lambda value: value is not None and (_without_quotes(str(value).lower()) == text or number_of(value) == number)
         )
 
     def _either(self, choices: list[Mask]) -> Mask:
@@ -125,3 +131,8 @@ class _Reader:
 
     def _nothing(self) -> Mask:
         return np.zeros(len(self.catalogue), bool)
+
+
+def _without_quotes(text: str) -> str:
+    """Returns a text with single quotes for double ones, which no search can hold."""
+    return text.replace('"', "'")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from dreamsweep.report.labels import COLUMNS, labels_of, named_settings, natural, settings_of, variant_of
 from dreamsweep.report.query import Session
 from dreamsweep.report.ranks import FOREMOST, OF_PROMPT, RANKED_TRIALS
+from dreamsweep.store import keys
 
 OF_KIND = COLUMNS[:-1]
 KIND = f"hash({', '.join(OF_KIND)})"
@@ -25,6 +27,10 @@ SELECT sweep, trial_id, {OF_PROMPT} AS prompt, {KIND} AS kind, seed, status, ran
 FROM {RANKED_TRIALS} ORDER BY {FOREMOST}
 """
 PROMPTS = f"SELECT {OF_PROMPT} AS number, any_value(prompt) AS prompt, any_value(prompts_to) AS prompts_to FROM trials GROUP BY number"
+JUDGED = f"""
+SELECT sweep, trial_id, judge, score::DOUBLE AS score FROM judgements WHERE picture = '{keys.BEST}' AND score IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge ORDER BY scored_at DESC) = 1 ORDER BY judge
+"""
 KINDS = f"SELECT {KIND} AS number, {', '.join(f'any_value({name}) AS {name}' for name in OF_KIND)} FROM trials GROUP BY {KIND}"
 BATCH = 65_536
 TEXTS = ("engine", "prompt", "status", "sweep")
@@ -86,6 +92,8 @@ class Catalogue:
     statuses: list[str]
     judges: list[str | None]
     """Judges that ranks come from."""
+    further_judges: list[str]
+    """Judges that scored best pictures afterwards."""
     id: NDArray[np.uint64]
     """Trials' ids, which are 16 hexadecimal digits."""
     sweep: NDArray[np.int32]
@@ -97,7 +105,9 @@ class Catalogue:
     judge: NDArray[np.float64]
     guide: NDArray[np.float64]
     z_score: NDArray[np.float64]
-    """NaN where there is none, here and in the two above."""
+    """NaN where there is none, here, in the two above and below."""
+    further_scores: NDArray[np.float64]
+    """Scores of the best picture, by row and further judge."""
     iterations: NDArray[np.int32]
     """How many were done."""
     rank: NDArray[np.int32]
@@ -122,8 +132,14 @@ class Catalogue:
 
     @cached_property
     def names(self) -> list[str]:
-        """Names of the fields and settings that trials have."""
-        return [*dict.fromkeys([*FIELDS, *(name for kind in self.kinds for name in kind.settings)])]
+        """Names of the fields and settings that trials have, and of further judges."""
+        return [*dict.fromkeys([*FIELDS, *(name for kind in self.kinds for name in kind.settings), *self.further_judges])]
+
+    @cached_property
+    def scores(self) -> list[str]:
+        """Names of scores and ranks, those of further judges included."""
+        settings = {name for kind in self.kinds for name in kind.settings}
+        return [*NUMBERS, *(name for name in self.further_judges if name not in settings and name not in FIELDS)]
 
     @cached_property
     def shows(self) -> Coded:
@@ -177,19 +193,22 @@ class Catalogue:
         if name in NUMBERS:
             column: NDArray[np.float64] = getattr(self, name)
             return column
+        if name in self.scores:
+            scores: NDArray[np.float64] = self.further_scores[:, self.further_judges.index(name)]
+            return scores
         coded = self.column(name)
         return np.array([number_of(value) for value in coded.values])[coded.codes]
 
     def order(self, name: str) -> Rows:
         """Returns all rows by a field or setting: scores from the highest, all else from the lowest. `best` leaves them as they are."""
         if name not in self._orders:
-            if name in ("judge", "guide", "z_score"):
-                keys: NDArray[Any] = -self.numbers(name)  # NaN stays at the end
-            elif name == "rank" or name == "best":
-                keys = np.zeros(0)
+            if name in ("rank", "best"):
+                by: NDArray[Any] = np.zeros(0)
+            elif name in self.scores:
+                by = -self.numbers(name)  # NaN stays at the end
             else:
-                keys = self.column(name).places[self.column(name).codes]
-            order = np.argsort(keys, kind="stable") if keys.size else np.arange(len(self))
+                by = self.column(name).places[self.column(name).codes]
+            order = np.argsort(by, kind="stable") if by.size else np.arange(len(self))
             self._orders[name] = order.astype(np.int32)
         return self._orders[name]
 
@@ -250,14 +269,19 @@ def make_catalogue(session: Session) -> Catalogue:
     kinds = dict(zip((row["number"] for row in of_kinds), _kinds(of_kinds), strict=True))
     coded = {name: _coded(table[name].combine_chunks().to_numpy(zero_copy_only=False)) for name in ("prompt", "kind")}
     texts = {name: table[name].combine_chunks().dictionary_encode() for name in ("sweep", "status", "ranked_by")}
+    trials_of_judges = session.batches(JUDGED, BATCH).read_all()
     floats = {name: table[name].to_numpy().astype(np.float64) for name in ("judge", "guide", "z_score")}
+    id = _ids(table["trial_id"])
+    sweep_names = texts["sweep"].dictionary.to_pylist()
+    further_judges, further_scores = _further_scores(trials_of_judges, sweep_names, texts["sweep"].indices.to_numpy(), id)
     return Catalogue(
-        sweep_names=texts["sweep"].dictionary.to_pylist(),
+        sweep_names=sweep_names,
         prompts=[prompts[number] for number in coded["prompt"].values],
         kinds=[kinds[number] for number in coded["kind"].values],
         statuses=texts["status"].dictionary.to_pylist(),
         judges=[*texts["ranked_by"].dictionary.to_pylist(), None],
-        id=np.frombuffer(bytes.fromhex("".join(table["trial_id"].to_pylist())), ">u8").astype(np.uint64),
+        further_judges=further_judges,
+        id=id,
         prompt=coded["prompt"].codes,
         kind=coded["kind"].codes,
         **{name: texts[name].indices.fill_null(-1).to_numpy() for name in texts},
@@ -265,6 +289,7 @@ def make_catalogue(session: Session) -> Catalogue:
         **{name: table[name].to_numpy().astype(np.int32) for name in ("iterations", "rank", "rivals")},
         pictured=table["pictured"].to_numpy(),
         shown=np.nan_to_num(table["shown"].to_numpy()).astype(np.int32),
+        further_scores=further_scores,
         **{name: np.where(np.isfinite(values), values, np.nan) for name, values in floats.items()},
     )
 
@@ -287,6 +312,30 @@ def number_of(value: Any) -> float:
         return math.nan if value is None else float(value)
     except ValueError:
         return math.nan
+
+
+def _further_scores(
+    judged: pa.Table, sweep_names: list[str], sweeps: NDArray[np.int32], ids: NDArray[np.uint64]
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Returns the judges of a table of scores, and the scores by row and judge, NaN where there is none."""
+    judges: list[str] = judged["judge"].unique().to_pylist()
+    scores = np.full((len(ids), len(judges)), np.nan)
+    names, judge_names = judged["sweep"].to_numpy(zero_copy_only=False), judged["judge"].to_numpy(zero_copy_only=False)
+    scored, values = _ids(judged["trial_id"]), judged["score"].to_numpy()
+    for number, name in enumerate(sweep_names):
+        rows, here = np.flatnonzero(sweeps == number), np.flatnonzero((names == name) & np.isfinite(values))
+        rows = rows[np.argsort(ids[rows])]
+        places = np.minimum(np.searchsorted(ids[rows], scored[here]), max(0, len(rows) - 1))
+        here, places = (each[ids[rows[places]] == scored[here]] for each in (here, places))
+        for column, judge in enumerate(judges):
+            of_judge = judge_names[here] == judge
+            scores[rows[places[of_judge]], column] = values[here[of_judge]]
+    return judges, scores
+
+
+def _ids(column: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Returns ids of trials as numbers."""
+    return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), ">u8").astype(np.uint64)
 
 
 def _kinds(rows: list[dict[str, Any]]) -> list[Kind]:

@@ -3,7 +3,7 @@
 /, /sweeps/NAME                 the page
 /ask                            the page that asks in SQL
 /api/sweeps                     every published sweep
-/api/sweeps/NAMES…              the trials of one or several sweeps, a page at a time (wall)
+/api/sweeps/NAMES…              the trials of one or several sweeps, a page at a time (wall), as a grid (grid), as plots (plots)
 /api/sweeps/NAMES/marks         people's marks
 /api/sweeps/NAME/marks          POST leaves one
 /api/sweeps/NAME/trials/ID      a trial, with its curves
@@ -39,6 +39,7 @@ from dreamsweep.review.frames import frames_of
 from dreamsweep.review.grid import add_grids
 from dreamsweep.review.live import add_live
 from dreamsweep.review.marks import Marks, Name, NewMark, TrialId, marks, prompts_of, write_mark
+from dreamsweep.review.plots import add_plots
 from dreamsweep.review.protection import Heads, Uncompressed, guard
 from dreamsweep.review.rows import Card, Detail, cards, detail
 from dreamsweep.review.takeaway import Submit, SweepName, add_takeaway
@@ -94,6 +95,7 @@ def make_app(
     walls = Walls(catalogues)
     add_walls(app, walls, _from_this_page)
     add_grids(app, walls, _from_this_page)
+    add_plots(app, walls, _from_this_page)
     _add_marks(app, store, writable)
     _add_duels(app, store, writable)
     add_takeaway(app, store, submit if writable else None, _from_this_page)

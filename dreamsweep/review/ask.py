@@ -84,7 +84,7 @@ def add_ask(app: FastAPI, store: Store, from_this_page: Callable[[Request], None
 
 def _answer(session: Session, sql: str) -> Answer:
     """Returns the first rows of an answer as JSON holds them. Raises QueryError at the time limit."""
-    with _interrupted(session.connection):
+    with time_limit(session.connection):
         table = session.table(sql, most=ROWS + 1)
     shown = table.slice(0, ROWS)
     values = [[_value(value) for value in plain(column)] for column in shown.columns]
@@ -96,8 +96,8 @@ def _answer(session: Session, sql: str) -> Answer:
 
 
 @contextmanager
-def _interrupted(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Interrupts what the connection does at the time limit."""
+def time_limit(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Interrupts what the connection does at the time limit. Raises QueryError then."""
     timer = threading.Timer(SECONDS, connection.interrupt)
     timer.start()
     try:

@@ -19,7 +19,7 @@ from dreamsweep.tables.parquet import ahead
 
 IN_MEMORY = 3_000_000
 """Trials of all catalogues that are kept in memory, some 80 bytes each; the one asked for last is kept however large it is."""
-VERSION = "1"
+VERSION = "2"
 """Version of the format of the kept catalogue files; a file of another version is not read, and its catalogue is computed again."""
 
 

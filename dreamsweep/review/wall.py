@@ -114,6 +114,8 @@ class Wall:
     engines: list[str]
     swept: list[str]
     """Names of the settings in which trials of the same engine differ, to sort and group by; `sweep` where there are several."""
+    scores: list[str]
+    """Names of scores, those of further judges included."""
     matched: int
     """Trials that the question selects."""
     stacks: bool
@@ -170,6 +172,7 @@ class Walls:
             trials=len(catalogue),
             engines=sorted({kind.engine for kind in catalogue.kinds}),
             swept=swept(kept),
+            scores=catalogue.scores,
             matched=len(listed.rows),
             stacks=bool(listed.stacks),
             unknown=listed.unknown,
@@ -220,7 +223,7 @@ def tile(kept: Kept, row: int, listed: Listed | None = None) -> Tile:
     prompt, sweep, trial = catalogue.prompts[catalogue.prompt[row]], catalogue.sweep_names[catalogue.sweep[row]], catalogue.trial_id(row)
     group = listed.groups if listed else None
     return Tile(
-        key=trial if len(kept.sweeps) == 1 else f"{sweep}/{trial}",
+        key=key_of(kept, row),
         sweep=sweep,
         id=trial,
         prompt=prompt.text,
@@ -242,6 +245,12 @@ def tile(kept: Kept, row: int, listed: Listed | None = None) -> Tile:
         grouped=int(listed.sizes[group.codes[row]]) if listed and group else 0,
         stack=listed.stacks.get(row, 1) if listed else 1,
     )
+
+
+def key_of(kept: Kept, row: int) -> str:
+    """Returns the key of a row's trial."""
+    trial = kept.catalogue.trial_id(row)
+    return trial if len(kept.sweeps) == 1 else f"{kept.catalogue.sweep_names[kept.catalogue.sweep[row]]}/{trial}"
 
 
 def facets(kept: Kept) -> list[Facet]:

@@ -6,11 +6,12 @@ import { FILTERS, isReviewed } from "./marks.js";
 const by = (id) => document.getElementById(id);
 const CHOICES = ["sort", "group", "marks", "by"];
 
-/** The fields of the bar. `changed()` is called when one of them was; `grid` has an address of its own. */
-export function makeFilters(head, marks, grid, changed) {
-  const main = by("wall"), engines = new Set(new URLSearchParams(location.search).getAll("engine"));
+/** The fields of the bar. `changed()` is called when one of them was; `views` are grid and plots, each with an address of its own. */
+export function makeFilters(head, marks, views, changed) {
+  const main = by("wall"), engines = new Set(new URLSearchParams(location.search).getAll("engine")), { grid } = views;
   let choices = new Set();
   offer(head.swept);
+  by("sort").append(...head.scores.filter((name) => ![...by("sort").options].some(({ value }) => value === name)).map((name) => new Option(name, name)));
   drawPeople();
   read();
   drawEngines();
@@ -82,7 +83,7 @@ export function makeFilters(head, marks, grid, changed) {
     by("words").value = parameters.get("q") ?? "";
     for (const id of CHOICES) choose(id, parameters.get(id), id === "sort" ? "best" : "");
     by("stack").checked = parameters.has("stack");
-    grid.address = parameters.get("grid") ?? "";
+    for (const [name, view] of Object.entries(views)) view.address = parameters.get(name) ?? "";
     by("size").value = parameters.get("size") ?? by("size").defaultValue;
     main.style.setProperty("--side", `${by("size").value}px`);
   }
@@ -93,7 +94,7 @@ export function makeFilters(head, marks, grid, changed) {
     for (const name of engines) parameters.append("engine", name);
     for (const id of CHOICES) if (by(id).value && by(id).value !== "best") parameters.set(id, by(id).value);
     if (by("stack").checked) parameters.set("stack", "seeds");
-    if (grid.address) parameters.set("grid", grid.address);
+    for (const [name, view] of Object.entries(views)) if (view.address) parameters.set(name, view.address);
     if (by("size").value !== by("size").defaultValue) parameters.set("size", by("size").value);
     history.replaceState(history.state, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`);
   }

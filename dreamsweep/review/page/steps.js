@@ -22,7 +22,7 @@ export function makeSteps(trials, bar, said) {
   bar.append(play, slider, output, unit);
   document.body.append(canvas);
   for (const event of ["scroll", "resize"]) addEventListener(event, redraw, { passive: true });
-  new ResizeObserver(redraw).observe(document.getElementById("wall"));
+  new ResizeObserver(redraw).observe(document.body);
   return { watch, forget, toggle, step, get active() { return !bar.hidden; } };
 
   async function toggle() {

@@ -12,6 +12,7 @@ import { watch } from "./live.js";
 import { makeMarking } from "./marking.js";
 import { loadMarks, signs } from "./marks.js";
 import { makePages } from "./pages.js";
+import { makePlots } from "./plots.js";
 import { makeSteps } from "./steps.js";
 import { makeTakeaway } from "./take.js";
 import { makeTiles, move } from "./tile.js";
@@ -51,7 +52,15 @@ export async function showWall(names) {
     opened: (key) => (location.hash = key),
     closed: () => location.hash.startsWith("#compare=") && history.replaceState(null, "", location.pathname + location.search),
   });
-  const filters = makeFilters(head, marks, grid, () => draw());
+  const plots = makePlots(names, trials, by("plots"), {
+    settings: [...new Set(["prompt", "engine", "seed", ...head.swept])],
+    scores: head.scores,
+    words: by("words"),
+    changed: () => draw(),
+    opened: (key) => (history.pushState("opened here", "", `#${key}`), open()),
+    said: notice,
+  });
+  const filters = makeFilters(head, marks, { grid, plot: plots }, () => draw());
   const takeaway = makeTakeaway(names, filters.exported, () => (listing.head?.stacks ? null : matched));
   history.scrollRestoration = "manual"; // the page shows the picture seen last
 
@@ -62,6 +71,7 @@ export async function showWall(names) {
   by("duel").hidden = several;
   by("comparing").addEventListener("click", showComparison);
   by("grid").addEventListener("click", grid.toggle);
+  by("plot").addEventListener("click", plots.toggle);
   by("help").addEventListener("click", makeKeys());
   by("facets").addEventListener("toggle", showFacets);
   by("step").addEventListener("click", toggleSteps);
@@ -79,6 +89,8 @@ export async function showWall(names) {
   async function draw(range) {
     const turn = ++draws, question = filters.question();
     filters.write();
+    for (const [button, view] of [["grid", grid], ["plot", plots]]) by(button).setAttribute("aria-pressed", view.active);
+    plots.draw(question);
     try {
       const answer = grid.active ? await grid.ask(question) : await openListing(address, question, { offset: 0 }, lookAgain);
       if (turn !== draws) return; // something else is looked for by now
@@ -230,6 +242,8 @@ export async function showWall(names) {
     if (typing) return;
     if (event.key === "s") toggleSteps();
     if (event.key === "g") grid.toggle();
+    if (event.key === "l") plots.toggle();
+    if (event.key === "Escape") plots.undo();
     if (event.key === "c" && here()) choose(here());
     if (event.key === "C") showComparison();
     if (steps.active && (event.key === "," || event.key === ".")) steps.step(event.key === "." ? 1 : -1);
