@@ -32,7 +32,7 @@ from tests.s3_faults import CONDITIONS, Fault, FaultProxy, fault_proxy  # noqa: 
 from tests.tiny_weights import write_tiny_weights  # noqa: E402
 
 MIXED: tuple[Fault, ...] = ("busy", "reset", "truncated", "flipped", "delayed", "lost")
-SCENARIOS = ["kills", "pair", "turns", "s3", "outage"]
+SCENARIOS = ["kills", "clock", "pair", "turns", "s3", "outage"]
 SHARE = 0.2
 """Share of requests that meet a fault."""
 TRIES = 8
@@ -77,6 +77,11 @@ class Chaos:
         """A run in a folder, killed again and again."""
         self.kill_some(uri, longest=2.0, summary=True)
         self.finish(uri, summary=True)
+
+    def clock(self, uri: str) -> None:
+        """A run whose clock jumps, killed again and again."""
+        self.kill_some(uri, longest=2.0, clock=self.draw.randrange(1 << 30))
+        self.finish(uri, clock=self.draw.randrange(1 << 30))
 
     def pair(self, uri: str) -> None:
         """Two runs of one sweep at once, of which one is killed."""
@@ -152,6 +157,7 @@ def main() -> None:
 def _go_on(chaos: Chaos, options: argparse.Namespace) -> None:
     scenarios = {
         "kills": (chaos.kills, False),
+        "clock": (chaos.clock, False),
         "pair": (chaos.pair, False),
         "turns": (chaos.turns, True),
         "s3": (chaos.s3, True),

@@ -1,6 +1,5 @@
 """`dreamsweep gc`: what nobody needs any more."""
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,15 +30,16 @@ def gc(
     """
     from fnmatch import fnmatchcase
 
-    from dreamsweep.results.cleanup import garbage
+    from dreamsweep.results.cleanup import ALIVE_SECONDS, garbage, now_of
     from dreamsweep.store import open_store
     from dreamsweep.text import counted, format_bytes, format_seconds, parsed_seconds
 
     def wanted(sweep: str) -> bool:
         return (not sweeps or sweep in sweeps) and not any(fnmatchcase(sweep, pattern) for pattern in keep or ())
 
-    now, console, opened = time.time(), Console(), open_store(store)
-    removable = list(garbage(opened, now - parsed_seconds(older_than, "--older-than"), wanted, staging))
+    age, console, opened = parsed_seconds(older_than, "--older-than"), Console(), open_store(store)
+    now = now_of(opened)
+    removable = list(garbage(opened, now - age, wanted, staging, alive_since=now - ALIVE_SECONDS))
     table = Table("sweep", "what", "objects", "size", "oldest", box=None)
     for sweep, kind in sorted({(entry.sweep, entry.kind) for entry in removable}):
         mine = [entry for entry in removable if (entry.sweep, entry.kind) == (sweep, kind)]

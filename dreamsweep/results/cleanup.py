@@ -14,6 +14,7 @@ staged shards, nor those of a shard that may still go on from its checkpoint.
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -44,6 +45,22 @@ class Garbage:
     modified: float
     """Time of the last write, in seconds since 1970."""
     remove: Callable[[], None]
+
+
+def now_of(store: Store) -> float:
+    """Returns the time in seconds since 1970 with which objects' ages are compared: the earlier one of this machine's clock and of that by
+    which the store dates its objects, so that a clock that is ahead makes nothing look abandoned.
+
+    The store's is read from a small object that is removed again; where such an object may not be written, this machine's clock counts.
+    """
+    key = f".dreamsweep-check-{secrets.token_hex(8)}"
+    try:
+        store.write(key, b"", "text/plain")
+        dates = [entry.modified for entry in store.entries(key)]
+        store.delete(key)
+    except StoreError:
+        return time.time()
+    return min(time.time(), *dates)
 
 
 def warn_of_skipped(sweep: str, mistake: StoreError) -> None:

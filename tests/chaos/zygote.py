@@ -8,10 +8,13 @@ import errno
 import json
 import logging
 import os
+import random
 import select
 import signal
 import sys
+import time
 from collections.abc import Mapping
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,6 +41,8 @@ def run(request: Mapping[str, Any]) -> int:
         s3._PATIENT = {"connect_timeout": 5, "read_timeout": 20, "retries": {"mode": "standard", "total_max_attempts": 1}}
     if writes := request.get("writes"):
         _fill_disk(writes, getattr(errno, request["error"]))
+    if (seed := request.get("clock")) is not None:
+        _let_the_clock_jump(seed)
     if not request.get("summary"):
         sweeps.ensure_summary = lambda store, manifest: Summary((), "")  # type: ignore[attr-defined]
     try:
@@ -47,6 +52,24 @@ def run(request: Mapping[str, Any]) -> int:
         sys.stderr.write(f"{error}\n")
         return 2 if isinstance(error, UserError) else 1
     return 0
+
+
+def _let_the_clock_jump(seed: int) -> None:
+    """Lets this machine's clock (not the monotonic one) show another time whenever it is looked at: seconds to years off."""
+    draw, real = random.Random(seed), time.time
+
+    def jumped() -> float:
+        return real() + draw.choice((-1, 1)) * draw.choice((0.0, 5.0, 3_600.0, 86_400.0, 4e7))
+
+    class Jumping(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.fromtimestamp(jumped(), tz)
+
+    time.time = jumped
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith("dreamsweep.") and getattr(module, "datetime", None) is datetime:
+            module.datetime = Jumping  # type: ignore[attr-defined]
 
 
 def _fill_disk(writes: int, code: int) -> None:

@@ -9,13 +9,14 @@ import pytest
 from dreamsweep.errors import StoreError
 from dreamsweep.planning.expand import Shard
 from dreamsweep.report.query import query
-from dreamsweep.results.cleanup import garbage
+from dreamsweep.results.cleanup import ALIVE_SECONDS, garbage, now_of
 from dreamsweep.results.handoff import write_shard
 from dreamsweep.results.manifest import read_manifest
 from dreamsweep.results.publishing import gather, publish
 from dreamsweep.spec import Judging, Keep
 from dreamsweep.store import Store, keys, open_store
 from dreamsweep.store.local import PARTIAL, LocalStore
+from tests.conftest import StrictServer
 from tests.dreamsweep.sample_rows import publish_sample_rows, sample_trial, stage_sample_rows
 
 LATER = time.time() + 3600
@@ -173,3 +174,25 @@ def test_staged_rows_stay_while_a_run_may_gather_them(store: Store) -> None:
     assert {entry.kind for entry in garbage(store, LATER, staging=True)} == {"staging"}
     store.write("demo/staging/s9/checkpoint.safetensors", b"state")
     assert list(garbage(store, LATER, staging=True)) == []
+
+
+@pytest.mark.parametrize("days", [-30, 30])
+def test_a_wrong_clock_lets_no_running_shard_look_abandoned(days: int, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+    store.write(keys.checkpoint("demo", "s1"), b"of a shard under way")
+    monkeypatch.setattr("dreamsweep.results.cleanup.time.time", lambda: real() + days * 86_400)
+    now = now_of(store)
+    assert now <= real() + 5 and list(store.folders()) == ["demo"], "the store's clock counts, and nothing is left of the question"
+    assert not list(garbage(store, now - 7 * 86_400, alive_since=now - ALIVE_SECONDS))
+    assert [entry.kind for entry in garbage(store, time.time() + 60 * 86_400, alive_since=real() + 60)] == ["checkpoints"]
+
+
+def test_without_the_right_to_write_this_machine_s_clock_counts(strict_s3: StrictServer, aws_settings: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "ENDPOINT_URL": strict_s3.address,
+        "ACCESS_KEY_ID": strict_s3.reader[0],
+        "SECRET_ACCESS_KEY": strict_s3.reader[1],
+    }.items():
+        aws_settings.setenv(f"AWS_{name}", value)
+    before = time.time()
+    assert before <= now_of(open_store(f"s3://{strict_s3.bucket}/p")) <= time.time()
