@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from dreamsweep import retry
 from dreamsweep.errors import DreamsweepError, UserError
@@ -63,8 +63,8 @@ def _let_the_clock_jump(seed: int) -> None:
 
     class Jumping(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.fromtimestamp(jumped(), tz)
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(jumped(), tz)
 
     time.time = jumped
     for module in list(sys.modules.values()):
