@@ -167,7 +167,7 @@ def first_choices() -> dict[str, dict[str, int]]:
     with (DATA / "naming-synonyms.csv").open(encoding="utf-8", newline="") as file:
         words = {row["prompt"]: row["words"].split("|") for row in csv.DictReader(file)}
     biggan, choices = load_biggan("starter", 128, "cpu"), dict[str, dict[str, int]]()
-    for sweep in ("naming.yaml", "naming-seed-2.yaml", "naming-seed-3.yaml", "naming-seed-4.yaml"):
+    for sweep in ("naming.yaml", "naming-seed-2.yaml", "naming-seed-3.yaml", "naming-seed-4.yaml", "naming-seed-5.yaml"):
         of_sweep = trials(load_sweep(DATA / sweep))
         wanted = [trial.model_copy(update={"seed": 0}) for trial in of_sweep if trial.engine.engine == "big-sleep"]
         guide = make_guide([(load_perceptor("starter-guide", "cpu"), 1.0)], wanted)

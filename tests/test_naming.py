@@ -33,15 +33,15 @@ def rows(name: str) -> list[dict[str, str]]:
 
 def test_each_picture_has_one_answer_and_one_place(benchmark: ModuleType) -> None:
     answers = rows("naming.csv")
-    for name, seeds in (("naming.yaml", "01"), ("naming-seed-2.yaml", "2"), ("naming-seed-3.yaml", "3"), ("naming-seed-4.yaml", "4")):
+    for name, seeds in (("naming.yaml", "01"), *((f"naming-seed-{seed}.yaml", str(seed)) for seed in (2, 3, 4, 5))):
         sweep, of_sweep = load_sweep(DATA / name), [row for row in answers if row["seed"] in seeds]
         assert {row["prompt"] for row in of_sweep} == {prompt.text for prompt in sweep.prompts if isinstance(prompt, Prompt)}
         assert {row["engine"] for row in of_sweep} == {engine.engine for engine in sweep.engines}
     assert set(Counter((row["prompt"], row["engine"], row["seed"]) for row in answers).values()) == {1}
-    for seeds, extra in (("01", []), ("2", []), ("3", rows("naming-wall.csv")), ("4", [])):
+    for seeds, extra in (("01", []), ("2", []), ("3", []), ("4", []), ("5", rows("naming-wall.csv"))):
         shown = [row for row in answers if row["seed"] in seeds] + extra
         assert len({(row["sitting"], row["tile"]) for row in shown}) == len(shown)
-    for seed in (0, 1, 2, 3, 4):
+    for seed in range(6):
         of_seed = [row for row in answers if int(row["seed"]) == seed]
         assert [int(row["picture"]) for row in of_seed] == [*range(120)]
         with Image.open(benchmark.atlas_of(seed)) as atlas:
