@@ -49,6 +49,8 @@ def _kustomization(folder: Path) -> Manifest:
 
 
 MANIFESTS = _documents(*(BASE / name for name in _kustomization(BASE)["resources"]))
+FROM_FILES = ("dreamsweep-store", "dreamsweep-review-store")
+"""Secrets whose keys come from files, as `envFrom` reads them."""
 SECRETS = {secret["metadata"]["name"]: set(secret["stringData"]) for secret in _documents(INFRA / "kubernetes" / "secret.example.yaml")}
 
 
@@ -187,10 +189,10 @@ def test_secrets_are_only_referred_to() -> None:
     (settings,) = (m["data"] for m in _of_kind("ConfigMap") if m["metadata"]["name"] == "prefect-worker")
     prefix = "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET"
     used.add((settings[f"{prefix}_NAME"], settings[f"{prefix}_KEY"]))
-    assert used == {(name, key) for name, keys in SECRETS.items() if name != "dreamsweep-store" for key in keys}
-    assert {source["secretRef"]["name"] for c in _containers() for source in c.get("envFrom", ()) if "secretRef" in source} == {
-        "dreamsweep-store"
-    }
+    assert used == {(name, key) for name, keys in SECRETS.items() if name not in FROM_FILES for key in keys}
+    from_files = [(c["name"], s["secretRef"]["name"]) for c in _containers() for s in c.get("envFrom", ()) if "secretRef" in s]
+    assert {secret for _, secret in from_files} == set(FROM_FILES)
+    assert [secret for container, secret in from_files if container == "review"] == ["dreamsweep-review-store"]
 
 
 GUIDE = (INFRA.parent / "docs" / "operate.md").read_text().partition("## A Kubernetes cluster")[2].partition("## A Dask or Ray")[0]
@@ -199,7 +201,7 @@ GUIDE = (INFRA.parent / "docs" / "operate.md").read_text().partition("## A Kuber
 def test_guide_makes_the_secrets_and_names_what_there_is() -> None:
     commands = [line.partition("create secret generic ")[2] for line in GUIDE.replace("\\\n", " ").splitlines()]
     secrets = {command.split()[0]: set(re.findall(r"--from-literal=([\w-]+)=", command)) for command in commands if command}
-    assert secrets == SECRETS | {"dreamsweep-store": set()}  # whose keys come from a file
+    assert secrets == SECRETS | {name: set() for name in FROM_FILES}
     assert all(f"`{key}=…`" in GUIDE for key in SECRETS["dreamsweep-store"])
     variables = {name.rpartition(".")[2] for name in re.findall(r"--variable ([a-z_.]+)=", GUIDE)}
     assert len(variables) >= 8 and variables <= TEMPLATE["variables"]["properties"].keys()
