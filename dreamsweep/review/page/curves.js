@@ -4,17 +4,18 @@
 import { axes, least, most, numeric } from "./axes.js";
 import { drawn } from "./dom.js";
 
-/** Draws the curves of an answer. `pointed(curve, point)` is called for each curve with the point of it below the mouse, or its last one. */
-export function drawCurves({ curves }, { score, along }, width, height, pointed) {
+/** Draws the curves of an answer. `colourOf(value)` is the number of a curve's colour; `pointed(curve, point)` is called for each curve with the
+ * point of it below the mouse, or its last one. */
+export function drawCurves({ curves }, { score, along }, width, height, { colourOf, pointed }) {
   const shown = curves.filter(({ at }) => at.length), all = (name) => shown.flatMap((curve) => curve[name]);
   const across = along === "share" ? numeric("share of the run, %", [], { from: 0, to: 100 }) : numeric("iteration", all("at"), { from: Math.min(0, ...all("at")), to: most(all("at")) });
   const up = numeric(score, [least(all("low")), most(all("high"))]), unit = along === "share" ? 100 : 1;
   const frame = axes(across, up, width, height, `${score} over the runs, by group: mean and middle 80 %`), { drawing, x, y } = frame;
   const line = (at, values) => at.map((where, n) => `${x(where * unit).toFixed(1)},${y(values[n]).toFixed(1)}`);
-  for (const { number, at, low, high } of numbered(curves)) drawing.append(drawn("polygon", { class: `series-${number}`, points: [...line(at, low), ...line(at, high).reverse()].join(" ") }));
-  for (const { number, at, mean } of numbered(curves)) {
-    if (at.length > 1) drawing.append(drawn("polyline", { class: `series-${number}`, points: line(at, mean).join(" ") }));
-    else drawing.append(drawn("circle", { class: `series-${number}`, r: 4, cx: x(at[0] * unit), cy: y(mean[0]) }));
+  for (const { value, at, low, high } of shown) drawing.append(drawn("polygon", { class: `series-${colourOf(value)}`, points: [...line(at, low), ...line(at, high).reverse()].join(" ") }));
+  for (const { value, at, mean } of shown) {
+    if (at.length > 1) drawing.append(drawn("polyline", { class: `series-${colourOf(value)}`, points: line(at, mean).join(" ") }));
+    else drawing.append(drawn("circle", { class: `series-${colourOf(value)}`, r: 4, cx: x(at[0] * unit), cy: y(mean[0]) }));
   }
   const here = drawn("line", { class: "here", y1: frame.top, y2: frame.floor, visibility: "hidden" });
   drawing.append(here);
@@ -30,5 +31,3 @@ export function drawCurves({ curves }, { score, along }, width, height, pointed)
     for (const curve of curves) pointed(curve, Math.max(0, curve.at.findLastIndex((where) => where <= wanted)));
   }
 }
-
-const numbered = (curves) => curves.map((curve, number) => ({ ...curve, number })).filter(({ at }) => at.length);

@@ -47,7 +47,7 @@ export function makeGrid(sweeps, trials, bar, names, { changed, drawTile }) {
     const nights = columns.value === "sweep" ? " The arrow: how much better or worse the best picture is than that of the sweep before, by the same measure." : "";
     const table = element(
       "table", { class: "grid" },
-      element("caption", {}, `Each cell shows its best picture. Beside it, and in the margins: mean z-score of the judges within the prompt.${nights} ${grid.more ? "The first 200 values of an axis." : ""}`),
+      element("caption", {}, element("span", {}, `Each cell shows its best picture. Beside it, and in the margins: mean z-score of the judges within the prompt.${nights} ${grid.more ? "The first 200 values of an axis." : ""}`)),
       element("thead", {}, element("tr", {}, element("td", {}, element("small", {}, counted(grid.trials, "trial"))), ...across.map((value) => head("col", columns, value)))),
       element("tbody", {}, ...down.map((row, n) => element("tr", {}, head("row", rows, row), ...cells[n].map((of, at) => filled(of, cells[n].slice(0, at).findLast(Boolean)))))),
     );

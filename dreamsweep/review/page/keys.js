@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 
 const SHEET = {
-  "On the wall": { "/": "search", "← → ↑ ↓": "from picture to picture", Enter: "open it", g: "grid", l: "plots", s: "steps", ", .": "a step back, a step on", c: "choose for comparison", "Shift C": "compare" },
+  "On the wall": { "/": "search", "← → ↑ ↓": "from picture to picture", Enter: "open it", g: "grid", l: "plots", s: "steps", ", .": "a step back, a step on", c: "choose for comparison", "Shift C": "compare", Esc: "undo a rectangle on a plot" },
   "In the viewer": { "← →": "trials", "↑ ↓": "iterations", space: "play", a: "actual size", f: "full screen", Esc: "back to the wall" },
   Marks: { p: "pick", x: "reject", "1 – 5": "stars", u: "clear", t: "tag", n: "note", z: "undo" },
   Duels: { "← →": "the better one", "↓": "tie", z: "undo", r: "ranking" },

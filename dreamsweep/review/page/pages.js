@@ -68,6 +68,6 @@ export function makePages(main, listing, drawTile, titleOf, failed) {
 
   function heading(tile) {
     if (tile.group === null) return [];
-    return [element("h2", {}, element("bdi", {}, titleOf(tile)), element("small", {}, ` ${counted(tile.grouped, "trial")}`))];
+    return [element("h2", {}, element("bdi", {}, titleOf(tile)), element("small", {}, ` ${counted(tile.grouped, listing.head.stacks ? "stack" : "trial")}`))];
   }
 }

@@ -6,6 +6,7 @@ import { drawScatter } from "./scatter.js";
 import { toggled, withRange, withValues } from "./terms.js";
 
 const MOST_LETTERS = 2_000; // of a search
+const COLOURS = 8; // and one for the others
 const BAND = "Line: mean of the trials. Band: the middle 80 % of them, from the 10th to the 90th percentile.";
 
 /** The plots above the wall. `settings` and `scores` are the names that can be plotted, `words` is the search box. `changed()` is called after
@@ -19,6 +20,7 @@ export function makePlots(sweeps, trials, place, { settings, scores, words, chan
   const labelled = (name, select) => element("label", {}, name, select), labels = { curves: [labelled("of ", score), labelled("along ", along)], scatter: [labelled("across ", across), labelled("up ", up)] };
   const legend = element("ul", { class: "legend" }), note = element("p", { class: "note" }), drawing = element("div", { class: "drawing" });
   const before = []; // searches to go back to
+  const colours = new Map(); // by value, so that it keeps its own while others come and go
   let question = null, answer = null, dots = null, busy = false, again = false;
   place.append(element("div", { class: "choose" }, kind, ...labels.curves, ...labels.scatter, labelled("by ", by)), drawing, legend, note);
   by.value = settings.find((name) => !["prompt", "engine", "seed"].includes(name)) ?? "prompt";
@@ -67,16 +69,25 @@ export function makePlots(sweeps, trials, place, { settings, scores, words, chan
     const width = Math.max(260, drawing.clientWidth), height = Math.round(Math.min(420, Math.max(280, width * 0.4)));
     const empty = answer.kind === "curves" ? !answer.curves.some(({ at }) => at.length) : !answer.keys.length;
     dots = null;
+    giveColours(answer.kind === "curves" ? answer.curves.map(({ value }) => value) : answer.groups);
     if (empty) return drawing.replaceChildren(element("p", { class: "note" }, `Nothing here has a score to plot.`)), legend.replaceChildren(), note.replaceChildren();
     if (answer.kind === "curves") showCurves(width, height);
     else showScatter(width, height);
   }
 
+  function giveColours(values) {
+    if (colours.by !== answer.by) colours.clear();
+    colours.by = answer.by;
+    for (const value of [...colours.keys()]) if (colours.size + values.filter((each) => !colours.has(each)).length > COLOURS + 1 && !values.includes(value)) colours.delete(value);
+    const free = Array.from({ length: COLOURS }, (_, number) => number).filter((number) => ![...colours.values()].includes(number));
+    for (const value of values) if (!colours.has(value)) colours.set(value, value === "others" ? COLOURS : free.shift());
+  }
+
   function showCurves(width, height) {
     const values = new Map(), { curves, more } = answer, lot = curves.some(({ trials, drawn }) => drawn < trials);
     const pointed = (curve, point) => values.get(curve).replaceChildren(...reading(curve, point));
-    legend.replaceChildren(...curves.map((curve, number) => entry(curve.value, number, values.set(curve, element("small")).get(curve))));
-    drawing.replaceChildren(drawCurves(answer, answer, width, height, pointed));
+    legend.replaceChildren(...curves.map((curve) => entry(curve.value, values.set(curve, element("small")).get(curve))));
+    drawing.replaceChildren(drawCurves(answer, answer, width, height, { colourOf: (value) => colours.get(value), pointed }));
     curves.forEach((curve) => pointed(curve, curve.at.length - 1));
     const prompts = answer.by === "prompt" ? "" : "A score means something within its prompt: compare values that were tried with the same prompts, or search for one.";
     note.textContent = [BAND, lot && "Of a value with more than 400 trials, 400 are drawn by lot.", left(more), prompts].filter(Boolean).join(" ");
@@ -89,10 +100,10 @@ export function makePlots(sweeps, trials, place, { settings, scores, words, chan
   }
 
   function showScatter(width, height) {
-    dots = drawScatter(answer, answer, width, height, { opened, brushed, picture: (key) => trials.thumbnail(key, 320) });
+    dots = drawScatter(answer, answer, width, height, { opened, brushed, colourOf: (value) => colours.get(value), picture: (key) => trials.thumbnail(key, 320) });
     drawing.replaceChildren(dots.drawing, dots.near);
     const sizes = answer.groups.map((_, number) => answer.group.filter((each) => each === number).length);
-    legend.replaceChildren(...(answer.by ? answer.groups.map((value, number) => entry(value, number, element("small", {}, counted(sizes[number], "dot")))) : []));
+    legend.replaceChildren(...(answer.by ? answer.groups.map((value, number) => entry(value, element("small", {}, counted(sizes[number], "dot")))) : []));
     const shown = answer.keys.length < answer.plotted ? `${counted(answer.keys.length, "trial")} of ${answer.plotted.toLocaleString("en")}, drawn by lot.` : "";
     const missing = answer.matched - answer.plotted, lacking = missing ? `${countedOf(missing, answer.matched, "trial")} have no place here.` : "";
     note.textContent = ["Draw a rectangle to see only what lies in it, Esc to see all again; a click opens a trial.", answer.places && "Short lines: means.", shown, lacking, left(answer.left_out)].filter(Boolean).join(" ");
@@ -103,8 +114,8 @@ export function makePlots(sweeps, trials, place, { settings, scores, words, chan
   }
 
   // A group in the legend; a click shows only its trials.
-  function entry(value, number, more) {
-    const title = `${value.slice(0, 80)} `, name = answer.by && value !== "–" && value !== "others" ? element("button", { type: "button", title: "only these", dir: "auto", onclick: () => search(toggled(words.value, answer.by, value)) }, title) : element("span", { dir: "auto" }, title);
+  function entry(value, more) {
+    const number = colours.get(value), title = `${value.slice(0, 80)} `, name = answer.by && value !== "–" && value !== "others" ? element("button", { type: "button", title: "only these", dir: "auto", onclick: () => search(toggled(words.value, answer.by, value)) }, title) : element("span", { dir: "auto" }, title);
     const alone = (on) => () => drawing.querySelectorAll("[class^=series-]").forEach((mark) => mark.classList.toggle("faded", on && !mark.classList.contains(`series-${number}`)));
     return element("li", { class: `series-${number}`, onmouseenter: alone(true), onmouseleave: alone(false), onfocusin: alone(true), onfocusout: alone(false) }, name, more);
   }

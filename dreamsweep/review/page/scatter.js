@@ -6,13 +6,13 @@ import { drawn, element } from "./dom.js";
 const NEAR = 14, DRAGGED = 6, SPREAD = 0.6; // pixels; pixels; share of a value's place over which its dots lie
 
 /** Draws the dots of an answer. `opened(key)` is called with a dot that was clicked, `brushed(x, y)` with what was drawn over: of each axis
- * [low, high], or the values; null where that is all of it. `picture(key)` is the address of a trial's picture. */
-export function drawScatter(answer, { across, up }, width, height, { opened, brushed, picture }) {
-  const { places, keys, x: xs, y: ys, group } = answer;
+ * [low, high], or the values; null where that is all of it. `picture(key)` is the address of a trial's picture, `colourOf(value)` the number of a group's colour. */
+export function drawScatter(answer, { across, up }, width, height, { opened, brushed, picture, colourOf }) {
+  const { places, keys, x: xs, y: ys, group, groups } = answer;
   const wide = places ? sideBySide(across, places) : numeric(across, xs, { log: true }), high = numeric(up, ys);
   const frame = axes(wide, high, width, height, `${up} against ${across}, a dot for each trial`), { drawing } = frame;
   const dots = keys.map((key, n) => ({ key, number: n, x: frame.x(places ? xs[n] + (((n * 0.618034) % 1) - 0.5) * SPREAD : xs[n]), y: frame.y(ys[n]) }));
-  drawing.append(...dots.map(({ x, y, number }) => drawn("circle", { class: `series-${group[number]}`, cx: x.toFixed(1), cy: y.toFixed(1), r: keys.length > 800 ? 2.2 : 3.4 })));
+  drawing.append(...dots.map(({ x, y, number }) => drawn("circle", { class: `series-${colourOf(groups[group[number]])}`, cx: x.toFixed(1), cy: y.toFixed(1), r: keys.length > 800 ? 2.2 : 3.4 })));
   if (places) drawing.append(...means().map(([place, mean]) => drawn("line", { class: "mean", x1: frame.x(place - SPREAD / 2), x2: frame.x(place + SPREAD / 2), y1: frame.y(mean), y2: frame.y(mean) }, drawn("title", {}, `mean ${mean.toFixed(3)}`))));
   const brush = drawn("rect", { class: "brush", visibility: "hidden" }), ring = drawn("circle", { class: "ring", r: 6, visibility: "hidden" });
   const near = element("figure", { class: "near", hidden: true });
