@@ -21,7 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from dreamsweep.export.conditions import search
 from dreamsweep.report.catalogue import Catalogue, Coded, Rows
 from dreamsweep.review.catalogues import Catalogues, Kept, state_of, sweeps_of
+from dreamsweep.review.duplicates import MOST, tops
 from dreamsweep.review.takeaway import SweepName, Words
+from dreamsweep.store import Store
 
 PAGE, MOST_ON_A_PAGE = 240, 1_000
 """Tiles that are sent at once."""
@@ -29,6 +31,8 @@ MOST_NAMED = 200_000
 """Trials that a question may name, such as those that somebody marked."""
 LISTED = 8
 """Answers that are kept, for their further pages: 4 bytes a trial."""
+MOST_DUPLICATES = 100
+"""Trials of a stack of near-duplicates that are named."""
 MOST_VALUES = 40
 """Values of a setting among the facets."""
 
@@ -52,6 +56,8 @@ class Question(BaseModel):
     suggested_first: bool = False
     stacked: bool = False
     """Whether trials that differ by seed alone are one tile, the first of them in this order; not where all trials are alike."""
+    similarity: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Cosine of their pictures' embeddings from which trials of a prompt are one tile likewise (see `duplicates`)."""
     sort: Setting = "best"
     group: Setting = ""
 
@@ -101,6 +107,8 @@ class Tile:
     """Trials of its group."""
     stack: int = 1
     """Trials that it stands for."""
+    duplicates: tuple[str, ...] = ()
+    """Ids of these trials, at most a hundred, where they are near-duplicates."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +157,8 @@ class Listed:
     """Trials of each group, by its code."""
     stacks: dict[int, int]
     """Trials that a row stands for, where they are several."""
+    duplicates: dict[int, list[int]]
+    """The first of them, where they are near-duplicates."""
 
 
 WALL = TypeAdapter(Wall)
@@ -184,7 +194,7 @@ class Walls:
         """Returns the rows that a question selects, in its order."""
         question = Question(**{name: getattr(wanted, name) for name in Question.model_fields})
         key = (kept.state, question)
-        listed = self._listed.pop(key, None) or _list(kept, question)
+        listed = self._listed.pop(key, None) or _list(self.catalogues.store, kept, question)
         self._listed[key] = listed
         while len(self._listed) > LISTED:
             self._listed.popitem(last=False)
@@ -244,6 +254,7 @@ def tile(kept: Kept, row: int, listed: Listed | None = None) -> Tile:
         group=in_words(group.values[group.codes[row]]) if group else None,
         grouped=int(listed.sizes[group.codes[row]]) if listed and group else 0,
         stack=listed.stacks.get(row, 1) if listed else 1,
+        duplicates=tuple(map(catalogue.trial_id, listed.duplicates.get(row, ()))) if listed else (),
     )
 
 
@@ -266,7 +277,7 @@ def rows_of(kept: Kept, keys: tuple[str, ...]) -> Rows:
     return kept.catalogue.rows_of([(sweep or kept.sweeps[0], trial) for sweep, _, trial in pairs])
 
 
-def _list(kept: Kept, question: Question) -> Listed:
+def _list(store: Store, kept: Kept, question: Question) -> Listed:
     catalogue = kept.catalogue
     matches = search(catalogue, question.q)
     mask = matches.mask
@@ -284,21 +295,40 @@ def _list(kept: Kept, question: Question) -> Listed:
     rows = order[mask[order]]
     if question.suggested_first:
         rows = np.concatenate([rows[suggested[rows]], rows[~suggested[rows]]])
-    rows, stacks = _stacked(catalogue, rows) if question.stacked else (rows, {})
+    stacks, duplicates = dict[int, int](), dict[int, list[int]]()
+    if question.similarity and len(rows) > MOST:
+        matches.unknown.append(f"Near-duplicates are stacked of up to {MOST:,} trials; search for fewer.")
+    elif question.similarity:
+        places = tops(store, kept, rows, question.similarity)
+        every = rows
+        rows, stacks = _stacked(places, every)
+        duplicates = _members(places, every, stacks)
+    elif question.stacked:
+        rows, stacks = _stacked(catalogue.but_for_seed[rows], rows)
     if question.group not in catalogue.names:
-        return Listed(rows, matches.unknown, None, np.zeros(0, np.int64), stacks)
+        return Listed(rows, matches.unknown, None, np.zeros(0, np.int64), stacks, duplicates)
     groups = column_of(catalogue, question.group)
     sizes = np.bincount(groups.codes[rows], minlength=len(groups.values))
-    return Listed(_grouped(rows, groups, question.group), matches.unknown, groups, sizes, stacks)
+    return Listed(_grouped(rows, groups, question.group), matches.unknown, groups, sizes, stacks, duplicates)
 
 
-def _stacked(catalogue: Catalogue, rows: Rows) -> tuple[Rows, dict[int, int]]:
-    """Returns the first row of each stack in their order, and how many rows it stands for."""
-    _, first, sizes = np.unique(catalogue.but_for_seed[rows], return_index=True, return_counts=True)
+def _stacked(numbers: NDArray[np.int64], rows: Rows) -> tuple[Rows, dict[int, int]]:
+    """Returns the first row of each stack in their order, and how many rows it stands for; the rows of a stack have the same number."""
+    _, first, sizes = np.unique(numbers, return_index=True, return_counts=True)
     if len(first) == 1:
         return rows, {}
     several = sizes > 1
     return rows[np.sort(first)], dict(zip(rows[first[several]].tolist(), sizes[several].tolist(), strict=True))
+
+
+def _members(places: NDArray[np.int64], rows: Rows, stacks: dict[int, int]) -> dict[int, list[int]]:
+    """Returns the first rows of each stack of several, by its first one."""
+    order = np.argsort(places, kind="stable")
+    _, starts, sizes = np.unique(places[order], return_index=True, return_counts=True)
+    members = (
+        rows[order[start : start + min(size, MOST_DUPLICATES)]].tolist() for start, size in zip(starts, sizes, strict=True) if size > 1
+    )
+    return {each[0]: each for each in members if each[0] in stacks}
 
 
 def _grouped(rows: Rows, groups: Coded, name: str) -> Rows:

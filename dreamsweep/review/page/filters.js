@@ -4,7 +4,7 @@ import { counted, element } from "./dom.js";
 import { FILTERS, isReviewed } from "./marks.js";
 
 const by = (id) => document.getElementById(id);
-const CHOICES = ["sort", "group", "marks", "by"];
+const CHOICES = ["sort", "group", "stack", "marks", "by"];
 
 /** The fields of the bar. `changed()` is called when one of them was; `views` are grid and plots, each with an address of its own. */
 export function makeFilters(head, marks, views, changed) {
@@ -19,14 +19,19 @@ export function makeFilters(head, marks, views, changed) {
   by("filters").addEventListener("submit", (event) => event.preventDefault());
   by("filters").addEventListener("search", changed); // Esc and × in the box
   by("words").addEventListener("input", later(changed, 120));
-  for (const id of [...CHOICES, "stack"]) by(id).addEventListener("change", changed);
+  for (const id of CHOICES) by(id).addEventListener("change", changed);
   by("size").addEventListener("input", () => main.style.setProperty("--side", `${by("size").value}px`));
   by("size").addEventListener("change", write);
   return { question, exported, write, clear, offer, drawPeople, get any() { return Boolean(by("words").value || by("marks").value || engines.size); }, get group() { return by("group").value; } };
 
   /** What the server is asked. */
   function question() {
-    return { q: by("words").value, engine: [...engines], sort: by("sort").value, group: grid.active ? "" : by("group").value, stacked: by("stack").checked && !grid.active, ...marked() };
+    return { q: by("words").value, engine: [...engines], sort: by("sort").value, group: grid.active ? "" : by("group").value, ...(grid.active ? {} : stacked()), ...marked() };
+  }
+
+  function stacked() {
+    const how = by("stack").value;
+    return how === "seeds" ? { stacked: true } : how ? { similarity: Number(how) } : {};
   }
 
   function marked() {
@@ -79,10 +84,10 @@ export function makeFilters(head, marks, views, changed) {
   }
 
   function read() {
-    const parameters = new URLSearchParams(location.search);
+    const parameters = new URLSearchParams(location.search), cosine = parameters.get("stack");
+    if (cosine > 0 && cosine <= 1 && cosine !== "0.99") by("stack").append(new Option(`cosine ${cosine}`, cosine)); // named in the address alone
     by("words").value = parameters.get("q") ?? "";
     for (const id of CHOICES) choose(id, parameters.get(id), id === "sort" ? "best" : "");
-    by("stack").checked = parameters.has("stack");
     for (const [name, view] of Object.entries(views)) view.address = parameters.get(name) ?? "";
     by("size").value = parameters.get("size") ?? by("size").defaultValue;
     main.style.setProperty("--side", `${by("size").value}px`);
@@ -93,7 +98,6 @@ export function makeFilters(head, marks, views, changed) {
     if (by("words").value) parameters.set("q", by("words").value);
     for (const name of engines) parameters.append("engine", name);
     for (const id of CHOICES) if (by(id).value && by(id).value !== "best") parameters.set(id, by(id).value);
-    if (by("stack").checked) parameters.set("stack", "seeds");
     for (const [name, view] of Object.entries(views)) if (view.address) parameters.set(name, view.address);
     if (by("size").value !== by("size").defaultValue) parameters.set("size", by("size").value);
     history.replaceState(history.state, "", `${location.pathname}${parameters.size ? `?${parameters}` : ""}${location.hash}`);

@@ -50,7 +50,7 @@ export function makePlots(sweeps, trials, place, { settings, scores, words, chan
 
   /** Plots what a question selects; of several questions in a row, the last one. */
   async function draw(wanted) {
-    question = { ...wanted, sort: "best", group: "", stacked: false, suggested_first: false };
+    question = { ...wanted, sort: "best", group: "", stacked: false, similarity: null, suggested_first: false };
     if (place.hidden) return;
     if (busy) return (again = true);
     busy = true;

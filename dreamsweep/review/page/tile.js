@@ -16,7 +16,7 @@ export function makeTiles(trials, marks, chosen, opened) {
     const [what, more] = group === "prompt" ? [walk(tile.label), ""] : [walk(tile.prompt), tile.key === tile.id ? tile.label : `${tile.label} · ${tile.sweep}`];
     return element(
       "button", { class: "tile", type: "button", "data-id": tile.key, "data-iterations": tile.iterations, title: [tile.prompt.slice(0, 300), tile.label, tile.key === tile.id ? "" : tile.sweep, ranked(tile)].filter(Boolean).join("\n"), onclick: () => opened(tile) },
-      element("span", { class: "picture", "data-compared": chosen.includes(tile.key) }, picture, element("span", { class: "signs" }, ...signsOf(tile)), tile.stack > 1 ? element("span", { class: "stack", title: "trials that differ by seed alone" }, `×${tile.stack.toLocaleString("en")}`) : null),
+      element("span", { class: "picture", "data-compared": chosen.includes(tile.key) }, picture, element("span", { class: "signs" }, ...signsOf(tile)), tile.stack > 1 ? element("span", { class: "stack", title: tile.duplicates.length ? "near-duplicates" : "trials that differ by seed alone" }, `×${tile.stack.toLocaleString("en")}`) : null),
       element("span", { class: "line" }, element("b", {}, tile.rivals > 1 ? `#${tile.rank}` : mark(tile.judge)), tile.status === "done" ? null : element("i", {}, tile.status), element("bdi", {}, what)),
       more && element("span", { class: "line more" }, more),
     );

@@ -210,8 +210,8 @@ export async function showWall(names) {
   }
 
   // Shows the trials of a stack; Esc in the search goes back.
-  function unstack({ id }) {
-    by("words").value = `${by("words").value} like:${id}`.trim();
+  function unstack({ id, duplicates }) {
+    by("words").value = duplicates.length ? duplicates.join("|") : `${by("words").value} like:${id}`.trim();
     draw();
   }
 
