@@ -106,9 +106,9 @@ def _run(
     wanted = torch.where(widths > THINNEST, CLEAR * widths, 0.0)
     going, run = torch.ones_like(widths, dtype=torch.bool), torch.zeros_like(widths)
     for step in range(1, REACH + 1):
-        there = places + step * way
-        alike = (_at(picture, there) - colours).abs().amax(0) < EDGE
-        going = going & ((there >= 0) & (there < size)).all(1) & alike & (2 * _at(room, there) >= wanted)
+        position = places + step * way
+        alike = (_at(picture, position) - colours).abs().amax(0) < EDGE
+        going = going & ((position >= 0) & (position < size)).all(1) & alike & (2 * _at(room, position) >= wanted)
         run = torch.where(going, step, run)
     return run
 
