@@ -2,6 +2,7 @@
 
     python benchmarks/chaos.py                                   # ten minutes of every scenario in turn
     python benchmarks/chaos.py --minutes 240 --seed 7
+    python benchmarks/chaos.py --scenarios prefect --minutes 60  # Prefect's server, workers and flow runs are killed
     python benchmarks/chaos.py --scenarios outage --outage 90    # real pauses, no hurry
     python benchmarks/chaos.py --scenarios outage --outage 60 --scale 60    # an hour, with every wait a sixtieth
 
@@ -26,13 +27,18 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from dreamsweep.store import Store, open_store  # noqa: E402
-from tests.chaos.harness import Runs, differences, runs, undisturbed  # noqa: E402
+from tests.chaos.harness import SWEEP, Runs, differences, runs, undisturbed  # noqa: E402
+from tests.chaos.night import PARTS, night  # noqa: E402
 from tests.conftest import SETTINGS, moto_server  # noqa: E402
 from tests.s3_faults import CONDITIONS, Fault, FaultProxy, fault_proxy  # noqa: E402
 from tests.tiny_weights import write_tiny_weights  # noqa: E402
 
 MIXED: tuple[Fault, ...] = ("busy", "reset", "truncated", "flipped", "delayed", "lost")
-SCENARIOS = ["kills", "clock", "pair", "turns", "s3", "outage"]
+SCENARIOS = ["kills", "clock", "pair", "turns", "s3", "prefect", "outage"]
+LONG = {**SWEEP, "iterations": 200, "snapshot_every": 100}
+"""Sweep of a night, of some seconds a shard."""
+KILLS, NIGHT_SECONDS = 4, 3_600.0
+"""Processes that are killed in a night, fewer than would have `up` give one of them up, and how long the sweep may take."""
 SHARE = 0.2
 """Share of requests that meet a fault."""
 TRIES = 8
@@ -44,6 +50,7 @@ class Chaos:
 
     def __init__(self, some: Runs, calm: Store, folder: Path, server: str, options: argparse.Namespace) -> None:
         self.runs, self.calm, self.folder, self.server = some, calm, folder, server
+        self.calm_night = undisturbed(some, folder / "calm-night", LONG) if "prefect" in options.scenarios else calm
         self.draw, self.outage, self.scale = random.Random(options.seed), options.outage, options.scale
         self.counts = Counter[str]()
         self.faulty: list[str] = []
@@ -55,7 +62,7 @@ class Chaos:
         name = scenario.__name__.strip("_")
         scenario(uri)
         self.counts[f"{name}: sweeps"] += 1
-        lines = differences(open_store(uri), self.calm)
+        lines = differences(open_store(uri), self.calm_night if name == "prefect" else self.calm)
         if lines:
             self.faulty += [f"{name}, {uri}: {line}" for line in lines]
 
@@ -130,6 +137,24 @@ class Chaos:
                 self.faulty.append(f"{uri}: an outage of {self.outage:g} s ended the run with exit code {code}")
             self._count(proxy)
 
+    def prefect(self, uri: str) -> None:
+        """A night of `dreamsweep up` whose server, workers and flow runs are killed."""
+        folder = self.folder / f"home-{self.number}"
+        folder.mkdir()
+        with night(folder, DREAMSWEEP_CHECKPOINT_SECONDS="1") as up:
+            up.wait_until_ready()
+            up.start_sweep(LONG, uri)
+            end, left = time.monotonic() + NIGHT_SECONDS, KILLS
+            while (state := up.state()) not in ("COMPLETED", "FAILED", "CANCELLED") and time.monotonic() < end and up.is_alive():
+                time.sleep(self.draw.uniform(3, 20))
+                part = self.draw.choice(list(PARTS))
+                if left and up.kill(part, self.draw):
+                    left -= 1
+                    self.counts[f"kills of a {part}"] += 1
+            self.counts[f"nights that ended as {state.lower() or 'unknown'}"] += 1
+            if state != "COMPLETED":
+                self.faulty.append(f"{uri}: the sweep's flow run is {state or 'unknown'}; {up.log}: {up.log.read_text()[-2000:]}")
+
     def _count(self, proxy: FaultProxy) -> None:
         self.counts["S3 requests"] += len(proxy.requests)
         self.counts.update({f"S3 faults, {fault}": count for fault, count in proxy.met.items()})
@@ -161,6 +186,7 @@ def _go_on(chaos: Chaos, options: argparse.Namespace) -> None:
         "pair": (chaos.pair, False),
         "turns": (chaos.turns, True),
         "s3": (chaos.s3, True),
+        "prefect": (chaos.prefect, False),
         "outage": (chaos.away, True),
     }
     end = time.monotonic() + 60 * options.minutes

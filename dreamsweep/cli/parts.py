@@ -147,4 +147,9 @@ def _start_again(part: Part, code: int) -> None:
     tell(f"{part.title[0].upper()}{part.title[1:]} ended (exit code {code}); it is started again.")
     time.sleep(2 ** (len(recent) - 1) - 1)
     part.start()
-    part.wait_until_ready()
+    try:
+        part.wait_until_ready()
+    except UserError:
+        if part.end_code() is None:
+            raise
+        # it ended while it started: `watch` starts it again, as long as that is not too often

@@ -49,6 +49,17 @@ def test_a_part_that_cannot_start_says_why(tmp_path: Path, capsys: Output) -> No
     assert capsys.readouterr().out == ""
 
 
+def test_a_part_that_ends_while_it_is_started_again_has_ended_once_more(tmp_path: Path, capsys: Output) -> None:
+    """In its second start it is not ready before it ends."""
+    starts = tmp_path / "starts"
+    worker = part(f"echo x >>{starts}; exit 7")
+    worker.is_ready = lambda: len(worker.starts) != 2
+    with pytest.raises(UserError, match=rf"^the worker ended {STARTS} times within 10 minutes \(exit code 7\)\.$"):
+        run(worker)
+    assert starts.read_text() == "x\n" * STARTS
+    assert capsys.readouterr().err == "The worker ended (exit code 7); it is started again.\n" * (STARTS - 1)
+
+
 def test_a_part_that_is_never_ready_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 100)
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
