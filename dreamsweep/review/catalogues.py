@@ -38,7 +38,7 @@ def sweeps_of(store: Store, names: str) -> tuple[str, ...]:
     Raises StoreError where one is not published, or a pattern matches none.
     """
     sweeps: dict[str, None] = {}
-    for name in filter(None, names.split(",")):
+    for name in [name for name in names.split(",") if name] or [names]:
         if not any(sign in name for sign in "*?"):
             sweeps[published_manifest(store, name).sweep] = None
             continue

@@ -13,7 +13,7 @@ const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sh
  * `opened(key)` and `closed(key)` are called when a trial is shown, and when the viewer has gone, `compared(key)` when someone wants to compare it. */
 export function makeViewer(trials, { neighbour, has, marksOf, opened, closed, compared }) {
   const dialog = document.getElementById("viewer");
-  let tile, stops, at, playing, curves;
+  let tile, stops, at, playing, curves, asking;
 
   dialog.addEventListener("close", () => {
     stop();
@@ -31,15 +31,17 @@ export function makeViewer(trials, { neighbour, has, marksOf, opened, closed, co
     tile = next;
     opened(tile.key);
     stops = [];
+    asking?.abort(); // one who goes on quickly waits for no trial that was passed
+    const request = (asking = new AbortController());
     if (!dialog.open) dialog.showModal();
     let trial;
     try {
-      trial = await ask(trials.address(next.key));
+      trial = await ask(trials.address(next.key), { signal: request.signal });
     } catch (error) {
-      if (next !== tile) return; // another was opened meanwhile
+      if (request !== asking) return; // another was opened meanwhile
       return dialog.replaceChildren(element("p", { class: "message", role: "alert" }, error.message), element("aside", {}, turns()));
     }
-    if (next !== tile) return;
+    if (request !== asking) return;
     const folder = trials.folder(next.key);
     stops = stopsOf(trial, folder);
     dialog.replaceChildren(element("div", { class: "stage" }, stage(trial)), facts(trial, folder));

@@ -178,12 +178,13 @@ export async function showWall(names) {
     open();
   }
 
-  // Scrolls to a tile and puts the focus there.
+  // Scrolls to a tile and puts the focus there, unless one has gone on meanwhile: a key would then mark a picture that one does not look at.
   async function reveal(key) {
     if (!tileOf(key)) {
-      const number = await listing.find(key).catch(() => undefined);
-      if (number === undefined) return;
+      const focused = document.activeElement, number = await listing.find(key).catch(() => undefined);
+      if (number === undefined || document.activeElement !== focused) return;
       await pages?.go(number);
+      if (focused.isConnected && document.activeElement !== focused) return;
     }
     tileOf(key)?.scrollIntoView({ block: "center" });
     tileOf(key)?.focus({ preventScroll: true });

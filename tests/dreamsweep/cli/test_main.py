@@ -305,7 +305,7 @@ def test_status_lists_every_sweep(capsys: Output) -> None:
     assert "made-up 10 of 12 trials 2 – – –" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("name", ["", "..", "../x", "a//b"])
+@pytest.mark.parametrize("name", ["", "..", "../x", "a//b", ","])
 def test_what_is_no_name_is_no_sweep(name: str, capsys: Output) -> None:
     publish_sample(open_store("runs"))
     assert "has no published sweep" in refused(capsys, "review", name)

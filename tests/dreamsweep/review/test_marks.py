@@ -134,7 +134,7 @@ def test_nothing_else_is_written(client: TestClient, store: Store, trial: str) -
     routes: Any = make_app(store).routes
     methods = {route.path: {*(getattr(route, "methods", None) or ())} for route in routes}
     writing = [path for path, used in methods.items() if used & {"POST", "PUT", "PATCH", "DELETE"}]
-    reading = {f"/api/sweeps/{{sweep}}/{what}" for what in ("wall", "grid", "new-sweep")} | {"/api/ask"}
+    reading = {f"/api/sweeps/{{sweep}}/{what}" for what in ("wall", "grid", "curves", "scatter", "new-sweep")} | {"/api/ask"}
     assert {*writing} - reading == {"/api/sweeps/{sweep}/marks", "/api/sweeps/{sweep}/duels"}
 
 
