@@ -20,8 +20,8 @@ from tests.dreamsweep.sample_sweep import publish_sample
 
 CHROMIUM = chromium()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: Debian's package chromium")]
-FLUSHED = 8.0
-"""Seconds after which Chromium has written what a page stores to disk; a browser that is killed before then may forget it."""
+WAITING = "Object.keys(localStorage).filter(name => name.startsWith('dreamsweep mark '))"
+"""Names of the marks that a page holds until the server takes them."""
 BEFORE, AFTER = 8, 4
 """Marks of each person before the server is killed, and after."""
 
@@ -60,6 +60,17 @@ def opened(play: Playwright, profile: Path, person: str, address: str) -> tuple[
     return context, page
 
 
+def wait_until_on_disk(profile: Path, names: list[str]) -> None:
+    """Returns once Chromium has written to disk what a page stores by these names; a browser that is killed before then forgets it."""
+    assert names
+    for _ in range(SECONDS * 10):
+        written = b"".join(file.read_bytes() for file in (profile / "Default" / "Local Storage" / "leveldb").glob("*.log"))
+        if all(name.encode() in written for name in names):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"the browser has not written {names}")
+
+
 def kill_browser(profile: Path) -> None:
     """Kills the browser of a profile, as a machine that loses its power would."""
     for entry in Path("/proc").iterdir():
@@ -89,12 +100,12 @@ def test_a_killed_server_and_a_killed_browser_lose_no_mark_and_double_none(store
         mark(pages, AFTER)
         for page in pages:
             expect(page.locator("#notice")).to_contain_text("wait for the server")
-        time.sleep(FLUSHED)
+        wait_until_on_disk(profiles[0], pages[0].evaluate(WAITING))
         kill_browser(profiles[0])
         with served(store, port):
             expect(pages[1].locator("#notice")).to_be_empty()
             context, page = opened(play, profiles[0], "anna", address)
-            while page.evaluate("Object.keys(localStorage).some(name => name.startsWith('dreamsweep mark '))"):
+            while page.evaluate(WAITING):
                 page.wait_for_timeout(100)
             for each in (context, browsers[1][0]):
                 each.close()
