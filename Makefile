@@ -22,7 +22,8 @@ run: $(ENV)/ready
 # In as many processes as there are cores, up to four; a file's tests stay together. With ALL=yes, as in `.ci/run all`, a network is compiled
 # as well, and a Docker engine of our own is started for the containers, which takes root and a quarter of an hour.
 test: $(ENV)/ready
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(or $(ARGS),$(if $(ALL),,-m "not docker and not compiler and not chaos"))
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder --max-worker-restart 0 \
+	    $(or $(ARGS),$(if $(ALL),-o faulthandler_timeout=3600,-m "not docker and not compiler and not chaos"))
 
 # The core alone, which needs neither Prefect's server nor a browser, on another Python: make test-core PYTHON=python3.13. Each version
 # has an environment of its own (.venv-3.13), of about 6 GB where PyTorch comes with CUDA. NUMERICS, which an interpreter does not change,
@@ -40,7 +41,7 @@ test-core:
 
 # Every published model at its real size, with random values: by hand, as it takes up to 16 GiB of memory and 14 GB of disk.
 test-published: $(ENV)/ready
-	nice $(BIN)/python -m pytest -m published --durations=0 $(ARGS) tests/dreamsweep/weights/vectors
+	nice $(BIN)/python -m pytest -m published -o faulthandler_timeout=0 --durations=0 $(ARGS) tests/dreamsweep/weights/vectors
 
 lint: $(ENV)/ready
 	$(BIN)/ruff check .
