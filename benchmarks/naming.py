@@ -11,6 +11,7 @@ pairs on the wall of `prompts/engines.yaml`, by the ranks that the sweep's own r
 
 import csv
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 SIDE, COLUMNS = 128, 16
 """Pixels on a side of a picture, and pictures in a row, of the files with pictures."""
 DRAWS = 1000
+OTHER_WORDS = {"blue": ("teal", "turquoise"), "yellow": ("gold", "golden"), "purple": ("violet",)}
+"""Words of answers that count as a colour."""
 SHIPPED = AUDITOR_WEIGHT / (1 + AUDITOR_WEIGHT)
 SHARES = (0, 0.25, 0.5, 0.67, SHIPPED, 0.9, 1)
 """Shares of the auditor in a standing that are compared."""
@@ -183,6 +186,23 @@ def first_choices() -> dict[str, dict[str, int]]:
     return choices
 
 
+def print_colours() -> None:
+    """Prints, seed by seed, how many answers that name anything have the prompt's colour, and how many pictures show thing and colour."""
+    with (DATA / "naming.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["answer"] != "nothing"]
+    for seed in sorted({row["seed"] for row in rows}):
+        right = [row for row in rows if row["seed"] == seed and has_colour(row["prompt"], row["answer"])]
+        both = Counter(row["engine"] for row in right if row["named"] == "yes")
+        answers = sum(row["seed"] == seed for row in rows)
+        print(f"Seed {seed}: the prompt's colour in {len(right)} of {answers} answers; thing and colour in {both.total()}: {dict(both)}")
+
+
+def has_colour(prompt: str, answer: str) -> bool:
+    """Returns whether an answer has the colour that is the prompt's second word, or another word for it."""
+    colour = prompt.split()[1]
+    return not {colour, *OTHER_WORDS.get(colour, ())}.isdisjoint(answer.split())
+
+
 def print_table(pictures: Sequence[Named], scores: dict[str, list[float]]) -> None:
     """Prints what each network makes of these pictures, engine by engine and of all."""
     print("| engine | pictures | named by the viewer | " + " | ".join(NETWORKS) + " |")
@@ -220,6 +240,7 @@ def main() -> None:
         print_table([pictures[at] for at in places], {name: [values[at] for at in places] for name, values in scores.items()})
     for sweep, choices in first_choices().items():
         print(f"{sweep}: of 20 prompts the first class is the noun of " + ", ".join(f"{count} ({how})" for how, count in choices.items()))
+    print_colours()
     right, pairs = wall_pairs()
     print(f"The wall of prompts/engines.yaml: {right:g} of {pairs} pairs in the right order ({right / pairs:.0%})")
 

@@ -12,7 +12,7 @@ PAINTS = {
 }  # fmt: skip
 """Red, green and blue of a fully saturated pixel, by the colour's name; white is dark enough to be seen on white paper."""
 LEAST_INK = 0.15
-"""Difference from white, of 1, from which a pixel is part of what is drawn."""
+"""Difference from the paper, of 1, from which a pixel is part of what is drawn."""
 GREY = 0.25
 """Mean chroma of a drawing below which it has no colour of its own."""
 ALIKE, DARK = 0.95, 0.7

@@ -13,12 +13,11 @@ from jaxtyping import Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from dreamsweep.compute.colours import LEAST_INK
 from dreamsweep.engines.rasterise import Strokes, rasterise
 
 LAYERS, FINER = 4, 1.6
 """Layers of strokes, and how much thinner than in the one before the widest of a layer are."""
-LEAST_INK = 0.15
-"""Difference from the paper, of 1, from which a pixel is painted by the first layer."""
 EDGE = 0.15
 """Difference of a channel between pixels, of 1, from which there is an edge between them, or a stroke of one ends at the other."""
 THINNEST = 3.0

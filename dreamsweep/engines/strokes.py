@@ -14,11 +14,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dreamsweep.compute.colours import LEAST_INK
 from dreamsweep.compute.graphs import Count
 from dreamsweep.compute.images import paper, read_picture
 from dreamsweep.compute.randomness import Draws
 from dreamsweep.engines.descent import DescentEngine
-from dreamsweep.engines.painting import LEAST_INK, lay_over
+from dreamsweep.engines.painting import lay_over
 from dreamsweep.engines.protocol import Artefact, Film, State
 from dreamsweep.engines.rasterise import Strokes, rasterise
 from dreamsweep.engines.starts import Starts, make_starts

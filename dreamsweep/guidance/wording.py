@@ -9,30 +9,10 @@ COLOURS = {name: name for name in PAINTS} | {"gray": "grey"}
 """The eleven basic colour terms of English (Berlin and Kay, 1969), each as it is called here."""
 BEFORE = 3
 """How many words before a thing may be its colour: `a red double decker bus`."""
-LINKS = frozenset(
-    (
-        "a",
-        "an",
-        "and",
-        "as",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "into",
-        "near",
-        "of",
-        "on",
-        "or",
-        "over",
-        "the",
-        "to",
-        "under",
-        "with",
-        "without",
-    )
-)
+LINKS = frozenset([
+    "a", "an", "and", "as", "at", "by", "for", "from", "in", "into", "near", "of", "on", "or", "over", "the", "to", "under", "with",
+    "without",
+])  # fmt: skip
 """Words that part a thing from a colour before it: `a red hat on a cat` has no red cat."""
 
 
