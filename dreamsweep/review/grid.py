@@ -11,8 +11,9 @@ from fastapi import Depends, FastAPI, Request, Response
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from dreamsweep.report.catalogue import Coded, Rows
+from dreamsweep.report.catalogue import Rows
 from dreamsweep.review.catalogues import Kept
+from dreamsweep.review.shown import Shown, present
 from dreamsweep.review.takeaway import SweepName
 from dreamsweep.review.wall import Listed, Question, Setting, Tile, Walls, column_of, in_words, json_response, tile
 
@@ -78,14 +79,14 @@ def _grid(kept: Kept, listed: Listed, axes: Axes) -> Grid:
     tabs, tab = list[str](), None
     if axes.tabs:
         column = column_of(catalogue, axes.tabs)
-        numbers = _present(column, rows)
+        numbers = present(column, rows)
         tabs = [in_words(column.values[n]) for n in numbers]
         chosen = tabs.index(axes.tab) if axes.tab in tabs else 0
         tab = tabs[chosen] if tabs else None
         rows = rows[column.codes[rows] == numbers[chosen]] if tabs else rows
-    down, across = _Axis.of(column_of(catalogue, axes.rows), rows), _Axis.of(column_of(catalogue, axes.columns), rows)
+    down, across = (Shown.first(column_of(catalogue, name), rows, MOST_ON_AN_AXIS) for name in (axes.rows, axes.columns))
     scores = catalogue.z_score[rows]
-    of_cells = np.where((down.places >= 0) & (across.places >= 0), down.places * len(across.values) + across.places, -1)
+    of_cells = np.where((down.numbers >= 0) & (across.numbers >= 0), down.numbers * len(across.values) + across.numbers, -1)
     cells = _cells(kept, of_cells, len(down.values) * len(across.values), rows, scores, True)
     return Grid(
         matched=len(listed.rows),
@@ -93,28 +94,11 @@ def _grid(kept: Kept, listed: Listed, axes: Axes) -> Grid:
         tabs=tabs[:MOST_ON_AN_AXIS],
         tab=tab,
         trials=len(rows),
-        across=list(zip(across.values, _cells(kept, across.places, len(across.values), rows, scores, False), strict=True)),
-        down=list(zip(down.values, _cells(kept, down.places, len(down.values), rows, scores, False), strict=True)),
+        across=list(zip(across.values, _cells(kept, across.numbers, len(across.values), rows, scores, False), strict=True)),
+        down=list(zip(down.values, _cells(kept, down.numbers, len(down.values), rows, scores, False), strict=True)),
         cells=[cells[at : at + len(across.values)] for at in range(0, len(cells), len(across.values) or 1)],
-        more=down.more or across.more,
+        more=bool(down.more or across.more),
     )
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Values along a side of a grid, and which of them each row has."""
-
-    values: list[str]
-    places: NDArray[np.int64]
-    """-1 for a value that is left out."""
-    more: bool
-
-    @classmethod
-    def of(cls, column: Coded, rows: Rows) -> "_Axis":
-        present = _present(column, rows)
-        shown, places = present[:MOST_ON_AN_AXIS], np.full(len(column.values), -1)
-        places[shown] = np.arange(len(shown))
-        return cls([in_words(column.values[n]) for n in shown], places[column.codes[rows]], len(present) > len(shown))
 
 
 def _cells(
@@ -131,10 +115,3 @@ def _cells(
         else None
         for n in range(number)
     ]
-
-
-def _present(column: Coded, rows: Rows) -> list[int]:
-    """Returns the numbers of the values that these rows have, sorted by the values."""
-    present = np.unique(column.codes[rows])
-    numbers: list[int] = present[np.argsort(column.places[present])].tolist()
-    return numbers

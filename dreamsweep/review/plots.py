@@ -22,8 +22,9 @@ from dreamsweep.report.catalogue import Catalogue, Coded, Rows
 from dreamsweep.report.query import Session, answer
 from dreamsweep.review.ask import LIMITS, time_limit
 from dreamsweep.review.catalogues import Kept
+from dreamsweep.review.shown import Shown
 from dreamsweep.review.takeaway import SweepName
-from dreamsweep.review.wall import Question, Setting, Walls, in_words, json_response, key_of
+from dreamsweep.review.wall import Question, Setting, Walls, json_response, key_of
 
 MOST_CURVES, MOST_IN_A_CURVE = 8, 400
 """Curves of one plot, and trials of each: of more, so many are drawn by lot."""
@@ -145,7 +146,7 @@ class Plots:
 
     def _read(self, kept: Kept, wanted: CurvesQuestion) -> Curves:
         rows = self.walls.listed(kept, wanted).rows
-        groups = _Groups.of(_column(kept.catalogue, wanted.by), rows, MOST_CURVES)
+        groups = Shown.commonest(_column(kept.catalogue, wanted.by), rows, MOST_CURVES)
         drawn = [_by_lot(rows[groups.numbers == number], MOST_IN_A_CURVE) for number in range(len(groups.values))]
         places = _Places.of(wanted, kept.catalogue.iterations[np.concatenate([*drawn, np.zeros(0, np.int32)])])
         trials = _trials(kept, drawn, places)
@@ -178,7 +179,7 @@ def scatter_of(walls: Walls, names: str, wanted: ScatterQuestion) -> Scatter:
     present = np.flatnonzero(~np.isnan(x) & ~np.isnan(y))
     drawn = _by_lot(present, MOST_DOTS)
     rows = every[drawn]
-    groups = _Groups.of(_column(catalogue, wanted.by), rows, MOST_CURVES)
+    groups = Shown.commonest(_column(catalogue, wanted.by), rows, MOST_CURVES)
     return Scatter(
         matched=len(every),
         plotted=len(present),
@@ -190,27 +191,6 @@ def scatter_of(walls: Walls, names: str, wanted: ScatterQuestion) -> Scatter:
         y=[_short(value) for value in y[drawn].tolist()],
         group=np.where(groups.numbers < 0, len(groups.values), groups.numbers).tolist(),
     )
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """Values that the most of some rows have, in their order."""
-
-    values: list[str]
-    numbers: NDArray[np.int64]
-    """Which of them each row has; -1 for another."""
-    more: int
-    """Values that are left out."""
-
-    @classmethod
-    def of(cls, column: Coded, rows: Rows, most: int) -> "_Groups":
-        counts = np.bincount(column.codes[rows], minlength=len(column.values))
-        present = np.flatnonzero(counts)
-        chosen = present[np.lexsort((column.places[present], -counts[present]))][:most]
-        chosen = chosen[np.argsort(column.places[chosen])]
-        numbers = np.full(len(column.values), -1)
-        numbers[chosen] = np.arange(len(chosen))
-        return cls([in_words(column.values[n]) for n in chosen], numbers[column.codes[rows]], len(present) - len(chosen))
 
 
 @dataclass(frozen=True)
@@ -247,7 +227,7 @@ def _column(catalogue: Catalogue, name: str) -> Coded:
     return catalogue.column(name) if name in catalogue.names else Coded(["all trials"], np.zeros(len(catalogue), np.int32))
 
 
-def _across(catalogue: Catalogue, name: str, rows: Rows) -> tuple[NDArray[np.float64], _Groups | None]:
+def _across(catalogue: Catalogue, name: str, rows: Rows) -> tuple[NDArray[np.float64], Shown | None]:
     """Returns how far across each row lies, NaN for one without the value. With the values that have places, where they are no scale."""
     if name in catalogue.scores:
         return catalogue.numbers(name)[rows], None
@@ -258,7 +238,7 @@ def _across(catalogue: Catalogue, name: str, rows: Rows) -> tuple[NDArray[np.flo
     known = np.array([value is not None for value in column.values])[codes]
     if len(present) > FEW and not np.isnan(numbers[known]).any():
         return numbers, None
-    places = _Groups.of(Coded(column.values, codes), np.flatnonzero(known).astype(np.int32), MOST_PLACES)
+    places = Shown.commonest(Coded(column.values, codes), np.flatnonzero(known).astype(np.int32), MOST_PLACES)
     x = np.full(len(rows), np.nan)
     x[known] = np.where(places.numbers < 0, np.nan, places.numbers)
     return x, places

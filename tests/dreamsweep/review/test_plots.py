@@ -136,5 +136,6 @@ def test_a_rectangle_on_the_page_searches(store: Store) -> None:
         expect(words).to_have_value("")
         page.keyboard.press("Escape")
         expect(words).to_have_value("engine:dalle")
+        expect(dots).to_have_count(6)  # the answer is drawn
         dots.first.click(force=True)
         expect(page.get_by_role("dialog", name="One trial")).to_be_visible()
