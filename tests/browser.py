@@ -10,6 +10,8 @@ import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect, sync_playwright
 
+from dreamsweep.review.patience import PatientProtocol
+
 FLAGS = [
     "--no-sandbox",  # for root
     "--disable-gpu",
@@ -43,7 +45,7 @@ def browser(executable: str, height: int = 900) -> Iterator[Page]:
 @contextmanager
 def serving(app: FastAPI, listening: socket.socket) -> Iterator[str]:
     """An app on a socket, by a thread of this process: its address."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, http=PatientProtocol, log_level="warning"))
     thread = Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -26,6 +26,7 @@ from dreamsweep.errors import DreamsweepError, StoreError
 from dreamsweep.generation.concepts import Lexicon, reason_unread
 from dreamsweep.judges.protocol import Explains, Judgement
 from dreamsweep.judges.registry import judge_weights, make_judge
+from dreamsweep.report.kept_catalogue import keep_catalogue
 from dreamsweep.report.query import query
 from dreamsweep.report.views import quoted
 from dreamsweep.results.appended import fold_judged, write_judged
@@ -89,6 +90,7 @@ def judge_sweep(
     for name, version in versions.items():
         yield from judge_trials(store, sweep, name, rows, pictures, device, scored=_scored(store, sweep, name, version))
     fold_judged(store, sweep, "judgements")
+    keep_catalogue(store, sweep)
 
 
 def judge_trials(

@@ -1,5 +1,6 @@
 """All trials of one or several sweeps as columns in memory, to be searched, sorted and counted without a query each time."""
 
+import io
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +33,10 @@ JUDGED = f"""
 SELECT sweep, trial_id, judge, score::DOUBLE AS score FROM judgements WHERE picture = '{keys.BEST}' AND score IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge ORDER BY scored_at DESC) = 1 ORDER BY judge
 """
-KINDS = f"SELECT {KIND} AS number, {', '.join(f'any_value({name}) AS {name}' for name in OF_KIND)} FROM trials GROUP BY {KIND}"
+KINDS = f"SELECT {KIND} AS number, {', '.join(OF_KIND)} FROM trials SEMI JOIN first_of_kinds USING (sweep, trial_id)"
 BATCH = 65_536
+UNREADABLE = OSError, ValueError, KeyError, BadZipFile
+"""What is raised where a kept catalogue cannot be read."""
 TEXTS = ("engine", "prompt", "status", "sweep")
 NUMBERS = ("judge", "guide", "rank", "z_score")
 FIELDS = ("seed", *TEXTS, *NUMBERS)
@@ -264,7 +268,7 @@ def make_catalogue(session: Session) -> Catalogue:
     """Returns the trials of a session's sweeps."""
     table = session.batches(ROWS, BATCH).read_all()
     of_prompts = session.batches(PROMPTS, BATCH).read_all().to_pylist()
-    of_kinds = session.rows(KINDS)
+    of_kinds = session.rows(KINDS, first_of_kinds=_first_of_each(table, "kind"))
     prompts = {row["number"]: Prompt(row["prompt"], tuple(row["prompts_to"] or ())) for row in of_prompts}
     kinds = dict(zip((row["number"] for row in of_kinds), _kinds(of_kinds), strict=True))
     coded = {name: _coded(table[name].combine_chunks().to_numpy(zero_copy_only=False)) for name in ("prompt", "kind")}
@@ -294,15 +298,15 @@ def make_catalogue(session: Session) -> Catalogue:
     )
 
 
-def load_catalogue(path: Path) -> Catalogue:
-    """Reads what `save` wrote. Raises ValueError, KeyError, OSError or BadZipFile where the file is damaged or of another version."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+def load_catalogue(file: io.BufferedIOBase) -> Catalogue:
+    """Reads what `save` wrote. Raises one of `UNREADABLE` where the file is damaged or of another version."""
+    with np.load(file, allow_pickle=False) as stored:
         columns = {name: stored[name] for name in stored.files}
     texts = json.loads(columns.pop("texts").tobytes())
     texts["prompts"] = [Prompt(text, tuple(to)) for text, to in texts["prompts"]]
     texts["kinds"] = [Kind(*kind) for kind in texts["kinds"]]
     if {*columns, *texts} != {each.name for each in fields(Catalogue) if not each.name.startswith("_")}:
-        raise ValueError(f"{path} was written by another version")
+        raise ValueError("the catalogue was written by another version")
     return Catalogue(**texts, **columns)
 
 
@@ -331,6 +335,12 @@ def _further_scores(
             of_judge = judge_names[here] == judge
             scores[rows[places[of_judge]], column] = values[here[of_judge]]
     return judges, scores
+
+
+def _first_of_each(table: pa.Table, column: str) -> pa.Table:
+    """Returns the first row of each value of a column."""
+    _, rows = np.unique(table[column].to_numpy(), return_index=True)
+    return table.take(pa.array(rows))
 
 
 def _ids(column: pa.ChunkedArray) -> NDArray[np.uint64]:

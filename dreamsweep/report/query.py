@@ -60,9 +60,15 @@ class Session:
         self.connection = connect(store, self.manifests, unsafe=unsafe, limits=limits)
         self._views: set[str] = set()
 
-    def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Returns the answer to a statement as plain values."""
-        rows: list[dict[str, Any]] = self.table(sql).to_pylist()
+    def rows(self, sql: str, **tables: pa.Table) -> list[dict[str, Any]]:
+        """Returns the answer to a statement as plain values; it may use these further `tables` by their names."""
+        for name, table in tables.items():
+            self.connection.register(name, table)
+        try:
+            rows: list[dict[str, Any]] = self.table(sql).to_pylist()
+        finally:
+            for name in tables:
+                self.connection.unregister(name)
         return rows
 
     def table(self, sql: str, most: int | None = None) -> pa.Table:

@@ -10,29 +10,31 @@ from dreamsweep.store import keys
 OF_PROMPT = "hash(prompt, weight, also, negatives, prompts_to)"
 """Number of a whole prompt: windows over it take half the time of those over its five columns."""
 
-RANKS = f"""
+_RANKED = f"""
 WITH generated AS (
     SELECT sweep, trial_id, judge_name AS judge, weights_sha256[judge_name] AS version, true AS chose_best,
-           '{keys.BEST}' AS picture, judge_best::DOUBLE AS score
+           '{keys.BEST}' AS picture, judge_best::DOUBLE AS score, {OF_PROMPT} AS of_prompt
     FROM trials
 ), afterwards AS (
     SELECT sweep, trial_id, judge, version, false AS chose_best, picture, score
     FROM judgements
     WHERE picture IN ('{keys.BEST}', '{keys.FINAL}')
     QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge, version ORDER BY picture = '{keys.BEST}' DESC, scored_at DESC) = 1
-), scored AS (
-    SELECT * FROM (FROM generated UNION ALL BY NAME FROM afterwards) WHERE score IS NOT NULL AND NOT isnan(score)
 ), of_prompts AS (
-    SELECT scored.*, {OF_PROMPT} AS of_prompt FROM scored JOIN trials USING (sweep, trial_id)
+    SELECT afterwards.*, {OF_PROMPT} AS of_prompt FROM afterwards JOIN trials USING (sweep, trial_id)
+), scored AS (
+    SELECT * FROM (FROM generated UNION ALL BY NAME FROM of_prompts) WHERE score IS NOT NULL AND NOT isnan(score)
 )
 SELECT sweep, trial_id, judge, version, chose_best, picture, score,
        rank() OVER (alike ORDER BY score DESC) AS rank,
        count(*) OVER alike AS trials,
        CASE WHEN count(*) OVER alike > 1 THEN percent_rank() OVER (alike ORDER BY score) END AS percentile,
-       (score - avg(score) OVER alike) / nullif(stddev_pop(score) OVER alike, 0) AS z_score
-FROM of_prompts
+       (score - avg(score) OVER alike) / nullif(stddev_pop(score) OVER alike, 0) AS z_score,
+       of_prompt
+FROM scored
 WINDOW alike AS (PARTITION BY judge, version, chose_best, of_prompt)
 """
+RANKS = f"SELECT * EXCLUDE (of_prompt) FROM ({_RANKED})"
 
 AUDITOR_WEIGHT = 3
 """How often the auditor's z-score counts in a standing, for once the judge's (docs/naming.md)."""
@@ -40,8 +42,8 @@ AUDITOR_WEIGHT = 3
 STANDINGS = f"""
 WITH votes AS (
     SELECT sweep, trial_id, judge, coalesce(z_score, 0) AS z_score, chose_best, if(chose_best, 1, {AUDITOR_WEIGHT}) AS times,
-           ranks.trials AS rivals, {OF_PROMPT} AS of_prompt
-    FROM ranks JOIN trials USING (sweep, trial_id)
+           trials AS rivals, of_prompt
+    FROM ({_RANKED})
     WHERE chose_best OR (judge = '{AUDITOR}' AND picture = '{keys.BEST}')
 ), counted AS (
     FROM votes QUALIFY chose_best OR rivals >= max(rivals) FILTER (chose_best) OVER (PARTITION BY of_prompt)

@@ -1,4 +1,7 @@
-"""A published sweep at a glance: its contact sheet and its curves, as PNG in the store; and its trials at a path that stays the same."""
+"""A published sweep at a glance: its contact sheet and its curves, as PNG in the store; and its trials at a path that stays the same.
+
+A large sweep's catalogue is kept beside them, for the review page.
+"""
 
 import hashlib
 import json
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dreamsweep.errors import StoreError
+from dreamsweep.report.kept_catalogue import keep_catalogue
 from dreamsweep.results.manifest import Manifest, published_manifest, read_manifest
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import PARQUET, Part, concatenate
@@ -60,6 +64,7 @@ def ensure_summary(store: Store, manifest: Manifest) -> Summary:
         return Summary(tuple(record["sheets"]), record["curves"])
     summary = Summary(tuple(record["sheets"]), record["curves"]) if is_drawn else write_summary(store, manifest.sweep)
     _copy_trials(store, manifest)
+    keep_catalogue(store, manifest.sweep)
     trials = keys.summary_trials(manifest.sweep)
     record = {"manifest_sha256": digest, "sheets": summary.sheets, "curves": summary.curves, "trials": trials}
     store.write(key, json.dumps(record).encode(), "application/json")

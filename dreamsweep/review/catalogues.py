@@ -8,19 +8,17 @@ import threading
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from zipfile import BadZipFile
 
 from dreamsweep.errors import StoreError
-from dreamsweep.report.catalogue import Catalogue, load_catalogue, make_catalogue
+from dreamsweep.report.catalogue import UNREADABLE, Catalogue, load_catalogue, make_catalogue
+from dreamsweep.report.kept_catalogue import kept_catalogue, state_of
 from dreamsweep.report.query import answer
 from dreamsweep.results.manifest import published_manifest, readable_manifest
-from dreamsweep.store import Store, keys
+from dreamsweep.store import Store
 from dreamsweep.tables.parquet import ahead
 
 IN_MEMORY = 3_000_000
 """Trials of all catalogues that are kept in memory, some 80 bytes each; the one asked for last is kept however large it is."""
-VERSION = "2"
-"""Version of the format of the kept catalogue files; a file of another version is not read, and its catalogue is computed again."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +48,6 @@ def sweeps_of(store: Store, names: str) -> tuple[str, ...]:
     return tuple(sweeps)
 
 
-def state_of(store: Store, sweeps: tuple[str, ...]) -> str:
-    """Returns what a wall of these sweeps depends on: it changes with what is published, and with what judges wrote afterwards.
-
-    Raises StoreError where one of them is not published.
-    """
-    parts = [(sweep, published_manifest(store, sweep).generation, *store.entries(keys.judged(sweep, "judgements"))) for sweep in sweeps]
-    return hashlib.sha256(repr((VERSION, store.uri, parts)).encode()).hexdigest()[:32]
-
-
 class Catalogues:
     """Catalogues of a store's sweeps."""
 
@@ -70,21 +59,30 @@ class Catalogues:
     def of(self, names: str) -> Kept:
         """Returns the catalogue of the sweeps that an address names. Raises StoreError as `sweeps_of` does."""
         sweeps = sweeps_of(self.store, names)
-        state = state_of(self.store, sweeps)
+        states = [state_of(self.store, sweep) for sweep in sweeps]
+        state = self._together(states)
         with self._making:
-            kept = self._kept.pop(state, None) or Kept(state, sweeps, self._read_or_make(sweeps, state))
+            kept = self._kept.pop(state, None) or Kept(state, sweeps, self._read_or_make(sweeps, states))
             self._kept[state] = kept  # the last
             for old in [*self._kept][:-1]:
                 if sum(len(each.catalogue) for each in self._kept.values()) > IN_MEMORY or self._kept[old].sweeps == sweeps:
                     del self._kept[old]
         return kept
 
-    def _read_or_make(self, sweeps: tuple[str, ...], state: str) -> Catalogue:
-        path = self.folder / f"{state}.npz" if self.folder else None
+    def state_of(self, names: str) -> str:
+        """Returns what the wall of these sweeps depends on. Raises StoreError as `sweeps_of` does."""
+        return self._together([state_of(self.store, sweep) for sweep in sweeps_of(self.store, names)])
+
+    def _together(self, states: list[str]) -> str:
+        return hashlib.sha256(repr((self.store.uri, states)).encode()).hexdigest()[:32]
+
+    def _read_or_make(self, sweeps: tuple[str, ...], states: list[str]) -> Catalogue:
+        path = self.folder / f"{self._together(states)}.npz" if self.folder else None
         if path:
-            with contextlib.suppress(OSError, ValueError, KeyError, BadZipFile):
-                return load_catalogue(path)
-        catalogue = answer(self.store, make_catalogue, sweeps)
+            with contextlib.suppress(*UNREADABLE), path.open("rb") as file:
+                return load_catalogue(file)
+        published = kept_catalogue(self.store, sweeps[0], states[0]) if len(sweeps) == 1 else None
+        catalogue = published or answer(self.store, make_catalogue, sweeps)
         if path:
             with contextlib.suppress(OSError):  # a full disk, or a folder of somebody else's: then memory alone
                 _save(catalogue, path)

@@ -1,6 +1,7 @@
-"""A server that waits for no request for ever: a connection whose request does not come in time is closed."""
+"""A server that waits for no request for ever, and keeps nobody waiting: a connection whose request does not come in time is closed."""
 
 import asyncio
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -10,12 +11,17 @@ HEAD_SECONDS = 10.0
 
 
 class PatientProtocol(H11Protocol):
-    """Uvicorn's protocol with a time limit on request heads, which it lacks: fifty silent connections would stay for ever."""
+    """Uvicorn's protocol with a time limit on request heads, which it lacks: fifty silent connections would stay for ever.
+
+    Answers are sent without Nagle's delay. asyncio sees to that for sockets that it opens itself; on one that it was handed, each
+    answer came 40 ms late.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._wait()
 
     def handle_events(self) -> None:

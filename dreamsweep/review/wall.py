@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from dreamsweep.export.conditions import search
 from dreamsweep.report.catalogue import Catalogue, Coded, Rows
-from dreamsweep.review.catalogues import Catalogues, Kept, state_of, sweeps_of
+from dreamsweep.review.catalogues import Catalogues, Kept
 from dreamsweep.review.duplicates import MOST, tops
 from dreamsweep.review.takeaway import SweepName, Words
 from dreamsweep.store import Store
 
-PAGE, MOST_ON_A_PAGE = 240, 1_000
+PAGE, MOST_ON_A_PAGE = 120, 1_000
 """Tiles that are sent at once."""
 MOST_NAMED = 200_000
 """Trials that a question may name, such as those that somebody marked."""
@@ -203,7 +203,6 @@ class Walls:
 
 def add_walls(app: FastAPI, walls: Walls, from_this_page: Callable[[Request], None]) -> None:
     """Adds the addresses."""
-    store = walls.catalogues.store
 
     @app.get("/api/sweeps/{sweep}")
     def whole(sweep: SweepName, offset: Annotated[int, Query(ge=0)] = 0) -> Response:
@@ -219,7 +218,7 @@ def add_walls(app: FastAPI, walls: Walls, from_this_page: Callable[[Request], No
 
     @app.get("/api/sweeps/{sweep}/state")
     def state(sweep: SweepName) -> str:
-        return state_of(store, sweeps_of(store, sweep))
+        return walls.catalogues.state_of(sweep)
 
 
 def swept(kept: Kept) -> list[str]:

@@ -17,6 +17,7 @@
 <sweep>/appended/<table>/<id>.json                         one row that a person left; <id>.parquet: many, folded together
 <sweep>/summary/<name>.png                                 contact sheet and curves
 <sweep>/summary/trials.parquet                             copy of the trials, at a path that stays the same
+<sweep>/summary/catalogue-<state>.npz                      a large sweep's trials as the review page shows them
 <sweep>/summary/drawn.json                                 of which manifest they are
 
 Functions named after a folder give the prefix of everything in it, with its slash. Functions that end in `_of` read a part of a key.
@@ -246,6 +247,16 @@ def report(sweep: str, name: str = "report.html") -> str:
 def summary_trials(sweep: str) -> str:
     """Returns the key of the copy of the trials as they were at the end of the last run."""
     return f"{sweep}/summary/trials.parquet"
+
+
+def summary_catalogues(sweep: str) -> str:
+    """Returns the prefix of kept catalogues."""
+    return f"{sweep}/summary/catalogue-"
+
+
+def summary_catalogue(sweep: str, state: str) -> str:
+    """Returns the key of the catalogue of one state of the sweep."""
+    return f"{summary_catalogues(sweep)}{state}.npz"
 
 
 def summary_record(sweep: str) -> str:

@@ -22,7 +22,7 @@ export function makeFilters(head, marks, views, changed) {
   for (const id of CHOICES) by(id).addEventListener("change", changed);
   by("size").addEventListener("input", () => main.style.setProperty("--side", `${by("size").value}px`));
   by("size").addEventListener("change", write);
-  return { question, exported, write, clear, offer, drawPeople, get any() { return Boolean(by("words").value || by("marks").value || engines.size); }, get group() { return by("group").value; } };
+  return { question, exported, write, clear, offer, drawPeople, get plain() { return !this.any && !by("stack").value && !by("group").value && by("sort").value === "best"; }, get any() { return Boolean(by("words").value || by("marks").value || engines.size); }, get group() { return by("group").value; } };
 
   /** What the server is asked. */
   function question() {

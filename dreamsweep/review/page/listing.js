@@ -2,7 +2,7 @@
 
 import { post } from "./dom.js";
 
-export const PAGE = 240; // tiles
+export const PAGE = 120; // tiles
 
 /** Asks a question of the server; `at` is the key of a trial whose page is wanted first. `stale()` is called when a later page is of another
  * state of the sweeps than the first. */

@@ -5,13 +5,13 @@ import { makeOutbox } from "./outbox.js";
 
 const NOBODY = () => ({ pick: 0, stars: 0, tags: new Set(), note: "" });
 
-/** The marks of sweeps. `changed(key)` is called when those of a trial did, `said(sentence)` with what people should know. */
-export async function loadMarks(address, sweeps, trials, changed, said) {
+/** The marks of sweeps, at first those that the promise `first` brings. `changed(key)` is called when those of a trial did, `said(sentence)` with what people should know. */
+export async function loadMarks(address, sweeps, trials, first, changed, said) {
   const kept = { undo: `dreamsweep undo ${sweeps.join(",")}`, name: "dreamsweep reviewer" };
   const outboxes = new Map(sweeps.map((sweep) => [sweep, makeOutbox(`/api/sweeps/${encodeURIComponent(sweep)}/marks`, `dreamsweep mark ${sweep}/`, "marks", said)]));
   let byPerson = new Map(), agreement = null, writable = true;
   const undo = JSON.parse(sessionStorage.getItem(kept.undo) ?? "[]");
-  await load();
+  take(await first);
   outboxes.forEach((outbox) => outbox.deliver());
   return {
     load, mark, undone, of, people, where,
@@ -22,7 +22,10 @@ export async function loadMarks(address, sweeps, trials, changed, said) {
   };
 
   async function load() {
-    const answer = await ask(`${address}/marks`);
+    take(await ask(`${address}/marks`));
+  }
+
+  function take(answer) {
     ({ agreement, writable } = answer);
     byPerson = new Map();
     for (const { sweep, trial, by, kind, value, text } of answer.marks) apply(by ?? "", trials.keyOf(sweep, trial), kind, value, text);

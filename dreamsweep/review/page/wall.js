@@ -25,10 +25,13 @@ const by = (id) => document.getElementById(id);
 /** Shows the sweeps of an address: one, several with commas between, or a pattern. */
 export async function showWall(names) {
   const main = by("wall"), address = `/api/sweeps/${encodeURIComponent(names)}`, last = `dreamsweep last ${names}`;
-  const { head } = await openListing(address, {}, { offset: 0 });
+  const firstMarks = ask(`${address}/marks`); // on its way beside the trials
+  firstMarks.catch(() => {}); // where the trials cannot be had either, theirs is the sentence
+  let whole = await openListing(address, {}, { offset: 0 }, lookAgain);
+  const { head } = whole;
   const trials = makeTrials(head.sweeps), several = head.sweeps.length > 1;
   let listing = listingOf([]), pages, state = head.state, matched = 0, said = "", draws = 0;
-  const marks = await loadMarks(address, head.sweeps, trials, remark, (sentence) => notice((said = sentence)));
+  const marks = await loadMarks(address, head.sweeps, trials, firstMarks, remark, (sentence) => notice((said = sentence)));
   const viewer = makeViewer(trials, {
     neighbour: (key, step) => listing.neighbour(key, step),
     has: (key, step) => listing.has(key, step),
@@ -92,7 +95,8 @@ export async function showWall(names) {
     for (const [button, view] of [["grid", grid], ["plot", plots]]) by(button).setAttribute("aria-pressed", view.active);
     plots.draw(question);
     try {
-      const answer = grid.active ? await grid.ask(question) : await openListing(address, question, { offset: 0 }, lookAgain);
+      const answer = grid.active ? await grid.ask(question) : (filters.plain && whole) || (await openListing(address, question, { offset: 0 }, lookAgain));
+      whole = null; // of the first look alone: marks and sweeps change
       if (turn !== draws) return; // something else is looked for by now
       if (!range) scrollTo(0, 0);
       steps.forget();

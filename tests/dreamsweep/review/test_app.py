@@ -1,6 +1,7 @@
 """The review page's server: what it gives to whom, and what it does not."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -101,24 +102,20 @@ def test_a_page_is_there_for_every_address_and_runs_only_its_own_script(client: 
         assert answer.headers["content-type"].startswith("text/html")
         assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
         assert answer.headers["x-content-type-options"] == "nosniff"
-    for name in (
-        "review.css",
-        "review.js",
-        "wall.js",
-        "listing.js",
-        "pages.js",
-        "filters.js",
-        "viewer.js",
-        "marks.js",
-        "marking.js",
-        "outbox.js",
-        "duels.js",
-        "chart.js",
-        "dom.js",
-    ):
-        assert client.get(f"/page/{name}").status_code == 200
     for writing in (client.post, client.put, client.delete):
         assert writing("/api/sweeps").status_code == 405
+
+
+def test_every_file_of_the_page_is_asked_for_at_once(client: TestClient) -> None:
+    """A module is else asked for when the one that imports it has come: five round trips before the first trial."""
+    page = client.get("/sweeps/made-up").text
+    (first,) = re.findall(r'<script type="module" src="/page/([a-z]+\.js)">', page)
+    modules, left = set[str](), {first}
+    while left:
+        modules |= left
+        left = {name for module in left for name in re.findall(r'from "\./([a-z]+\.js)"', client.get(f"/page/{module}").text)} - modules
+    assert sorted(re.findall(r'<link rel="modulepreload" href="/page/([a-z]+\.js)">', page)) == sorted(modules - {first})
+    assert all(client.get(f"/page/{name}").status_code == 200 for name in [*modules, "review.css"])
 
 
 def test_a_login_is_asked_for_everywhere_but_health(store: Store) -> None:

@@ -7,6 +7,7 @@ import struct
 import zlib
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import uvicorn
@@ -202,6 +203,29 @@ def test_silent_connections_are_closed_and_others_are_answered(store: Store, mon
         finally:
             server.should_exit = True
             thread.join()
+
+
+def test_answers_do_not_wait_to_be_sent(store: Store) -> None:
+    """Nagle's algorithm would hold each of them back for 40 ms."""
+    seen = list[int]()
+
+    class Noted(patience.PatientProtocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            seen.append(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    with free_socket() as listening:
+        server = uvicorn.Server(uvicorn.Config(make_app(store), http=Noted, log_level="error"))
+        thread = Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            with socket.create_connection(listening.getsockname()) as connection:
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                assert connection.recv(1_000).startswith(b"HTTP/1.1 200 OK")
+        finally:
+            server.should_exit = True
+            thread.join()
+    assert seen == [1]
 
 
 def test_a_slow_answer_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:

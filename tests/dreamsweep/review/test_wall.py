@@ -171,12 +171,13 @@ def test_what_is_saved_is_what_is_loaded(store: Store, tmp_path: Path) -> None:
     publish_sample(store, diverged=2)
     catalogue = answer(store, make_catalogue, "made-up")
     catalogue.save(tmp_path / "x.npz")
-    loaded = load_catalogue(tmp_path / "x.npz")
+    with (tmp_path / "x.npz").open("rb") as file:
+        loaded = load_catalogue(file)
     for (name, value), (_, other) in zip(catalogue._stored(), loaded._stored(), strict=True):
         assert np.array_equal(value, other, equal_nan=value.dtype.kind == "f") if isinstance(value, np.ndarray) else value == other, name
     np.savez(tmp_path / "y.npz", texts=np.frombuffer(b'{"prompts": [], "kinds": []}', np.uint8))
-    with pytest.raises(ValueError, match="was written by another version"):
-        load_catalogue(tmp_path / "y.npz")
+    with pytest.raises(ValueError, match="was written by another version"), (tmp_path / "y.npz").open("rb") as file:
+        load_catalogue(file)
 
 
 def test_few_catalogues_are_kept_in_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

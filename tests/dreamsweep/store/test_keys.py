@@ -55,6 +55,7 @@ def test_every_key_is_as_it_always_was() -> None:
     assert keys.contact_sheet("demo", 2).startswith(keys.further_sheets("demo"))
     assert keys.curves("demo") == "demo/summary/curves.png"
     assert keys.summary_trials("demo") == "demo/summary/trials.parquet"
+    assert keys.summary_catalogue("demo", "0f") == "demo/summary/catalogue-0f.npz"
 
 
 def test_keys_lie_below_their_folders_and_say_what_they_belong_to() -> None:
@@ -67,6 +68,7 @@ def test_keys_lie_below_their_folders_and_say_what_they_belong_to() -> None:
     assert keys.states("demo", "l1").startswith(keys.states("demo"))
     assert keys.state_of(keys.state("demo", "l1", 1_000_000, "s1")) == ("l1", 1_000_000, "s1")
     assert keys.staging("demo").startswith(keys.folder("demo"))
+    assert keys.summary_catalogue("demo", "0f").startswith(keys.summary_catalogues("demo"))
     assert keys.lease("demo/a", "w1").startswith(keys.leases("demo/a"))
     assert keys.planned_shard("demo", "s1").startswith(keys.planned("demo"))
     assert keys.generation_of(keys.table("demo", "0f", "trials")) == "0f"
