@@ -3,20 +3,24 @@
     python benchmarks/review.py
     python benchmarks/review.py --trials 1_000_000 --store-delay 0.5
 
-Publishes made-up trials (200 prompts, one engine, their best pictures of 128 px) in a folder for temporary files, and serves them.
-First wall: from the navigation until the first tiles are drawn, and until every picture in sight is there, by the page's own clock, in
-a browser that has not seen the page yet; with a server that has just started, then once more. Filter and sort: from the event until the answer is drawn, the box's own 120 ms of
-waiting for further letters left out; the next when all pictures in sight are there. Mark: from the key until the frame with the mark, while the store takes its time to write it. Medians.
+Publishes made-up trials (200 prompts, one engine, their best pictures of 128 px) in a folder for temporary files, and serves them. First
+wall: from the navigation until the first tiles are drawn, and until every picture in sight is there, by the page's own clock, in a
+browser that has not seen the page yet; with a server that has just started, then once more. Filter and sort: from the event until the
+answer is drawn, the box's own 120 ms of waiting for further letters left out; the next when all pictures in sight are there. Mark: from
+the key until the frame with the mark, while the store takes its time to write it. Medians.
 """
 
 import argparse
 import itertools
+import multiprocessing
 import os
+import socket
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 import gather as stages  # noqa: E402
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
+import uvicorn  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import Page  # noqa: E402
 
@@ -33,10 +38,11 @@ from dreamsweep.results.manifest import stage_shard  # noqa: E402
 from dreamsweep.results.publishing import gather, publish  # noqa: E402
 from dreamsweep.review.app import make_app  # noqa: E402
 from dreamsweep.review.catalogues import Catalogues  # noqa: E402
+from dreamsweep.review.patience import PatientProtocol  # noqa: E402
 from dreamsweep.review.wall import PageOfWall, Walls  # noqa: E402
 from dreamsweep.store import BYTES  # noqa: E402
 from dreamsweep.store.local import LocalStore  # noqa: E402
-from tests.browser import browser, chromium, serving  # noqa: E402
+from tests.browser import address_of, browser, chromium  # noqa: E402
 from tests.conftest import free_socket  # noqa: E402
 
 SWEEP, PROMPTS, ITERATIONS, A_SHARD, PICTURES, PICTURED = stages.SWEEP, 200, 2, 10_000, 64, 10_000
@@ -99,44 +105,75 @@ def main() -> None:
         store = SlowStore(Path(folder) / "runs")
         _publish(store, options.trials)
         print(f"published {options.trials:,} trials in {time.monotonic() - start:.0f} s; load {os.getloadavg()[0]:.1f}", flush=True)
-        store.delay = options.store_delay
         kept = Path(folder) / "thumbnails"
         print("| | ms |\n|---|---|")
         start = time.monotonic()
         keep_catalogue(store, SWEEP)
-        print(f"| end of the run: catalogue computed and kept, of large sweeps alone | {1e3 * (time.monotonic() - start):,.0f} |", flush=True)
+        print(
+            f"| end of the run: catalogue computed and kept, of large sweeps alone | {1e3 * (time.monotonic() - start):,.0f} |", flush=True
+        )
         _link_first_pictures(store, kept)
         if not options.kept:
             for file in kept.glob("*.npz"):
                 file.unlink()
-        with free_socket() as listening, serving(make_app(store, folder=kept), listening) as address:
-            for how in ("a server just started", "again"):
+        with _serving(folder, options.store_delay) as (address, server):
+            walls = []
+            for last in [*[False] * options.repeats, True]:
                 with browser(executable) as page:
-                    page.goto(f"{address}/health")  # the time that a browser takes to start is not ours
+                    page.goto(f"{address}/health")
+                    page.wait_for_timeout(2_000)  # the time that a browser takes to start is not ours
                     page.context.add_init_script(REVIEWER)
-                    _measure_wall(page, f"{address}/sweeps/{SWEEP}", how)
-                    if how == "again":
+                    walls.append(_first_wall(page, f"{address}/sweeps/{SWEEP}"))
+                    if last:
+                        _print_walls(walls)
                         _measure_the_rest(page, options.repeats)
-                        _measure_memory(page)
+                        _measure_memory(page, server)
     print(stages._machine())
     print(f"load {os.getloadavg()[0]:.1f}")
     print(AIMS)
 
 
-def _measure_wall(page: Page, address: str, how: str) -> None:
+@contextmanager
+def _serving(folder: str, delay: float) -> Iterator[tuple[str, int]]:
+    """Serves the store from a process of its own; yields its address and its process's number."""
+    with free_socket() as listening:
+        server = multiprocessing.get_context("spawn").Process(target=_serve, args=(folder, delay, listening))
+        server.start()
+        try:
+            yield address_of(listening), server.pid or 0
+        finally:
+            server.terminate()
+            server.join()
+
+
+def _serve(folder: str, delay: float, listening: socket.socket) -> None:
+    store = SlowStore(Path(folder) / "runs")
+    store.delay = delay
+    app = make_app(store, folder=Path(folder) / "thumbnails")
+    uvicorn.Server(uvicorn.Config(app, http=PatientProtocol, log_level="warning")).run(sockets=[listening])
+
+
+def _first_wall(page: Page, address: str) -> tuple[float, float]:
+    """Opens a wall; returns the milliseconds until its tiles and their pictures are there."""
     page.add_init_script(FIRST_WALL)
     page.goto(address, wait_until="commit")
-    page.wait_for_function("() => window.picturesDrawn")
-    for what, variable in (("first wall", "tilesDrawn"), ("its pictures in sight", "picturesDrawn")):
-        print(f"| {what}, {how} | {page.evaluate(variable):,.0f} |", flush=True)
+    page.wait_for_function("() => window.picturesDrawn", polling=100)
+    return page.evaluate("window.tilesDrawn"), page.evaluate("window.picturesDrawn")
 
 
-def _measure_memory(page: Page) -> None:
-    """Prints the memory of the script's heap, and of this process, which is the server and has published the trials."""
+def _print_walls(walls: list[tuple[float, float]]) -> None:
+    for number, what in enumerate(("first wall", "its pictures in sight")):
+        first, *later = (wall[number] for wall in walls)
+        print(f"| {what}, a server just started | {first:,.0f} |")
+        print(f"| {what}, again | {statistics.median(later):,.0f} (at most {max(later):,.0f}) |", flush=True)
+
+
+def _measure_memory(page: Page, server: int) -> None:
+    """Prints the memory of the script's heap, and of the server's process."""
     session = page.context.new_cdp_session(page)
     session.send("HeapProfiler.collectGarbage")
     heap = session.send("Runtime.getHeapUsage")["usedSize"]
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    (line,) = (line for line in Path(f"/proc/{server}/status").read_text().splitlines() if line.startswith("VmRSS"))
     print(f"| heap of the page, MiB | {heap / 2**20:,.0f} |\n| resident memory of the server, MiB | {int(line.split()[1]) / 1024:,.0f} |")
 
 
@@ -151,7 +188,7 @@ def _measure_the_rest(page: Page, repeats: int) -> None:
         times = []
         for step in steps * repeats:
             times.append(page.evaluate(TIMED, [*step]))
-            page.wait_for_function(IN_SIGHT)
+            page.wait_for_function(IN_SIGHT, polling=100)
         print(f"| {name} | {statistics.median(times):,.0f} (at most {max(times):,.0f}) |", flush=True)
     times = []
     for _ in range(repeats * 2):

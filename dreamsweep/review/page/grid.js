@@ -42,7 +42,7 @@ export function makeGrid(sweeps, trials, bar, names, { changed, drawTile }) {
       corner: `${rows.value} × ${columns.value}${tab === null ? "" : `, ${pages.value} ${tab}`}`, across: across.map(([value]) => value), down: down.map(([value]) => value),
       best: (row, column) => cell(row, column)?.best, mean: (axis, value) => mean((axis === "row" ? down : across).find(([each]) => each === value)[1]),
     };
-    const head = (scope, axis, [value, of]) => element("th", { scope, dir: "auto", title: value.slice(0, 300) }, element("span", {}, ["prompt", "sweep"].includes(axis.value) ? value : `${axis.value} ${value}`), element("small", {}, mean(of)));
+    const head = (scope, axis, [value, of]) => element("th", { scope, dir: "auto", title: value.slice(0, 300) }, element("span", {}, ["prompt", "sweep"].includes(axis.value) ? value : `${axis.value} ${value}`), element("small", { dir: "ltr" }, mean(of)));
     const filled = (of, before) => element("td", {}, ...(of ? [drawTile(of.best), element("small", {}, of.trials > 1 ? `${mean(of)} · best of ${of.trials}` : mean(of), columns.value === "sweep" ? change(before, of) : "")] : []));
     const nights = columns.value === "sweep" ? " The arrow: how much better or worse the best picture is than that of the sweep before, by the same measure." : "";
     const table = element(
