@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -127,10 +128,7 @@ def s3rver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     script, node = ROOT / "tests/s3rver/node_modules/s3rver/bin/s3rver.js", shutil.which("node")
     if node is None or not script.exists():
         pytest.skip("s3rver is not installed: npm ci --prefix tests/s3rver")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("s3rver")
+    folder, port = tmp_path_factory.mktemp("s3rver"), free_port()
     command = [
         node,
         str(script),
@@ -145,6 +143,27 @@ def s3rver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
     with _listening(command, port, dict(os.environ)):
         yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def radosgw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A third server, Ceph's gateway: the endpoint's address. Skips the test where Ceph is not installed."""
+    if not all(shutil.which(daemon) for daemon in ("ceph-mon", "ceph-mgr", "ceph-osd", "radosgw")):
+        pytest.skip("Ceph is not installed: Debian's packages ceph-mon, ceph-mgr, ceph-osd, radosgw and ceph-common")
+    folder, port = tmp_path_factory.mktemp("ceph"), free_port()
+    command = ["bash", str(ROOT / "tests/radosgw/start.sh"), str(folder), str(port), "CEPH", "CEPH"]
+    try:
+        subprocess.run(command, check=True, timeout=300, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        for file in folder.glob("run/*.pid"):
+            os.kill(int(file.read_text()), signal.SIGTERM)
+
+
+@pytest.fixture
+def radosgw_bucket(radosgw: str, aws_settings: pytest.MonkeyPatch) -> str:
+    """A fresh bucket on Ceph's gateway, which the environment points to: its name."""
+    return _fresh_bucket(radosgw, {**SETTINGS, "AWS_ACCESS_KEY_ID": "CEPH", "AWS_SECRET_ACCESS_KEY": "CEPH"}, aws_settings)
 
 
 @pytest.fixture
@@ -212,12 +231,17 @@ def free_socket() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
 
 
+def free_port() -> int:
+    """A port of the loopback address on which nothing listens now."""
+    with free_socket() as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
 @contextmanager
 def moto_server(no_auth_actions: int) -> Iterator[str]:
     """A server of its own, and its address; that many requests may come before it checks who asks."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     settings = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(no_auth_actions), "PYTHONWARNINGS": "ignore"}
     with _listening(command, port, settings):

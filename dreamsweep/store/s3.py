@@ -3,12 +3,12 @@
 import logging
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial, wraps
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -24,11 +24,11 @@ from dreamsweep.environment import bypass_proxies_on_loopback
 from dreamsweep.errors import DreamsweepError, StoreError, StoreUnavailableError
 from dreamsweep.retry import Patience, store_seconds
 from dreamsweep.store import BYTES, Entry, Unfinished, checked_key, is_key, without_path
+from dreamsweep.store.s3_conditions import ConditionalWrites, Conditions, try_conditions
 from dreamsweep.store.s3_failures import (
     BROKEN_OFF,
     CHANGED,
     MISSING,
-    UNCONDITIONAL,
     Bucket,
     UnsupportedError,
     error_code,
@@ -52,12 +52,8 @@ _reached = set[str]()
 LOG = logging.getLogger(__name__)
 NEXT_KEYS = {"ContinuationToken": "NextContinuationToken"}
 NEXT_UPLOADS = {"KeyMarker": "NextKeyMarker", "UploadIdMarker": "NextUploadIdMarker"}
-NOBODY_S = '"00000000000000000000000000000000"'
-"""ETag that no object has."""
-ConditionalWrites = Literal["kept", "ignored", "refused"]
-"""What a server does with If-Match and If-None-Match: keeps them, writes all the same, or answers that it has none."""
-_conditional: dict[tuple[str, str], ConditionalWrites] = {}
-"""What each endpoint does, by bucket, as far as this process has tried."""
+_conditional: dict[tuple[str, str], Conditions] = {}
+"""What each endpoint does with conditions, by bucket, as far as this process has tried."""
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -148,10 +144,9 @@ class S3Store:
 
     @_patient
     def _replace_if(self, key: str, data: bytes, version: str | None, content_type: str) -> bool:
-        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
         with self._sentences(key):
             try:
-                self._put(key, data, content_type, **condition)
+                self._put(key, data, content_type, **self._conditions().on(version))
             except ClientError as error:
                 if error_code(error) in CHANGED:
                     return False
@@ -167,7 +162,11 @@ class S3Store:
         return lock_of(self, key).replace(self, key, version, write)
 
     def conditional_writes(self) -> ConditionalWrites:
-        """Returns what the server does with If-Match and If-None-Match, tried once in a process with a small object that is removed again.
+        """Returns what the server does with If-Match and If-None-Match."""
+        return self._conditions().writes
+
+    def _conditions(self) -> Conditions:
+        """Returns the same with how versions are written, tried once in a process with a small object that is removed again.
 
         Where these credentials may not write such an object, the server is taken to keep the conditions, as most do.
         """
@@ -176,29 +175,19 @@ class S3Store:
             try:
                 _conditional[known] = self._try_conditions()
             except StoreError:
-                _conditional[known] = "kept"
+                _conditional[known] = Conditions("kept")
         return _conditional[known]
 
     @_patient
-    def _try_conditions(self) -> ConditionalWrites:
+    def _try_conditions(self) -> Conditions:
         key = f".dreamsweep-check-{secrets.token_hex(8)}"
         with self._sentences(""):
             try:
                 self._put(key, b"are conditions kept?", "text/plain")
-                return _outcome([self._code_of(key, IfNoneMatch="*"), self._code_of(key, IfMatch=NOBODY_S)])
+                return try_conditions(lambda **condition: self._put(key, b"are conditions kept?", "text/plain", **condition))
             finally:
                 with suppress(BotoCoreError, ClientError):
                     self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
-
-    def _code_of(self, key: str, **condition: str) -> str:
-        """Returns the error code of a write whose condition does not hold; empty where the server writes all the same."""
-        try:
-            self._put(key, b"they are not", "text/plain", **condition)
-        except ClientError as error:
-            if error_code(error) not in CHANGED | UNCONDITIONAL:
-                raise
-            return error_code(error)
-        return ""
 
     @_patient
     def read(self, key: str) -> bytes:
@@ -308,9 +297,11 @@ class S3Store:
         with self._sentences(key):
             self.client.abort_multipart_upload(Bucket=self.bucket, Key=self._full(key), UploadId=upload)
 
-    def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> None:
+    def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> str:
         where = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}
-        self.client.put_object(**where, Body=data, ContentType=content_type, **self.encryption, **condition)
+        answer = self.client.put_object(**where, Body=data, ContentType=content_type, **self.encryption, **condition)
+        etag: str = answer["ETag"]
+        return etag
 
     def _pages(self, listing: str, prefix: str, marks: Mapping[str, str], size: str, **how: str) -> Iterator[dict[str, Any]]:
         """Yields the pages of a listing. `marks`, `size`: names of where the next page begins, and of its size.
@@ -381,13 +372,6 @@ def _encryption(uri: str) -> dict[str, str]:
 
 def _config(style: str, patience: dict[str, Any]) -> Config:
     return Config(s3={"addressing_style": style}, **patience)
-
-
-def _outcome(codes: Sequence[str]) -> ConditionalWrites:
-    """Returns what a server does with conditions, from the error codes of writes whose conditions did not hold."""
-    if any(code in UNCONDITIONAL for code in codes):
-        return "refused"
-    return "kept" if all(codes) else "ignored"
 
 
 def _again_when_broken_off(call: Callable[[], T]) -> T:

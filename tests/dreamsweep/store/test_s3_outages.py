@@ -112,8 +112,9 @@ def test_a_server_that_ignores_conditions_is_noticed_and_versions_are_compared(s
     assert store.read("m") == b"two" and list(store.keys("")) == ["m"]
 
 
-def without_conditions(self: S3Store, key: str, data: bytes, content_type: str, **condition: str) -> None:
-    self.client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, ContentType=content_type)
+def without_conditions(self: S3Store, key: str, data: bytes, content_type: str, **condition: str) -> str:
+    etag: str = self.client.put_object(Bucket=self.bucket, Key=self._full(key), Body=data, ContentType=content_type)["ETag"]
+    return etag
 
 
 def test_a_server_without_a_list_of_uploads_is_cleaned_up_all_the_same(
