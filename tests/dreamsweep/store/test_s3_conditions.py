@@ -5,7 +5,7 @@ import hashlib
 import pytest
 from botocore.exceptions import ClientError
 
-from dreamsweep.store.s3_conditions import Conditions, ConditionalWrites, try_conditions
+from dreamsweep.store.s3_conditions import ConditionalWrites, Conditions, try_conditions
 
 
 class Server:
