@@ -10,6 +10,7 @@ pairs on the wall of `prompts/engines.yaml`, by the ranks that the sweep's own r
 """
 
 import csv
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -229,6 +230,36 @@ def print_table(pictures: Sequence[Named], scores: dict[str, list[float]]) -> No
     print("| " + " | ".join(f"{value:.0%}" for value in right) + " |\n")
 
 
+def named_probabilities(shares: Sequence[float], pictures: Sequence[Named]) -> np.ndarray:
+    """Returns how likely a viewer names each picture, by its share: a logistic regression on the log-odds, fitted on the other seeds."""
+    odds = np.log(np.maximum(shares, 1e-6) / (1 - np.array(shares)))
+    inputs = np.stack([odds, np.ones_like(odds)], 1)
+    named, seeds = np.array([picture.was_named for picture in pictures]), np.array([picture.seed for picture in pictures])
+    likely = np.zeros(len(pictures))
+    for seed in set(seeds.tolist()):
+        others, weights = seeds != seed, np.zeros(2)
+        for _ in range(20):  # Newton's method
+            chance = 1 / (1 + np.exp(-inputs[others] @ weights))
+            curvature = (inputs[others].T * (chance * (1 - chance))) @ inputs[others]
+            weights += np.linalg.solve(curvature, inputs[others].T @ (named[others] - chance))
+        likely[~others] = 1 / (1 + np.exp(-inputs[~others] @ weights))
+    return likely
+
+
+def print_calibration(shares: Sequence[float], pictures: Sequence[Named]) -> None:
+    """Prints how many pictures of each range of the auditor's share were named, and how well a probability can be had from the share."""
+    values, named = np.array(shares), np.array([picture.was_named for picture in pictures])
+    print("| the auditor's share | pictures | named |\n|---|---|---|")
+    for low, high in itertools.pairwise((0, 0.001, 0.01, 0.1, 0.3, 1.001)):
+        inside = (values >= low) & (values < high)
+        print(f"| {low:g} to {min(high, 1):g} | {inside.sum()} | {named[inside].mean():.0%} |")
+    for what, guess in (("share", values), ("probability from it", named_probabilities(shares, pictures))):
+        tenths = np.minimum((guess * 10).astype(int), 9)
+        gaps = [(tenths == tenth).mean() * abs((guess - named)[tenths == tenth].mean()) for tenth in set(tenths.tolist())]
+        print(f"\n{what}: expected calibration error {sum(gaps):.3f}, Brier score {((guess - named) ** 2).mean():.3f}", end="")
+    print("\n")
+
+
 def main() -> None:
     """Prints a table for each seed and one for all pictures, and the pairs of the wall."""
     pictures = read_pictures()
@@ -238,6 +269,7 @@ def main() -> None:
         places = [at for at, picture in enumerate(pictures) if picture.seed in wanted]
         print(f"{title}\n")
         print_table([pictures[at] for at in places], {name: [values[at] for at in places] for name, values in scores.items()})
+    print_calibration(scores["starter-auditor"], pictures)
     for sweep, choices in first_choices().items():
         print(f"{sweep}: of 20 prompts the first class is the noun of " + ", ".join(f"{count} ({how})" for how, count in choices.items()))
     print_colours()
