@@ -21,12 +21,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -52,36 +52,40 @@ def main() -> None:
 
 def benchmark(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="dreamsweep-benchmark-", ignore_cleanup_errors=True) as folder:
-        port = free_port()
-        environment = {**os.environ, **QUIET, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": folder}
-        if options.database:
-            environment["PREFECT_API_DATABASE_CONNECTION_URL"] = options.database
-        os.environ.update(environment)
-        log = Path(folder, "server.log")
-        with log.open("wb") as output:
-            server = subprocess.Popen(
-                [*_this(), "--serve", str(port)], env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
-            )
-            try:
-                wait_for_api(f"http://127.0.0.1:{port}/api/health", server, log)
-                measured = run(options, folder, environment)
-            finally:
-                assert server.stdin is not None
-                server.stdin.close()
-                _, _, used = os.wait4(server.pid, 0)
+        with prefect_server(folder, options.database) as (server, environment):
+            measured = run(options, folder, environment)
+        _, _, used = os.wait4(server.pid, 0)
         counts = json.loads(Path(folder, "requests.json").read_text())
     report(options, measured, counts, used.ru_utime + used.ru_stime)
 
 
-def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -> dict[str, Any]:
-    """The sweep, from its first shard to its manifest; what its parent and its machines tell."""
+@contextmanager
+def prefect_server(folder: str, database: str | None) -> Iterator[tuple["subprocess.Popen[bytes]", dict[str, str]]]:
+    """Starts Prefect's server with its home in the folder; gives its process and the environment of its clients, which is this
+    process's from now on. At the end it is told to stop, and is to be waited for."""
+    port = free_port()
+    environment = {**os.environ, **QUIET, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PREFECT_HOME": folder}
+    if database:
+        environment["PREFECT_API_DATABASE_CONNECTION_URL"] = database
+    os.environ.update(environment)
+    log = Path(folder, "server.log")
+    with log.open("wb") as output:
+        server = subprocess.Popen([*_this(), "--serve", str(port)], env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output)
+    assert server.stdin is not None
+    try:
+        wait_for_api(f"http://127.0.0.1:{port}/api/health", server, log)
+        yield server, environment
+    finally:
+        server.stdin.close()
+
+
+def deploy() -> None:
+    """Registers our automations, and a deployment of the shard flow whose machines are made up."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
 
     from dreamsweep.flows.automations import TAG, automations
     from dreamsweep.flows.shard import shard
-    from dreamsweep.results.manifest import read_manifest
-    from dreamsweep.store import open_store
 
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"), overwrite=True)
@@ -89,20 +93,23 @@ def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -
             client.create_automation(automation)
     deployed: Any = shard.from_source(source=str(ROOT), entrypoint="flows/shard.py:shard")
     deployed.to_deployment(name=DEPLOYMENT.partition("/")[2], work_pool_name=POOL, tags=[TAG]).apply()
+
+
+def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -> dict[str, Any]:
+    """The sweep, from its first shard to its manifest; what its parent and its machines tell."""
+    from dreamsweep.results.manifest import read_manifest
+    from dreamsweep.store import open_store
+
+    deploy()
     store = open_store(f"{folder}/runs")
-    machines = Machines(options, store)
-    thread = threading.Thread(target=machines.work, daemon=True)
-    thread.start()
     command = [*_this(), "--parent", f"{folder}/runs", "--shards", str(options.shards), "--window", str(options.window)]
     headers = {"PREFECT_CLIENT_CUSTOM_HEADERS": json.dumps({PART: "parent"})}
-    answer = subprocess.run(command, env={**environment, **headers}, stdout=subprocess.PIPE, text=True, check=True)
-    machines.over = True
-    thread.join()
+    with Machines(store, options.seconds, options.heartbeats, options.crash) as machines:
+        answer = subprocess.run(command, env={**environment, **headers}, stdout=subprocess.PIPE, text=True, check=True)
     manifest = read_manifest(store, SWEEP)
     assert manifest is not None
     assert manifest.trials == manifest.done == options.shards, manifest
-    twice = [shard for shard, times in machines.staged.items() if times > 1]
-    assert not twice, twice
+    assert not machines.twice(), machines.twice()
     assert len(machines.staged) == options.shards, len(machines.staged)
     record: dict[str, Any] = json.loads(answer.stdout.strip().splitlines()[-1])
     return {**record, "flow_runs": machines.started, "crashed": machines.crashed}
@@ -111,12 +118,25 @@ def run(options: argparse.Namespace, folder: str, environment: dict[str, str]) -
 class Machines:
     """As many as there are flow runs: each sleeps and stages its shard, or crashes, before it staged or just after."""
 
-    def __init__(self, options: argparse.Namespace, store: Any) -> None:
-        self.options, self.store = options, store
+    def __init__(self, store: Any, seconds: float, heartbeats: int, crash: float) -> None:
+        self.store, self.seconds, self.heartbeats, self.crash = store, seconds, heartbeats, crash
         self.draw = random.Random(0)
         self.staged, self.tries = collections.Counter[str](), collections.Counter[str]()
         self.started = self.crashed = 0
         self.over = False
+        self.thread = threading.Thread(target=self.work, daemon=True)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
+        self.thread.join()
+
+    def twice(self) -> list[str]:
+        """Returns the shards that were made more than once."""
+        return [shard for shard, times in self.staged.items() if times > 1]
 
     def work(self) -> None:
         from prefect.client.orchestration import get_client
@@ -134,13 +154,13 @@ class Machines:
                         client.set_flow_run_state(flow_run.id, Running(), force=True)
                         self.begin(flow_run)
                         self.started += 1
-                        heapq.heappush(running, (time.monotonic() + self.options.seconds, str(flow_run.id), flow_run))
+                        heapq.heappush(running, (time.monotonic() + self.seconds, str(flow_run.id), flow_run))
                 while running and running[0][0] <= time.monotonic():
                     flow_run = heapq.heappop(running)[2]
                     fate = self.draw.random() if self.tries[flow_run.parameters["request"]["shard_id"]] < LAST_TRY else 1.0
-                    if fate > self.options.crash / 2:
+                    if fate > self.crash / 2:
                         self.make(flow_run.parameters["request"])
-                    crashes = fate < self.options.crash
+                    crashes = fate < self.crash
                     self.crashed += crashes
                     client.set_flow_run_state(flow_run.id, Crashed(message="lost") if crashes else Completed(), force=True)
                 time.sleep(0.2)
@@ -156,7 +176,7 @@ class Machines:
         self.tries[request["shard_id"]] += 1
         write_progress(self.store, request["sweep"], Progress(request["shard_id"], "dalle", 1, 20, 1, None, 1.0))
         tag = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
-        for _ in range(self.options.heartbeats):
+        for _ in range(self.heartbeats):
             resource = {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}", "prefect.resource.name": flow_run.name}
             emit_event(HEARD, resource=resource, related=[tag])
 
