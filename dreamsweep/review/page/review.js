@@ -25,6 +25,7 @@ async function showSweep(names) {
 
 async function showSweeps() {
   watch("");
+  document.getElementById("title").textContent = "Sweeps";
   const cards = await ask("/api/sweeps");
   document.getElementById("count").textContent = counted(cards.length, "sweep");
   main.className = "cards";

@@ -1,17 +1,19 @@
 // One trial: its picture at any iteration that was kept, its curves, its settings.
 
 import { chart } from "./chart.js";
-import { ask, element } from "./dom.js";
+import { ask, counted, element } from "./dom.js";
 import { sharp } from "./sharp.js";
 import { stopsOf } from "./stops.js";
+import { onSwipe } from "./swipe.js";
 
 const FRAME = 120; // milliseconds of a snapshot while they play
 const MOST_BARS = 8;
 const FILMS = { film: "film", strokes: "the strokes, one by one", svg: "SVG", sheet: "all frames", best: "best picture", final: "last picture" };
 
-/** `neighbour(key, step)` is the trial shown before or after, if it `has(key, step)`; `marksOf(key)` what people left on one: [name, signs, note].
+/** `neighbour(key, step)` is the trial shown before or after, if it `has(key, step)`; `marksOf(key)` what people left on one: [name, signs, note];
+ * `mine(key)` are one's own marks, null where nobody may leave any, and `leave(letter)` leaves a mark as that key does.
  * `opened(key)` and `closed(key)` are called when a trial is shown, and when the viewer has gone, `compared(key)` when someone wants to compare it. */
-export function makeViewer(trials, { neighbour, has, marksOf, opened, closed, compared }) {
+export function makeViewer(trials, { neighbour, has, marksOf, mine, leave, opened, closed, compared }) {
   const dialog = document.getElementById("viewer");
   let tile, stops, at, playing, curves, asking;
 
@@ -58,6 +60,7 @@ export function makeViewer(trials, { neighbour, has, marksOf, opened, closed, co
     if (tile.pictured) picture.style.backgroundImage = `url("${trials.thumbnail(tile.key)}")`; // until it is there
     picture.addEventListener("load", () => (picture.style.backgroundImage = ""), { once: true });
     sharp(picture);
+    onSwipe(picture, (step) => picture.closest(".actual") || turn(step));
     if (stops.length === 1) return element("figure", {}, picture, element("figcaption", {}, element("output")));
     const slider = element("input", { type: "range", min: 0, max: stops.length - 1, "aria-label": "Iteration", oninput: () => (stop(), go(Number(slider.value))) });
     const play = element("button", { type: "button", id: "play", onclick: () => (playing ? stop() : start()) }, "Play");
@@ -75,8 +78,8 @@ export function makeViewer(trials, { neighbour, has, marksOf, opened, closed, co
       element("h2", { dir: "auto" }, trial.prompt),
       ...trial.warnings.map((text) => element("p", { class: "warning" }, text)),
       trial.error && element("p", { class: "warning" }, trial.error),
-      curves?.drawing,
       element("div", { id: "marked" }),
+      curves?.drawing,
       list(trial.facts),
       ...Object.entries(trial.shares).map(shares),
       element("p", { class: "links" }, ...links),
@@ -95,7 +98,20 @@ export function makeViewer(trials, { neighbour, has, marksOf, opened, closed, co
 
   function drawMarks() {
     const lines = marksOf(tile.key).flatMap(([who, signs, note]) => [element("dt", { dir: "auto" }, who), element("dd", { dir: "auto" }, signs, note && element("q", { dir: "auto" }, note))]);
-    dialog.querySelector("#marked")?.replaceChildren(lines.length ? element("dl", { class: "marks" }, ...lines) : "");
+    dialog.querySelector("#marked")?.replaceChildren(markButtons() ?? "", lines.length ? element("dl", { class: "marks" }, ...lines) : "");
+  }
+
+  // The keys that leave marks, for those who have none; null where nobody may.
+  function markButtons() {
+    const left = mine(tile.key);
+    if (!left) return null;
+    const button = (key, sign, what, pressed) => element("button", { type: "button", class: Number(key) ? "star" : null, title: `${what} (${key.toUpperCase()})`, "aria-label": what, "aria-pressed": pressed === undefined ? null : String(pressed), onclick: () => leave(key) }, sign);
+    return element(
+      "div", { class: "marking", role: "group", "aria-label": "Marks" },
+      button("p", "✓", "Pick", left.pick > 0), button("x", "✕", "Reject", left.pick < 0),
+      ...[1, 2, 3, 4, 5].map((stars) => button(String(stars), left.stars >= stars ? "★" : "☆", counted(stars, "star"), left.stars === stars)),
+      button("u", "○", "Clear"), button("t", "Tag", "Tag"), button("n", "Note", "Note"), button("z", "↶", "Undo"),
+    );
   }
 
   async function copyId(event) {

@@ -38,6 +38,8 @@ export async function showWall(names) {
     opened: (key) => sessionStorage.setItem(last, key),
     closed: (key) => setTimeout(() => reveal(key)), // after the browser has put the focus and the page where they were
     compared: (key) => (choose(key), viewer.close()),
+    mine: (key) => (marks.writable ? marks.of(key, marks.me) : null),
+    leave: (letter) => marking.act(letter),
     marksOf: (key) => marks.people().map((person) => [person || "somebody", signs(marks.of(key, person)), marks.of(key, person).note]).filter(([, text]) => text),
   });
   const marking = makeMarking(marks, here, onward, (key) => (by("viewer").open ? turnTo(key) : reveal(key)));
