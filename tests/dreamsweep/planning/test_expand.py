@@ -144,9 +144,7 @@ def test_ten_times_the_trials_take_the_same_memory() -> None:
         tracemalloc.stop()
         return most
 
-    assert (
-        peak(200) < 1.2 * peak(20) + 600_000
-    )  # the ids alone of 18,000 more trials would be 1,200,000
+    assert peak(200) < 1.2 * peak(20) + 600_000  # the ids alone of 18,000 more trials would be 1,200,000
 
 
 def test_expansion_is_lazy() -> None:
