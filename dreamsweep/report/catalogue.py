@@ -36,7 +36,7 @@ QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge ORDER BY scored_a
 KINDS = f"SELECT {KIND} AS number, {', '.join(OF_KIND)} FROM trials SEMI JOIN first_of_kinds USING (sweep, trial_id)"
 BATCH = 65_536
 UNREADABLE = OSError, ValueError, KeyError, BadZipFile
-"""What is raised where a kept catalogue cannot be read."""
+"""Errors of reading a kept catalogue that is damaged, or of another version."""
 TEXTS = ("engine", "prompt", "status", "sweep")
 NUMBERS = ("judge", "guide", "rank", "z_score")
 FIELDS = ("seed", *TEXTS, *NUMBERS)

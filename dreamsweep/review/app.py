@@ -140,7 +140,7 @@ def _add_pages(app: FastAPI) -> None:
 
 
 class _PageFile:
-    """File of the page in memory, compressed once: a first look asks for thirty of them, one from a disk takes three times as long."""
+    """File of the page in memory, compressed once, as a first look asks for thirty of them."""
 
     def __init__(self, path: Path) -> None:
         self._plain = path.read_bytes()

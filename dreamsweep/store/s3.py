@@ -300,7 +300,7 @@ class S3Store:
     def _put(self, key: str, data: bytes, content_type: str, **condition: str) -> str:
         where = {"Bucket": self.bucket, "Key": self._full(checked_key(key))}
         answer = self.client.put_object(**where, Body=data, ContentType=content_type, **self.encryption, **condition)
-        etag: str = answer["ETag"]
+        etag: str = answer.get("ETag", "")
         return etag
 
     def _pages(self, listing: str, prefix: str, marks: Mapping[str, str], size: str, **how: str) -> Iterator[dict[str, Any]]:
