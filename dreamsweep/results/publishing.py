@@ -10,8 +10,10 @@ reader sees one whole state, whatever dies meanwhile.
 
 import hashlib
 import json
+import random
 import tempfile
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +33,10 @@ EXTEND_ROWS, EXTEND_SHARE = 1_000_000, 0.25
 """A gather adds a further file where this many score rows are gathered already and the new ones are at most this share of them."""
 MOST_FILES = 8
 """Files of a table, before a gather merges them all."""
+REFUSALS = 8
+"""Refusals in a row of a manifest, while the published one stays the same, after which publishing gives up."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds of the pauses between such refusals, at most: the first, doubled each time, and the longest. They come to 5 s at most."""
 Choice = Literal["refuse", "add", "replace"]
 
 
@@ -73,11 +79,11 @@ def publish_staged(store: Store, sweep: str, wanted: Collection[str], spec_sha25
     """Publishes what is staged by now; None where that is nothing.
 
     The manifest names the staged tables, and gathered ones that it named before. Only rows of a shard that is wanted in part, or of
-    an older format, are written anew. `seen` carries what one publish has read to the next.
+    an older format, are written anew. `seen` carries what one publish has read to the next. Raises StoreError when the store refuses
+    the manifest again and again though nobody else writes it.
     """
     known, is_wanted = Seen() if seen is None else seen, frozenset(wanted).__contains__
-    while True:
-        version = store.version(keys.manifest(sweep))
+    for version in _versions_to_replace(store, keys.manifest(sweep)):
         before = read_manifest(store, sweep)
         taken = choose_from_parts(is_wanted, staged_shards(store, sweep, known), gathered_parts(store, before, known))
         if not taken:
@@ -90,6 +96,7 @@ def publish_staged(store: Store, sweep: str, wanted: Collection[str], spec_sha25
         if store.replace(keys.manifest(sweep), manifest_json(manifest), version, JSON):
             _remove(store, manifest, before.files if before else ())
             return manifest
+    raise AssertionError("an attempt returns or raises")
 
 
 def publish_whole(store: Store, sweep: str, wanted: Collection[str], spec_sha256: str) -> Manifest:
@@ -145,17 +152,38 @@ def publish(store: Store, manifest: Manifest) -> None:
 
     Two runs of one sweep may publish at the same time. The second one looks at its tables again before it writes, as the first may
     have removed them, and the first stops removing as soon as the manifest is no longer its own; where all of that was still too late,
-    the error says so, and running the sweep again repairs it. Raises StoreError when the generation's tables are missing; before it
-    has written, nothing is changed.
+    the error says so, and running the sweep again repairs it. Raises StoreError when the generation's tables are missing, and when the
+    store refuses the manifest again and again though nobody else writes it; before it has written, nothing is changed.
     """
     key = keys.manifest(manifest.sweep)
-    while True:
-        before = store.version(key)
+    for version in _versions_to_replace(store, key):
         _refuse_without_tables(store, manifest)
-        if _is_published(store, manifest) or store.replace(key, manifest_json(manifest), before, JSON):
+        if _is_published(store, manifest) or store.replace(key, manifest_json(manifest), version, JSON):
             break
     _remove(store, manifest, store.keys(keys.tables(manifest.sweep)))
     _refuse_without_tables(store, manifest)
+
+
+def _versions_to_replace(store: Store, key: str) -> Iterator[str | None]:
+    """Yields the version of a manifest that is to be replaced, and the next one after each refusal, for as long as it is asked for one.
+
+    A refusal after which the manifest is another one is another run's success, and costs nothing. Raises StoreError after so many
+    refusals while it stayed the same. Contents are compared, as a server may name another version each time.
+    """
+    refusals, content = 0, None
+    while True:
+        yield store.version(key)
+        refused_at = store.get(key)
+        refusals = refusals + 1 if refusals and refused_at == content else 1
+        if refusals == REFUSALS:
+            break
+        content = refused_at
+        time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (refusals - 1))))
+    raise StoreError(
+        f"store {store.uri!r}: {key!r} was refused {REFUSALS} times in a row as if another run had replaced it, but it stayed the same, so "
+        "the server's conditional writes (If-Match) do not work. What was generated stays in the store. Check the server with "
+        "'dreamsweep doctor --store URI', then run the sweep again, if need be on another server."
+    )
 
 
 def _described(sweep: str, spec_sha256: str, taken: Sequence[Taken]) -> Manifest:

@@ -1,6 +1,8 @@
 """Publishing while a sweep runs and at its end: what is named, what is written, what is kept."""
 
 import io
+import itertools
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +16,7 @@ from dreamsweep.errors import StoreError
 from dreamsweep.report.query import query
 from dreamsweep.results import publishing
 from dreamsweep.results.cleanup import garbage
-from dreamsweep.results.manifest import Manifest, read_manifest, stage_shard
+from dreamsweep.results.manifest import Manifest, manifest_json, read_manifest, stage_shard
 from dreamsweep.results.publishing import (
     check_name,
     gather,
@@ -257,6 +259,78 @@ def test_two_publishers_of_staged_rows_lose_nothing(local: LocalStore, monkeypat
     monkeypatch.setattr(local, "replace", after_another)
     manifest = publish_staged(local, "demo", wanted, SPEC)
     assert manifest == read_manifest(local, "demo") and manifest and manifest.trials == 4
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "FIRST_PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("names_new_versions", [False, True])
+@pytest.mark.parametrize("is_published", [False, True])
+@pytest.mark.parametrize("publishes", [publish_staged, publish_whole])
+def test_a_store_that_never_takes_the_manifest_is_named(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch, publishes: Callable[..., Any], is_published: bool, names_new_versions: bool
+) -> None:
+    stage_sample_rows(local, "demo", "s1", FIRST)
+    before = publish_whole(local, "demo", ids(FIRST), SPEC) if is_published else None
+    stage_sample_rows(local, "demo", "s2", SECOND)
+    refused = list[str | None]()
+    monkeypatch.setattr(local, "replace", lambda key, data, version, content_type: refused.append(version))
+    if names_new_versions:
+        numbers = itertools.count()
+        monkeypatch.setattr(local, "version", lambda key: str(next(numbers)))
+    with pytest.raises(StoreError, match=r"'demo/manifest.json' was refused 8 times in a row .* 'dreamsweep doctor --store"):
+        publishes(local, "demo", ids(FIRST, SECOND), SPEC)
+    assert len(refused) == publishing.REFUSALS
+    assert read_manifest(local, "demo") == before
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("publishes", [publish_staged, publish_whole])
+def test_refusals_by_others_who_publish_are_not_counted(
+    local: LocalStore, monkeypatch: pytest.MonkeyPatch, publishes: Callable[..., Any]
+) -> None:
+    stage_sample_rows(local, "demo", "s1", FIRST)
+    stage_sample_rows(local, "demo", "s2", SECOND)
+    replaced, refusals = local.replace, itertools.count(1)
+
+    def after_another(key: str, data: bytes, *given: Any) -> bool:
+        if (number := next(refusals)) <= 3 * publishing.REFUSALS:
+            another = Manifest.model_validate_json(data).model_copy(update={"spec_sha256": f"{number:064x}"})
+            local.write(key, manifest_json(another))
+        return replaced(key, data, *given)
+
+    monkeypatch.setattr(local, "replace", after_another)
+    publishes(local, "demo", ids(FIRST, SECOND), SPEC)
+    manifest = read_manifest(local, "demo")
+    assert manifest and manifest.trials == 4 and manifest.spec_sha256 == SPEC
+    assert next(refusals) == 3 * publishing.REFUSALS + 2
+
+
+def test_two_runs_that_publish_shard_by_shard_both_finish(store: Store) -> None:
+    trials = [sample_trial(seed=seed) for seed in range(12)]
+    failures, begin = list[BaseException](), threading.Barrier(2)
+
+    def run(mine: list[Trial]) -> None:
+        try:
+            own = open_store(str(store.uri).removeprefix("file://"))
+            begin.wait(60)
+            for trial in mine:
+                stage_sample_rows(own, "demo", f"s{trial.id}", [trial])
+                publish_staged(own, "demo", ids(trials), SPEC)
+        except BaseException as failure:
+            failures.append(failure)
+            raise
+
+    threads = [threading.Thread(target=run, args=(trials[half::2],)) for half in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    manifest = read_manifest(store, "demo")
+    assert not failures and manifest and manifest.trials == len(trials)
 
 
 def test_gathered_files_hold_relative_addresses(local: LocalStore) -> None:
