@@ -14,6 +14,15 @@ T = TypeVar("T")
 _chosen: ContextVar[Precision] = ContextVar("precision", default="default")
 
 
+def fast_precision(device: str | torch.device) -> Precision:
+    """Returns `bfloat16` where a device computes in it, and `default` where it would only be imitated, several times slower than float32.
+
+    Processors without AVX-512 (Intel, AMD), and ARM's without its bfloat16 instructions, imitate it.
+    """
+    is_imitated = torch.device(device).type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "default" if is_imitated else "bfloat16"
+
+
 @contextmanager
 def computing_in(precision: Precision) -> Iterator[None]:
     """Networks called in here, on this thread, compute in this precision."""
@@ -37,6 +46,13 @@ def iterate_with_precision(precision: Precision, items: Iterator[T]) -> Iterator
 
 def of_network(device: str | torch.device) -> AbstractContextManager[object]:
     """Casts within a network's call to bfloat16 where that was chosen, for what is safe in it (`torch.autocast`)."""
-    if _chosen.get() == "default":
-        return nullcontext()
-    return torch.autocast(torch.device(device).type, torch.bfloat16)
+    return _autocast(device, _chosen.get())
+
+
+def autocast_where_fast(device: str | torch.device) -> AbstractContextManager[object]:
+    """Casts to bfloat16 (`torch.autocast`) on a device that computes in it: for training, where either precision will do."""
+    return _autocast(device, fast_precision(device))
+
+
+def _autocast(device: str | torch.device, precision: Precision) -> AbstractContextManager[object]:
+    return nullcontext() if precision == "default" else torch.autocast(torch.device(device).type, torch.bfloat16)

@@ -23,6 +23,7 @@ from dreamsweep.text import counted
 BLANK = "its best picture is blank; try another seed, more iterations or other settings"
 DAMAGED = "its checkpoint was damaged or of another version, so it was drawn again from its first iteration"
 REDRAWN = "drawn again for more snapshots, it came out other than before; its final and best picture are the earlier ones"
+IMITATED = "drawn by a processor that only imitates bfloat16, several times slower than float32; leave out `precision` there"
 BLANK_SPREAD = 4.0
 """The standard deviation over a picture, of 255, below which people see one colour."""
 

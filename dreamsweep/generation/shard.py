@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dreamsweep.compute.devices import resolve_device
 from dreamsweep.compute.images import decode_png, grid, strip
-from dreamsweep.compute.precision import iterate_with_precision
+from dreamsweep.compute.precision import fast_precision, iterate_with_precision
 from dreamsweep.engines import make_engine, weights_used
 from dreamsweep.engines.protocol import Engine, State, Step
 from dreamsweep.environment import checkpoint_seconds
@@ -24,7 +24,7 @@ from dreamsweep.generation.checkpoint import Checkpoint, checkpoint_bytes, read_
 from dreamsweep.generation.concepts import Lexicon
 from dreamsweep.generation.continuation import continuation
 from dreamsweep.generation.extend import extend_shard
-from dreamsweep.generation.records import DAMAGED, REDRAWN, spec_json, trial_records
+from dreamsweep.generation.records import DAMAGED, IMITATED, REDRAWN, spec_json, trial_records
 from dreamsweep.generation.write_queue import WriteQueue
 from dreamsweep.guidance.guides import make_guide
 from dreamsweep.judges.registry import judge_weights, make_judge
@@ -128,7 +128,7 @@ class _Run:
         self.judge = make_judge(shard.judging.judge, self.trials, device, teach=lexicon.teach)
         self.sha256 = {p.name: p.sha256 for p, _ in guides} | judge_weights(shard.judging.judge) | weights_used(first.engine, first.weights)
         self.sha256 |= lexicon.sha256
-        self.warnings = [_warnings_for(trial, [*(guide for guide, _ in guides), self.judge]) for trial in self.trials]
+        self.warnings = [_warnings_for(trial, device, [*(guide for guide, _ in guides), self.judge]) for trial in self.trials]
         self.frames: dict[tuple[str, int], Tensor] = {}
         self.files = TrialFiles(store, shard.sweep, queue)
         self.artefacts: dict[str, list[str]] = {}
@@ -349,7 +349,10 @@ class _Run:
         return "iteration" in checkpoint.state and all(shapes.get(name) == value.shape for name, value in empty.items() if value.numel())
 
 
-def _warnings_for(trial: Trial, readers: Sequence[object]) -> list[str]:
-    """Returns warnings, each once, about text that the guides or the judge cannot read, such as words past the context length."""
+def _warnings_for(trial: Trial, device: str, readers: Sequence[object]) -> list[str]:
+    """Returns warnings, each once, about text that the guides or the judge cannot read, such as words past the context length, and about
+    arithmetic that the device only imitates."""
     warn = [reader.warnings_for for reader in readers if hasattr(reader, "warnings_for")]
-    return list(dict.fromkeys(warning for warnings_for in warn for text in trial.prompt.texts.values() for warning in warnings_for(text)))
+    imitated = [IMITATED] if trial.precision == "bfloat16" != fast_precision(device) else []
+    unread = dict.fromkeys(warning for warnings_for in warn for text in trial.prompt.texts.values() for warning in warnings_for(text))
+    return [*imitated, *unread]

@@ -72,7 +72,7 @@ class Sweep(Spec):
     weights: WeightsName = "starter"
     precision: Precision = "default"
     """Arithmetic of the networks: `default` is float32 on a CPU, and on a GPU what each system's own code uses; `bfloat16` is faster where
-    the hardware knows it, and the pictures differ."""
+    the hardware computes in it, much slower where a processor only imitates it, and the pictures differ."""
     shard_size: Annotated[int, Field(ge=1, le=1024)] = 8
     """Trials generated together, in one batch."""
     report: Report | None = None

@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from dreamsweep.compute.precision import autocast_where_fast
 from dreamsweep.engines import make_engine
 from dreamsweep.errors import StarterError
 from dreamsweep.guidance.guides import make_guide
@@ -165,7 +166,7 @@ def _features(path: Path, tower: EfficientNetLite, batches: Iterable[Float[Tenso
 @torch.no_grad()
 def _features_of(tower: EfficientNetLite, pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d"]:
     sized = pictures if pictures.shape[-1] == SIDE else shrink(pictures, SIDE)
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast_where_fast("cpu"):
         features: Tensor = tower(sized.contiguous(memory_format=torch.channels_last))
     return features.float()
 

@@ -18,6 +18,7 @@ from pytorch_pretrained_biggan import BigGAN, BigGANConfig
 from pytorch_pretrained_biggan.model import BigGANBatchNorm
 from torch import Tensor, nn
 
+from dreamsweep.compute.precision import autocast_where_fast
 from dreamsweep.models.biggan import features, finish, plain
 from dreamsweep.training.art import Art
 from dreamsweep.weights.starter import thing_names
@@ -127,7 +128,7 @@ def train_biggan(art: Art, run: BigganRun, folder: Path, device: str = "cpu") ->
         rng = torch.Generator().manual_seed(run.seed * 1_000_003 + step)
         index = torch.randint(len(data), (run.batch,), generator=rng)
         noise = torch.randn(run.batch, len(BLOCKS) + 1, Z, generator=rng).to(device) * NOISE
-        with torch.autocast(device.split(":")[0], torch.bfloat16):
+        with autocast_where_fast(device):
             drawn = student(student.codes[index.to(device)][:, None] + noise, block).float()
         loss = F.mse_loss(drawn, F.adaptive_avg_pool2d(pictures[index.to(device)], drawn.shape[-1]))
         optimizer.zero_grad()

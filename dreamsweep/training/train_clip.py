@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dreamsweep.compute.precision import computing_in
+from dreamsweep.compute.precision import autocast_where_fast, computing_in, fast_precision
 from dreamsweep.perceptors.starter import ClipShape, build_clip, embed_pictures
 from dreamsweep.perceptors.vocabulary import UNKNOWN, Vocabulary
 from dreamsweep.training.art import OBJECT_GROUPS, Art
@@ -161,7 +161,7 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
     for group in state.optimizer.param_groups:
         group["lr"] = run.learning_rate * learning_rate_share(state.step, run)
     state.model.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast_where_fast("cpu"):
         texts = F.normalize(state.model.encode_text(tokens).float(), dim=1)
     target = torch.arange(BATCH_NAMES).repeat(PICTURES_A_NAME)
     allowed = _allowed(names, drawn, len(art.names))
@@ -169,7 +169,7 @@ def train_step(state: TrainState, run: ClipRun, art: Art, data: Pictures, captio
         half = torch.randperm(len(pictures), generator=rng)[: int(len(pictures) * run.attacked)]
         pictures[half] = _attack(state, run, pictures[half], texts.detach(), target[half], rng)
     wrong = shuffle_patches(pictures[:SHUFFLED], rng)
-    with computing_in("bfloat16"):
+    with computing_in(fast_precision("cpu")):
         embedded = embed_pictures(state.model, torch.cat([pictures, wrong]))
     loss, parts = _losses(state, embedded, texts, names, target, allowed, with_bank=state.step >= run.bank_from * run.steps)
     state.optimizer.zero_grad()
@@ -218,7 +218,7 @@ def _attack(state: TrainState, run: ClipRun, clean: Tensor, texts: Tensor, targe
     radius = torch.rand(len(clean), 1, 1, 1, generator=rng) * run.attack_radius
     noise = torch.randn(clean.shape, generator=rng)
     start = (clean + noise / noise.flatten(1).norm(dim=1)[:, None, None, None] * radius * 0.3).requires_grad_()
-    with computing_in("bfloat16"):
+    with computing_in(fast_precision("cpu")):
         embedded = embed_pictures(state.model, start)
     loss = F.cross_entropy(state.model.logit_scale.exp().detach() * embedded @ texts.T, target)
     (gradient,) = torch.autograd.grad(loss, start)

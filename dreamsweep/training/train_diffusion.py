@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dreamsweep.compute.precision import autocast_where_fast
 from dreamsweep.perceptors.starter import StarterPerceptor
 from dreamsweep.training.art import Art
 from dreamsweep.training.augment import PAINTS, on_white, paint, premultiplied, vividness
@@ -87,7 +88,7 @@ def look(art: Art, folder: Path, device: str = "cpu") -> Seen:
             paint_of = draw_paints(art, chosen[part], rgba, rng) if view >= 2 else torch.full((len(part),), -1)
             pictures = on_white(painted(rgba, paint_of))
             pictures = pictures if view == 0 else moved(pictures, rng)
-            with torch.autocast(device.split(":")[0], torch.bfloat16):
+            with autocast_where_fast(device):
                 latents.append(vae.encode(pictures.to(device) * 2 - 1).latent_dist.mean.float().cpu())
             paints.append(paint_of)
     encoded = torch.cat(latents).unflatten(0, (VIEWS, len(chosen)))
@@ -162,7 +163,7 @@ def diffusion_loss(unet: Any, latents: Tensor, hidden: Tensor, time_of: Tensor, 
     kept = alphas[time_of][:, None, None, None]
     signal, spread = kept.sqrt(), (1 - kept).sqrt()
     noised = signal * latents + spread * noise
-    with torch.autocast(latents.device.type, torch.bfloat16):
+    with autocast_where_fast(latents.device):
         predicted = unet(noised, time_of, encoder_hidden_states=hidden).sample
     error = (predicted.float() - (signal * noise - spread * latents)).pow(2).mean((1, 2, 3))
     snr = (kept / (1 - kept)).flatten()

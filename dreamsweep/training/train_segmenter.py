@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from dreamsweep.compute.precision import autocast_where_fast
 from dreamsweep.guidance.targets import shrink
 from dreamsweep.models.starter_segmenter import SIDE, Decoder, Frozen, SegmenterShape, load_frozen
 from dreamsweep.training.art import SIDE as ART_SIDE
@@ -55,14 +56,14 @@ def loss_on(
 ) -> Tensor:
     """Returns the cross-entropy of the classes at the places of the decoder's map, of scenes on the CPU."""
     device = decoder.classify.weight.device
-    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
+    with torch.no_grad(), autocast_where_fast(device):
         sized = shrink(pictures.to(device), SIDE).contiguous(memory_format=torch.channels_last)
         *finer, features = frozen.tower.levels(sized)
         kept = torch.rand(features.shape[:2], generator=rng).to(device) >= DROPPED
         levels = [level.contiguous() for level in (*finer, features * kept[..., None, None] / (1 - DROPPED))]  # faster than channels last
     with torch.no_grad():
         seen = frozen.see(levels)
-    with torch.autocast(device.type, torch.bfloat16):
+    with autocast_where_fast(device):
         logits = decoder(seen)
     at_places = F.interpolate(labels[:, None].float(), logits.shape[-2:], mode="nearest-exact")[:, 0].long()
     return F.cross_entropy(logits, at_places.to(device), label_smoothing=SMOOTHING)

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from dreamsweep.compute.precision import autocast_where_fast
 from dreamsweep.models.autoregressive_prior import FILE, AutoregressivePrior, PriorShape, nearness, save_prior
 from dreamsweep.models.caption import Caption
 from dreamsweep.perceptors.starter import StarterPerceptor
@@ -215,7 +216,7 @@ def train_decoder(art: Art, guide: StarterPerceptor, run: Run, folder: Path, dev
         caption = reader.draw(looked.name_of[index], random.Random(run.seed * 1_000_003 + step), DROPPED_CAPTION)
         clean = looked.small[view, index].to(device).float() / 127.5 - 1
         seen, time, weight = noised(clean, run, step)
-        with torch.autocast(clean.device.type, torch.bfloat16):
+        with autocast_where_fast(clean.device):
             predicted = decoder(seen, time, looked.embeddings[view, index].to(device), dropped, caption)
         return weighted(predicted, clean, weight)
 
@@ -240,7 +241,7 @@ def train_upsampler(art: Art, run: Run, folder: Path, device: str = "cpu") -> Pa
         small = small + rough * torch.randn(small.shape, generator=rng)
         blurred = F.interpolate(small.clamp(-1, 1), size=clean.shape[2:], mode="bicubic", align_corners=False, antialias=True)
         seen, time, weight = noised(clean, run, step)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast_where_fast(device):
             predicted = upsampler(torch.cat([seen, blurred], 1).to(device), time.to(device)).sample
         return weighted(predicted, clean.to(device), weight.to(device))
 
@@ -268,7 +269,7 @@ def train_prior(art: Art, guide: StarterPerceptor, run: Run, folder: Path, devic
         text, hidden, mask = reader.draw(looked.name_of[index], random.Random(run.seed * 1_000_003 + step), DROPPED_EMBEDDING)
         clean = (looked.embeddings[view, index].to(device) - prior.clip_mean) / prior.clip_std
         seen, time, weight = noised(clean, run, step)
-        with torch.autocast(clean.device.type, torch.bfloat16):
+        with autocast_where_fast(clean.device):
             predicted = prior(seen, time, proj_embedding=text, encoder_hidden_states=hidden, attention_mask=mask).predicted_image_embedding
         return weighted(predicted, clean, weight)
 
@@ -301,7 +302,7 @@ def train_autoregressive_prior(art: Art, guide: StarterPerceptor, run: Run, fold
         view = torch.randint(VIEWS, (run.batch,), generator=rng)
         dropped = (torch.rand(run.batch, generator=rng) < DROPPED_EMBEDDING).to(device)
         caption = Caption(*reader.draw(looked.name_of[index], random.Random(run.seed * 1_000_003 + step), 0.0))
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with autocast_where_fast(device):
             return prior.loss(caption, looked.embeddings[view, index].to(device), dropped)
 
     return fit(prior, loss_of, run, folder / "unclip-prior-autoregressive.pt")

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dreamsweep.compute.precision import autocast_where_fast
 from dreamsweep.training.art import Art
 from dreamsweep.training.train_dvae import ArtOnWhite, random_crops
 
@@ -63,7 +64,7 @@ def train_vae(art: Art, run: VaeRun, folder: Path, device: str = "cpu") -> Path:
         rng = torch.Generator().manual_seed(run.seed * 1_000_003 + step)
         pictures = random_crops(data.pictures(rng, run.batch), run.crop, rng).to(device)
         optimizer.param_groups[0]["lr"] = run.learning_rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * step / run.steps))
-        with torch.autocast(device.split(":")[0], torch.bfloat16):
+        with autocast_where_fast(device):
             loss = vae_loss(vae, pictures, run, torch.Generator().manual_seed(step))
         optimizer.zero_grad()
         loss.backward()

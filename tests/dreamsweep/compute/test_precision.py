@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dreamsweep.compute.precision import computing_in, iterate_with_precision, of_network
+from dreamsweep.compute.precision import autocast_where_fast, computing_in, fast_precision, iterate_with_precision, of_network
 from dreamsweep.perceptors import load_perceptor
 
 
@@ -53,3 +53,13 @@ def test_embeddings_in_bfloat16_are_nearly_those_in_float32() -> None:
         (gradient,) = torch.autograd.grad(nearly[:, 0].sum(), pictures)
     assert nearly.dtype == torch.float32 and gradient.dtype == torch.float32
     assert 0 < float((exact - nearly).detach().abs().max()) < 0.05
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_training_casts_only_where_the_processor_computes_in_it(
+    network: nn.Linear, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: is_known)
+    assert fast_precision("cpu") == ("bfloat16" if is_known else "default") and fast_precision("cuda") == "bfloat16"
+    with autocast_where_fast("cpu"):
+        assert network(torch.ones(1, 8)).dtype == (torch.bfloat16 if is_known else torch.float32)

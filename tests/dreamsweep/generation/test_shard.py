@@ -388,6 +388,22 @@ def test_a_blank_picture_is_warned_of(store: Store) -> None:
         assert (BLANK in row["warnings"]) is blank
 
 
+@pytest.mark.parametrize("fast", ["default", "bfloat16"])
+@pytest.mark.parametrize("precision", ["default", "bfloat16"])
+def test_arithmetic_that_a_processor_imitates_is_warned_of(
+    store: Store, monkeypatch: pytest.MonkeyPatch, fast: str, precision: str
+) -> None:
+    from dreamsweep.generation.records import IMITATED
+
+    monkeypatch.setattr("dreamsweep.generation.shard.fast_precision", lambda device: fast)
+    strokes = {"engine": "strokes", "canvas": 32, "num_paths": 2}
+    content = {"name": "t", "prompts": ["a red heart"], "iterations": 1, "precision": precision, "engines": [strokes]}
+    shard = next(iter(shards(parse_sweep(content, Path("/"), "test"))))
+    list(run_shard(shard, store, "cpu"))
+    (row,) = rows_of(store, shard, "trials")
+    assert (IMITATED in row["warnings"]) is (precision == "bfloat16" and fast == "default")
+
+
 @pytest.mark.usefixtures("tiny_weights")
 def test_an_interpolation_leaves_every_frame_and_says_where_it_switches(store: Store) -> None:
     content = {
