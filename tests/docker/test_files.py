@@ -15,6 +15,7 @@ import yaml
 
 from dreamsweep import __version__
 from dreamsweep.flows.deploy import Place, base_job_template
+from dreamsweep.flows.local_server import RETENTION
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -99,6 +100,10 @@ def test_the_script_pins_the_tags_of_the_compose_file() -> None:
 def test_ports_are_this_machine_s_alone(services: dict[str, dict[str, Any]]) -> None:
     published = {port["published"]: port["host_ip"] for service in services.values() for port in service.get("ports", ())}
     assert published == {"4200": "127.0.0.1", "4300": "127.0.0.1", "8333": "127.0.0.1"}
+
+
+def test_prefect_removes_old_flow_runs(services: dict[str, dict[str, Any]]) -> None:
+    assert RETENTION.items() <= services["prefect"]["environment"].items()
 
 
 def test_every_service_is_shut_in(services: dict[str, dict[str, Any]]) -> None:

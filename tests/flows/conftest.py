@@ -22,7 +22,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from dreamsweep.flows import GPU, SWEEPS
 from dreamsweep.flows.deploy import place, register
-from dreamsweep.flows.local_server import QUIET
+from dreamsweep.flows.local_server import QUIET, RETENTION, VACUUM
 
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")
@@ -88,6 +88,8 @@ def _serve(home: Path, database: Path) -> Iterator[dict[str, str]]:
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "2",
+        **RETENTION,
+        f"{VACUUM}LOOP_SECONDS": "3",
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
     }

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +17,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
+    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     FlowRunFilterTags,
@@ -21,7 +25,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.deployments import run_deployment
 from prefect.events import Event, RelatedResource, Resource
-from prefect.states import Cancelling, Crashed, Running
+from prefect.states import Cancelling, Completed, Crashed, Running
 
 from dreamsweep.flows.automations import HEARD, LOST, TAG, automations, end_before
 from dreamsweep.flows.deploy import NIGHTLY, SHARD, place, register
@@ -113,6 +117,27 @@ def test_a_sweep_goes_on_though_the_event_of_its_crash_is_lost(deployed_store: s
         assert state is not None and (state.name, state.message) == ("AwaitingRetry", LOST)
         assert end_before(client.read_flow_run_states(run.id)) is None
         client.set_flow_run_state(run.id, Cancelling(), force=True)
+
+
+def test_flow_runs_that_ended_ninety_days_ago_are_removed(deployed_store: str) -> None:
+    list(register(place("process", deployed_store, None, 2, None), []))
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(SHARD).id
+        parameters = {"request": {"sweep": "t", "shard_id": "s", "store": "s"}}
+        old, young = (client.create_flow_run_from_deployment(deployment, parameters=parameters).id for _ in range(2))
+        for run, days in ((young, 89), (old, 91)):
+            client.set_flow_run_state(run, Completed(), force=True)
+            end_of(run, datetime.now(UTC) - timedelta(days=days))
+        of_both = FlowRunFilter(id=FlowRunFilterId(any_=[old, young]))
+        until(lambda: [run.id for run in client.read_flow_runs(flow_run_filter=of_both)] == [young])
+
+
+def end_of(run: UUID, moment: datetime) -> None:
+    """Sets when a flow run has ended; the API takes no times of states."""
+    file = os.environ["PREFECT_SERVER_DATABASE_CONNECTION_URL"].removeprefix("sqlite+aiosqlite:///")
+    with closing(sqlite3.connect(file, timeout=60)) as database, database:
+        changed = database.execute("UPDATE flow_run SET end_time = ? WHERE id = ?", (f"{moment:%Y-%m-%d %H:%M:%S.%f}", str(run)))
+        assert changed.rowcount == 1
 
 
 def run_of(client: SyncPrefectClient, name: str, request: dict[str, Any]) -> FlowRun:

@@ -24,6 +24,7 @@ from prefect_kubernetes.credentials import KubernetesClusterConfig
 from prefect_kubernetes.worker import KubernetesWorker, KubernetesWorkerJobConfiguration
 
 from dreamsweep import __version__
+from dreamsweep.flows.local_server import RETENTION
 
 INFRA = Path(__file__).parents[2] / "infra"
 BASE = INFRA / "kubernetes" / "base"
@@ -364,6 +365,11 @@ def test_prefect_tries_again_and_not_kubernetes() -> None:
 def test_policies_allow_what_is_needed_and_no_more(source: Manifest, target: Manifest | str, port: int, allowed: bool) -> None:
     incoming = isinstance(target, str) or _allows("Ingress", target, source, port)
     assert (_allows("Egress", source, target, port) and incoming) is allowed
+
+
+def test_prefect_removes_old_flow_runs() -> None:
+    (settings,) = (m["data"] for m in _of_kind("ConfigMap") if m["metadata"]["name"] == "prefect-server")
+    assert RETENTION.items() <= settings.items()
 
 
 def test_worker_does_what_its_role_allows_and_tells_no_secret(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
