@@ -22,6 +22,7 @@ from tests.docker.conftest import ROOT, free_port, postgresql, wait_for
 pytestmark = [pytest.mark.slow, pytest.mark.docker]
 COMPOSE = str(Path(sys.executable).parent / "docker-compose")
 AUTH = "someone:a-password"
+REVIEW_AUTH = "viewer:another-password"
 SWEEP = """
 name: composed
 prompts: [a red heart]
@@ -36,6 +37,7 @@ def up(engine: str, image: str, strict_s3: StrictServer, tmp_path: Path) -> Iter
     socket = engine.removeprefix("unix://")
     secrets = {
         "PREFECT_AUTH": AUTH,
+        "REVIEW_AUTH": REVIEW_AUTH,
         "POSTGRES_PASSWORD": "unused",
         "S3_ACCESS_KEY": strict_s3.writer[0],
         "S3_SECRET_KEY": strict_s3.writer[1],
@@ -102,6 +104,7 @@ def test_the_stack_comes_up_locked_and_makes_a_sweep(up: tuple[str, str]) -> Non
     forged = httpx.post(f"{api}/flows/filter", json={}, auth=tuple(AUTH.split(":")), trust_env=False, timeout=60)  # type: ignore[arg-type]
     assert forged.status_code == 403, "a request without a CSRF token is let in"
     assert httpx.get(review, trust_env=False, timeout=60).status_code == 401
+    assert httpx.get(f"{api}/admin/version", auth=tuple(REVIEW_AUTH.split(":")), trust_env=False, timeout=60).status_code == 401  # type: ignore[arg-type]
     with SyncPrefectClient(api, auth_string=AUTH) as client:
         deployment = client.read_deployment_by_name("sweep/nightly")
         assert [schedule.slug for schedule in client.read_deployment_schedules(deployment.id)] == ["nightly"]
@@ -115,5 +118,5 @@ def test_the_stack_comes_up_locked_and_makes_a_sweep(up: tuple[str, str]) -> Non
         assert state().is_completed(), state()
         (summary,) = (artifact for artifact in client.read_artifacts() if artifact.key == "composed-summary")
     assert f"{review}/sweeps/composed" in str(summary.data)
-    (card,) = httpx.get(f"{review}/api/sweeps", auth=tuple(AUTH.split(":")), trust_env=False, timeout=60).json()  # type: ignore[arg-type]
+    (card,) = httpx.get(f"{review}/api/sweeps", auth=tuple(REVIEW_AUTH.split(":")), trust_env=False, timeout=60).json()  # type: ignore[arg-type]
     assert (card["sweep"], card["trials"], card["done"]) == ("composed", 1, 1)

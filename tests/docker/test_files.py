@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SECRETS = {
     "PREFECT_AUTH": "someone:word-1",
+    "REVIEW_AUTH": "viewer:word-7",
     "POSTGRES_PASSWORD": "word-2",
     "S3_ACCESS_KEY": "word-3",
     "S3_SECRET_KEY": "word-4",
@@ -170,10 +171,11 @@ def test_secrets_reach_those_who_need_them(services: dict[str, dict[str, Any]]) 
     def holders(word: str) -> set[str]:
         return {name for name, service in services.items() if word in json.dumps(service)}
 
-    assert holders("word-1") == {"prefect", "setup", "sweeps", "shards", "review"}
+    assert holders("word-1") == {"prefect", "setup", "sweeps", "shards"}
     assert holders("word-2") == {"database", "prefect"}
     assert holders("word-4") == {"seaweedfs", "setup", "sweeps", "shards"}
     assert holders("word-6") == {"seaweedfs", "review"}
+    assert holders("word-7") == {"review"}
     assert not any(name.startswith("PREFECT") for name in services["review"]["environment"])
 
 

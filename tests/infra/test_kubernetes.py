@@ -367,6 +367,15 @@ def test_policies_allow_what_is_needed_and_no_more(source: Manifest, target: Man
     assert (_allows("Egress", source, target, port) and incoming) is allowed
 
 
+def test_the_review_page_knows_no_secret_but_its_own() -> None:
+    (review,) = (container for container in _containers() if container["name"] == "review")
+    secrets = {entry["valueFrom"]["secretKeyRef"]["name"] for entry in review["env"] if "valueFrom" in entry}
+    secrets |= {source["secretRef"]["name"] for source in review["envFrom"] if "secretRef" in source}
+    assert secrets == {"dreamsweep-review", "dreamsweep-review-store"}
+    others = json.dumps([container for container in _containers() if container["name"] != "review"])
+    assert "dreamsweep-review" not in others
+
+
 def test_prefect_removes_old_flow_runs() -> None:
     (settings,) = (m["data"] for m in _of_kind("ConfigMap") if m["metadata"]["name"] == "prefect-server")
     assert RETENTION.items() <= settings.items()
