@@ -80,6 +80,9 @@ class Session:
             raise QueryError("the query holds bytes that are not UTF-8; write it in UTF-8.")
         if not self.unsafe:
             refuse_all_but_reading(self.connection, sql)
+        return self._outlast(lambda: self._table(sql, most))
+
+    def _table(self, sql: str, most: int | None) -> pa.Table:
         self._make_views(sql)
         if (described := description(self.connection, sql)) is not None:
             return described
@@ -89,6 +92,24 @@ class Session:
         if (with_casts := castable(answer, sql)) is not None:
             answer = self.connection.execute(with_casts)
         return distinct_names(answer.to_arrow_table() if most is None else _first_rows(answer.to_arrow_reader(most), most))
+
+    def _outlast(self, ask: Callable[[], T]) -> T:
+        """Asks DuckDB again while an S3 server does not answer it, for as long as the store's own requests wait. Raises duckdb.Error."""
+        if not self.store.uri.startswith("s3://"):
+            return ask()
+        from dreamsweep.store.s3 import S3Store
+
+        assert isinstance(self.store, S3Store)
+
+        def call() -> T:
+            try:
+                return ask()
+            except duckdb.Error as error:
+                if _is_outage(error):
+                    raise _broken_off(self.store, error) from None
+                raise
+
+        return self.store.patience.outlast(call)
 
     def batches(self, sql: str, rows: int) -> pa.RecordBatchReader:
         """Returns the answer to a statement of ours `rows` at a time; memory does not grow with it. Raises duckdb.Error."""
@@ -139,7 +160,7 @@ def answer(store: Store, ask: Callable[[Session], T], sweep: Sweeps = None, *, u
                 return ask(session)
         except duckdb.Error as error:
             if _is_outage(error):
-                raise StoreUnavailableError(f"store {store.uri!r} broke off the query ({_first_line(error)}); ask again later.") from None
+                raise _broken_off(store, error) from None
             if not tries_left or not isinstance(error, duckdb.IOException):
                 raise QueryError(_sentence(error)) from None
             time.sleep(PAUSE)
@@ -195,7 +216,10 @@ def connect(
     return connection
 
 
-OUTAGE = re.compile(r"establish connection|[Cc]onnection error|timed? ?out|HTTP (code )?5\d\d|Input/output error|Stale file handle", re.I)
+OUTAGE = re.compile(
+    r"establish connection|connection error|error for HTTP [A-Z]+ to|timed? ?out|HTTP (code )?5\d\d|Input/output error|Stale file handle",
+    re.I,
+)
 """Words by which DuckDB tells of a network or disk that failed, in an error that could also be a missing file's."""
 
 
@@ -280,6 +304,10 @@ def _is_outage(error: duckdb.Error) -> bool:
         status = int(getattr(error, "status_code", 0) or 0)
         return status >= 500 or status == 429
     return isinstance(error, duckdb.IOException) and bool(OUTAGE.search(str(error)))
+
+
+def _broken_off(store: Store, error: duckdb.Error) -> StoreUnavailableError:
+    return StoreUnavailableError(f"store {store.uri!r} broke off the query ({_first_line(error)}); ask again later.")
 
 
 def _first_line(error: duckdb.Error) -> str:

@@ -1,6 +1,8 @@
 """Queries: the views, what goes wrong, S3, and every word of docs/query.md."""
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -8,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dreamsweep.errors import QueryError, StoreError
+from dreamsweep.errors import QueryError, StoreError, StoreUnavailableError
 from dreamsweep.report import query as query_module
 from dreamsweep.report.query import Limits, httpfs_extension, query
 from dreamsweep.results.appended import append, write_judged
@@ -21,6 +23,7 @@ from dreamsweep.tables.registry import TABLES
 from dreamsweep.tables.schemas import engine_column
 from tests.conftest import StrictServer
 from tests.dreamsweep.sample_rows import PROMPTS, publish_sample_rows, sample_trial, stage_sample_rows
+from tests.s3_faults import Fault, FaultProxy, fault_proxy
 
 DOC = (Path(__file__).parents[3] / "docs/query.md").read_text(encoding="utf-8")
 QUESTIONS = re.findall(r"^\*\*([^*]+)\*\*[^\n]*\n\n```sql\n([^`]+)```", DOC, re.MULTILINE)
@@ -35,6 +38,41 @@ def store(tmp_path: Path) -> LocalStore:
     published = LocalStore(tmp_path / "runs")
     publish_sample_rows(published)
     return published
+
+
+@pytest.fixture
+def behind_proxy(s3_bucket: str, aws_settings: pytest.MonkeyPatch) -> Iterator[tuple[str, FaultProxy]]:
+    """A published sweep in a bucket, which the environment reaches by way of a proxy: its store's address."""
+    uri = f"s3://{s3_bucket}/p"
+    publish_sample_rows(open_store(uri))
+    with fault_proxy(os.environ["AWS_ENDPOINT_URL"]) as (address, proxy):
+        aws_settings.setenv("AWS_ENDPOINT_URL", address)
+        aws_settings.setenv("DREAMSWEEP_STORE_SECONDS", "100")
+        aws_settings.setattr("dreamsweep.retry.FIRST_PAUSE", 0.0)
+        yield uri, proxy
+
+
+def tables_fail(proxy: FaultProxy, fault: Fault, times: int) -> None:
+    """Lets so many requests for tables meet a fault."""
+    proxy.choose = lambda method, path: fault if ".parquet" in path and proxy.met[fault] < times else None
+
+
+@pytest.mark.parametrize("fault", ["busy", "reset", "truncated"])
+def test_a_query_waits_for_the_end_of_an_outage(behind_proxy: tuple[str, FaultProxy], fault: Fault) -> None:
+    uri, proxy = behind_proxy
+    tables_fail(proxy, fault, 12)  # more than DuckDB tries by itself
+    (row,) = query(open_store(uri), "SELECT count(*) AS n, (SELECT count(*) FROM scores) AS scores FROM trials").to_pylist()
+    assert row["n"] > 0 and row["scores"] > 0 and proxy.met[fault] == 12
+
+
+@pytest.mark.parametrize("fault", ["busy", "reset", "truncated"])
+def test_the_page_s_query_does_not_wait(behind_proxy: tuple[str, FaultProxy], fault: Fault) -> None:
+    uri, proxy = behind_proxy
+    store = open_store(uri, patience=0)
+    tables_fail(proxy, fault, 1_000)
+    with pytest.raises(StoreUnavailableError, match=r"broke off the query .*; ask again later\.$"):
+        query(store, "SELECT count(*) FROM trials")
+    assert 0 < proxy.met[fault] < 12
 
 
 def judge_again(store: LocalStore) -> None:
