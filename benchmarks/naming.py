@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from dreamsweep.judges.auditor import LEAST_SHARE, Calibration, load_auditor
 from dreamsweep.report.ranks import AUDITOR_WEIGHT
 
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
@@ -77,7 +78,6 @@ def score_all(pictures: Sequence[Named]) -> dict[str, list[float]]:
 
     from dreamsweep.guidance.targets import shrink
     from dreamsweep.guidance.wording import things_in
-    from dreamsweep.judges.auditor import load_auditor
     from dreamsweep.judges.segments import classes_in, shares_of
     from dreamsweep.models.starter_segmenter import load_starter_segmenter
     from dreamsweep.perceptors import load_perceptor
@@ -222,7 +222,7 @@ def print_table(pictures: Sequence[Named], scores: dict[str, list[float]]) -> No
         intervals.append("{:.2f} to {:.2f}".format(*interval(pictures, of_places)))
     print("| all, 95 % interval | | | " + " | ".join(intervals) + " |")
     print("| pairs within a prompt | | | " + " | ".join(f"{within_prompts(pictures, scores[name]):.0%}" for name in NETWORKS) + " |")
-    judge, auditor = scores["starter-judge"], scores["starter-auditor"]
+    judge, auditor = scores["starter-judge"], [load_auditor("cpu").calibration(share) for share in scores["starter-auditor"]]
     right = [within_prompts(pictures, standings(pictures, judge, auditor, share)) for share in SHARES]
     print(f"\nPairs within a prompt by the mean z-score of judge and auditor, by the auditor's share of it ({SHIPPED:g} ships):\n")
     print("| " + " | ".join(f"{share:g}" for share in SHARES) + " |")
@@ -230,34 +230,40 @@ def print_table(pictures: Sequence[Named], scores: dict[str, list[float]]) -> No
     print("| " + " | ".join(f"{value:.0%}" for value in right) + " |\n")
 
 
-def named_probabilities(shares: Sequence[float], pictures: Sequence[Named]) -> np.ndarray:
-    """Returns how likely a viewer names each picture, by its share: a logistic regression on the log-odds, fitted on the other seeds."""
-    odds = np.log(np.maximum(shares, 1e-6) / (1 - np.array(shares)))
-    inputs = np.stack([odds, np.ones_like(odds)], 1)
-    named, seeds = np.array([picture.was_named for picture in pictures]), np.array([picture.seed for picture in pictures])
-    likely = np.zeros(len(pictures))
+def named_probabilities(shares: np.ndarray, named: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Returns how likely a viewer names each picture, by its share, calibrated on the other seeds."""
+    likely = np.zeros(len(shares))
     for seed in set(seeds.tolist()):
-        others, weights = seeds != seed, np.zeros(2)
-        for _ in range(20):  # Newton's method
-            chance = 1 / (1 + np.exp(-inputs[others] @ weights))
-            curvature = (inputs[others].T * (chance * (1 - chance))) @ inputs[others]
-            weights += np.linalg.solve(curvature, inputs[others].T @ (named[others] - chance))
-        likely[~others] = 1 / (1 + np.exp(-inputs[~others] @ weights))
+        others = seeds != seed
+        calibration = Calibration(*fit_calibration(shares[others], named[others]))
+        likely[~others] = [calibration(share) for share in shares[~others]]
     return likely
+
+
+def fit_calibration(shares: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """Returns slope and intercept of the logistic regression of "named" on the shares' log-odds."""
+    within = np.clip(shares, LEAST_SHARE, 1 - LEAST_SHARE)
+    inputs, weights = np.stack([np.log(within / (1 - within)), np.ones_like(within)], 1), np.zeros(2)
+    for _ in range(20):  # Newton's method
+        chance = 1 / (1 + np.exp(-inputs @ weights))
+        weights += np.linalg.solve((inputs.T * (chance * (1 - chance))) @ inputs, inputs.T @ (named - chance))
+    return weights
 
 
 def print_calibration(shares: Sequence[float], pictures: Sequence[Named]) -> None:
     """Prints how many pictures of each range of the auditor's share were named, and how well a probability can be had from the share."""
     values, named = np.array(shares), np.array([picture.was_named for picture in pictures])
+    seeds = np.array([picture.seed for picture in pictures])
     print("| the auditor's share | pictures | named |\n|---|---|---|")
     for low, high in itertools.pairwise((0, 0.001, 0.01, 0.1, 0.3, 1.001)):
         inside = (values >= low) & (values < high)
         print(f"| {low:g} to {min(high, 1):g} | {inside.sum()} | {named[inside].mean():.0%} |")
-    for what, guess in (("share", values), ("probability from it", named_probabilities(shares, pictures))):
+    for what, guess in (("share", values), ("probability from it", named_probabilities(values, named, seeds))):
         tenths = np.minimum((guess * 10).astype(int), 9)
         gaps = [(tenths == tenth).mean() * abs((guess - named)[tenths == tenth].mean()) for tenth in set(tenths.tolist())]
         print(f"\n{what}: expected calibration error {sum(gaps):.3f}, Brier score {((guess - named) ** 2).mean():.3f}", end="")
-    print("\n")
+    slope, intercept = fit_calibration(values, named)
+    print(f"\ncalibration on all: slope {slope:.3f}, intercept {intercept:.3f}\n")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from pytorch_pretrained_biggan import BigGANConfig
 
-from dreamsweep.judges.auditor import Head, save_auditor
+from dreamsweep.judges.auditor import Calibration, Head, save_auditor
 from dreamsweep.models.biggan import plain, save_biggan
 from dreamsweep.models.dvae import DvaeShape, build_decoder, build_encoder, save_dvae
 from dreamsweep.models.efficientnet_lite import EfficientNetLite, LiteShape
@@ -41,9 +41,8 @@ def write_tiny_weights(folder: Path) -> None:
         save_biggan(folder / "starter-biggan.safetensors", plain(BIGGAN, seed=4), [f"thing {number}" for number in range(6)])
         torch.manual_seed(5)
         head = Head(torch.randn(6, 8), torch.zeros(6), torch.randn(4, 6), torch.zeros(4))
-        save_auditor(
-            folder / f"{AUDITOR}.safetensors", LITE, EfficientNetLite(LITE).state_dict(), head, ["red heart", "green apple", "rocket"]
-        )
+        names, tower = ["red heart", "green apple", "rocket"], EfficientNetLite(LITE).state_dict()
+        save_auditor(folder / f"{AUDITOR}.safetensors", LITE, tower, head, names, Calibration(slope=0.5, intercept=1.0))
         decoder, things = Decoder(SEGMENTS), ["heart", "apple", "rocket"]
         words = [(thing, *more) for thing, more in zip(things, (("red heart",), ("green apple",), ()), strict=True)]
         auditor = file_sha256(folder / f"{AUDITOR}.safetensors", AUDITOR)

@@ -5,6 +5,7 @@ pictures that show nothing (`dreamsweep.training.train_auditor`). docs/naming.md
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ SIDE = 128
 """Pixels on a side of a view."""
 SMALLER = 0.8
 """Side of the picture in the views that show it smaller, on white."""
+LEAST_SHARE = 1e-6
+"""Shares nearer to 0, or to 1, count as this near: log-odds end nowhere."""
 TOP = 5
 """Things that a judgement names, the likeliest first."""
 
@@ -47,13 +50,28 @@ class Head:
         return F.linear(vectors, self.classify, self.classify_bias), vectors
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """How likely a viewer names a thing, by its share: Platt scaling (Platt, 1999) of the log-odds. By default the share itself."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def __call__(self, share: float) -> float:
+        """Returns the probability, of a share from 0 to 1."""
+        within = min(max(share, LEAST_SHARE), 1 - LEAST_SHARE)
+        return 1 / (1 + math.exp(-self.intercept - self.slope * math.log(within / (1 - within))))
+
+
 class Auditor:
     """Shares of about a thousand things, and of nothing, in pictures."""
 
-    def __init__(self, tower: EfficientNetLite, head: Head, names: Sequence[str], sha256: str, device: str) -> None:
+    def __init__(
+        self, tower: EfficientNetLite, head: Head, calibration: Calibration, names: Sequence[str], sha256: str, device: str
+    ) -> None:
         self.tower = tower.eval().requires_grad_(False).to(device)
         self.head = Head(*(value.to(device) for value in vars(head).values()))
-        self.names, self.sha256 = tuple(names), sha256
+        self.calibration, self.names, self.sha256 = calibration, tuple(names), sha256
 
     @torch.no_grad()
     def shares(self, pictures: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b n"], Float[Tensor, "b e"]]:
@@ -74,7 +92,9 @@ def views(pictures: Float[Tensor, "b 3 h w"]) -> Iterator[Float[Tensor, "b 3 r r
 
 
 class AuditorJudge:
-    """Scores a picture by the share of the things that its prompt names, among all things and nothing (see `Judge`, `Explains`).
+    """Scores a picture by how likely a viewer, who sees nothing else, names what its prompt does (see `Judge`, `Explains`).
+
+    That is calibrated on the naming test (docs/naming.md), from the share of the prompt's things among all things and nothing.
 
     A prompt that names none of the things has no score. A frame of a walk is scored by the prompts that it stands between.
     """
@@ -120,7 +140,7 @@ class AuditorJudge:
             if weight:
                 if not (things := things_in(text, self.auditor.names)):
                     return None
-                score += weight * float(shares[[*things]].sum())
+                score += weight * self.auditor.calibration(float(shares[[*things]].sum()))
         return score
 
 
@@ -133,12 +153,13 @@ def _loaded(device: str) -> Auditor:
     tensors, metadata, sha256 = read_weights(AUDITOR)
     tower = load_lite(tensors, json.loads(metadata["shape"]))
     head = Head(*(tensors[f"head.{field}"].float() for field in Head.__dataclass_fields__))
-    return Auditor(tower, head, json.loads(metadata["names"]), sha256, device)
+    return Auditor(tower, head, Calibration(**json.loads(metadata["calibration"])), json.loads(metadata["names"]), sha256, device)
 
 
-def save_auditor(path: Path, shape: LiteShape, tower: Mapping[str, Tensor], head: Head, names: Sequence[str]) -> None:
-    """Writes an auditor's weights in half precision, with its shape and the names of the things."""
+def save_auditor(
+    path: Path, shape: LiteShape, tower: Mapping[str, Tensor], head: Head, names: Sequence[str], calibration: Calibration = Calibration()
+) -> None:
+    """Writes an auditor's weights in half precision, with its shape, the names of the things, and what a share says of naming."""
     tensors = {f"tower.{key}": value for key, value in tower.items()} | {f"head.{key}": value for key, value in vars(head).items()}
-    write_weights(
-        path, {key: value.half() for key, value in tensors.items()}, {"shape": json.dumps(asdict(shape)), "names": json.dumps(list(names))}
-    )
+    record = {"shape": asdict(shape), "names": list(names), "calibration": asdict(calibration)}
+    write_weights(path, {key: value.half() for key, value in tensors.items()}, {key: json.dumps(value) for key, value in record.items()})

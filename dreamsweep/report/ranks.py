@@ -13,10 +13,10 @@ OF_PROMPT = "hash(prompt, weight, also, negatives, prompts_to)"
 _RANKED = f"""
 WITH generated AS (
     SELECT sweep, trial_id, judge_name AS judge, weights_sha256[judge_name] AS version, true AS chose_best,
-           '{keys.BEST}' AS picture, judge_best::DOUBLE AS score, {OF_PROMPT} AS of_prompt
+           NULL::TIMESTAMPTZ AS scored_at, '{keys.BEST}' AS picture, judge_best::DOUBLE AS score, {OF_PROMPT} AS of_prompt
     FROM trials
 ), afterwards AS (
-    SELECT sweep, trial_id, judge, version, false AS chose_best, picture, score
+    SELECT sweep, trial_id, judge, version, false AS chose_best, scored_at, picture, score
     FROM judgements
     WHERE picture IN ('{keys.BEST}', '{keys.FINAL}')
     QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge, version ORDER BY picture = '{keys.BEST}' DESC, scored_at DESC) = 1
@@ -25,7 +25,7 @@ WITH generated AS (
 ), scored AS (
     SELECT * FROM (FROM generated UNION ALL BY NAME FROM of_prompts) WHERE score IS NOT NULL AND NOT isnan(score)
 )
-SELECT sweep, trial_id, judge, version, chose_best, picture, score,
+SELECT sweep, trial_id, judge, version, chose_best, scored_at, picture, score,
        rank() OVER (alike ORDER BY score DESC) AS rank,
        count(*) OVER alike AS trials,
        CASE WHEN count(*) OVER alike > 1 THEN percent_rank() OVER (alike ORDER BY score) END AS percentile,
@@ -34,23 +34,25 @@ SELECT sweep, trial_id, judge, version, chose_best, picture, score,
 FROM scored
 WINDOW alike AS (PARTITION BY judge, version, chose_best, of_prompt)
 """
-RANKS = f"SELECT * EXCLUDE (of_prompt) FROM ({_RANKED})"
+RANKS = f"SELECT * EXCLUDE (of_prompt, scored_at) FROM ({_RANKED})"
 
 AUDITOR_WEIGHT = 3
 """How often the auditor's z-score counts in a standing, for once the judge's (docs/naming.md)."""
 
 STANDINGS = f"""
 WITH votes AS (
-    SELECT sweep, trial_id, judge, coalesce(z_score, 0) AS z_score, chose_best, if(chose_best, 1, {AUDITOR_WEIGHT}) AS times,
-           trials AS rivals, of_prompt
+    SELECT sweep, trial_id, judge, version, scored_at, coalesce(z_score, 0) AS z_score, chose_best,
+           if(chose_best, 1, {AUDITOR_WEIGHT}) AS times, trials AS rivals, of_prompt
     FROM ({_RANKED})
     WHERE chose_best OR (judge = '{AUDITOR}' AND picture = '{keys.BEST}')
 ), counted AS (
     FROM votes QUALIFY chose_best OR rivals >= max(rivals) FILTER (chose_best) OVER (PARTITION BY of_prompt)
+), latest AS (
+    FROM counted QUALIFY chose_best OR version = arg_max(version, scored_at) FILTER (NOT chose_best) OVER (PARTITION BY of_prompt)
 ), means AS (
     SELECT sweep, trial_id, of_prompt, round(sum(times * z_score) / sum(times), 9) AS z_score,
            concat_ws(' + ', max(judge), nullif(min(judge), max(judge))) AS judges
-    FROM counted GROUP BY sweep, trial_id, of_prompt
+    FROM latest GROUP BY sweep, trial_id, of_prompt
 )
 SELECT sweep, trial_id, judges,
        rank() OVER (alike ORDER BY z_score DESC) AS rank,
@@ -61,6 +63,8 @@ FROM means
 WINDOW alike AS (PARTITION BY of_prompt)
 """
 """The weighted mean of two z-scores: of the judge that chose the pictures, and of the auditor where it has scored as many of the prompt.
+
+Of several versions of the auditor that have, the one that scored last counts.
 
 Either alone is fooled: the judge by what pleases its kind, the auditor by blurs that people still name (docs/naming.md).
 """

@@ -64,7 +64,8 @@ def export_clip(art: Art, checkpoint: Path, target: Path) -> None:
 def export_auditor(folder: Path, target: Path) -> None:
     """Writes the network that learned photographs and the head that learned drawings, in one file."""
     record = torch.load(folder / "auditor.pt", weights_only=True)
-    save_auditor(target, LITE2, train_auditor.load_tower(folder).state_dict(), Head(**record["head"]), record["names"])
+    tower, head = train_auditor.load_tower(folder).state_dict(), Head(**record["head"])
+    save_auditor(target, LITE2, tower, head, record["names"], train_auditor.CALIBRATION)
 
 
 def export_segmenter(checkpoint: Path, target: Path, classes: Sequence[SegmentClass] = SEGMENT_CLASSES) -> None:

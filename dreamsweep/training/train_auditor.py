@@ -24,7 +24,7 @@ from dreamsweep.engines import make_engine
 from dreamsweep.errors import StarterError
 from dreamsweep.guidance.guides import make_guide
 from dreamsweep.guidance.targets import shrink
-from dreamsweep.judges.auditor import SIDE, Head
+from dreamsweep.judges.auditor import SIDE, Calibration, Head
 from dreamsweep.models.efficientnet_lite import EfficientNetLite, folded
 from dreamsweep.perceptors import load_perceptor
 from dreamsweep.spec import DalleSpec, EngineSpec, Prompt, StrokesSpec, Trial
@@ -52,6 +52,8 @@ DESCENDED_NAMES = (
     "blue book", "eleven o'clock",
 )  # fmt: skip
 """Things that these engines draw, none of them in the naming test."""
+CALIBRATION = Calibration(slope=0.658, intercept=2.202)
+"""Fitted on the 720 answers of the naming test (`benchmarks/naming.py` prints it): to be fitted anew for another head."""
 BATCH = 64
 """Pictures whose features are computed together."""
 PLAIN_SEED, SHUFFLED_SEED, TRIAL_SEED = 580, 849, 5

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dreamsweep.judges.auditor import SIDE, AuditorJudge, load_auditor, views
+from dreamsweep.judges.auditor import SIDE, AuditorJudge, Calibration, load_auditor, views
 from dreamsweep.spec import InterpolationSpec, Prompt, StrokesSpec, Trial
 from dreamsweep.weights.hashes import sha256_of
 
@@ -24,8 +24,17 @@ def test_views_show_the_whole_picture_and_a_smaller_one_on_white() -> None:
     assert small[..., :10].min() == 1.0 and small[0, 0, SIDE // 2, SIDE // 4] == 0.5
 
 
+def test_a_calibrated_share_is_a_probability_in_the_order_of_the_shares() -> None:
+    shares = [0.0, 1e-4, 0.03, 0.5, 0.9, 1.0]
+    assert [Calibration()(share) for share in shares] == pytest.approx(shares, abs=2e-6)
+    steep = Calibration(slope=0.5, intercept=math.log(3))
+    assert steep(0.5) == pytest.approx(0.75) and steep(0.9) == pytest.approx(0.9)  # odds: 3 × √1 and 3 × √9
+    likely = [steep(share) for share in shares]
+    assert likely == sorted(likely) and all(0 < chance < 1 for chance in likely)
+
+
 @pytest.mark.usefixtures("tiny_weights")
-def test_a_score_is_the_share_of_what_the_prompt_names() -> None:
+def test_a_score_is_the_calibrated_share_of_what_the_prompt_names() -> None:
     auditor = load_auditor("cpu")
     pictures = torch.rand(2, 3, 48, 48, generator=torch.Generator().manual_seed(1))
     shares, vectors = auditor.shares(pictures)
@@ -33,7 +42,9 @@ def test_a_score_is_the_share_of_what_the_prompt_names() -> None:
     assert torch.allclose(shares.sum(1), torch.ones(2)) and torch.allclose(vectors.norm(dim=1), torch.ones(2))
     judge = AuditorJudge(auditor, [trial("a red heart"), trial("a zeppelin")])
     scores, embedded = judge.score(pictures, 3)
-    assert float(scores[0]) == pytest.approx(float(shares[0, auditor.names.index("red heart")])) and math.isnan(scores[1])
+    assert float(scores[0]) == pytest.approx(auditor.calibration(float(shares[0, auditor.names.index("red heart")]))) and math.isnan(
+        scores[1]
+    )
     assert torch.equal(embedded, vectors)
     known, unknown = judge.judgements(pictures, 3)
     assert known.score == pytest.approx(float(scores[0])) and "nothing" in known.details and len(known.details) == 4
@@ -47,7 +58,7 @@ def test_a_frame_is_scored_by_the_prompts_around_it() -> None:
     auditor = load_auditor("cpu")
     pictures = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     (shares,), _ = auditor.shares(pictures)
-    heart, rocket = (float(shares[auditor.names.index(name)]) for name in ("red heart", "rocket"))
+    heart, rocket = (auditor.calibration(float(shares[auditor.names.index(name)])) for name in ("red heart", "rocket"))
     judge = AuditorJudge(auditor, [trial("a red heart", ("a rocket",))])
     first, middle, last = (float(judge.score(pictures, frame)[0][0]) for frame in (1, 2, 3))
     assert (first, middle, last) == pytest.approx((heart, (heart + rocket) / 2, rocket))

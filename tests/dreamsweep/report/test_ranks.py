@@ -98,10 +98,10 @@ def test_of_two_scores_of_one_picture_the_later_holds(store: LocalStore) -> None
     assert [row["score"] for row in query(store, RANKED).to_pylist()] == [0.75]
 
 
-def audited(store: LocalStore, ids: list[str], scores: list[float], name: str = "audit") -> None:
-    at = datetime(2026, 1, 1, tzinfo=UTC)
+def audited(store: LocalStore, ids: list[str], scores: list[float], name: str = "audit", version: str = "1", day: int = 1) -> None:
+    at = datetime(2026, 1, day, tzinfo=UTC)
     entries = [
-        {"trial_id": trial, "picture": "best.png", "judge": AUDITOR, "version": "1", "score": score, "scored_at": at}
+        {"trial_id": trial, "picture": "best.png", "judge": AUDITOR, "version": version, "score": score, "scored_at": at}
         for trial, score in zip(ids, scores, strict=True)
     ]
     write_judged(store, "demo", "judgements", entries, name)
@@ -140,6 +140,21 @@ def test_the_auditor_counts_once_it_has_scored_as_many_as_the_judge(store: Local
     assert {row["judges"] for row in standings(store, "a slice of pizza")} == {"starter-judge"}
     (first,) = query(store, f"SELECT ranked_by, rivals FROM {RANKED_TRIALS} WHERE trial_id = '{ids[0]}'").to_pylist()
     assert first == {"ranked_by": f"starter-judge + {AUDITOR}", "rivals": len(ids)}
+
+
+def test_of_two_versions_of_the_auditor_the_one_that_scored_last_counts_once_it_has_scored_all(store: LocalStore) -> None:
+    ids = [row["trial_id"] for row in standings(store)]
+    rising = [float(number) for number in range(len(ids))]
+    audited(store, ids, rising)
+    by_first = standings(store)
+    audited(store, ids[1:], rising[:0:-1], "newer", "2", day=2)
+    assert standings(store) == by_first  # one is missing
+    audited(store, ids[:1], rising[-1:], "rest", "2", day=3)
+    both = standings(store)
+    assert [row["z_score"] for row in both] != [row["z_score"] for row in by_first]
+    write_judged(store, "demo", "judgements", [], "audit")  # as if the first had never scored
+    assert query(store, "SELECT DISTINCT version FROM judgements").to_pylist() == [{"version": "2"}]
+    assert standings(store) == both
 
 
 def test_a_judge_that_is_no_auditor_has_no_say(store: LocalStore) -> None:
