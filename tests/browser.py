@@ -8,7 +8,7 @@ from threading import Thread
 
 import uvicorn
 from fastapi import FastAPI
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from dreamsweep.review.patience import PatientProtocol
 
@@ -32,14 +32,28 @@ def chromium() -> str | None:
 
 @contextmanager
 def browser(executable: str, height: int = 900) -> Iterator[Page]:
-    """An empty page; Playwright fetches no browser of its own."""
+    """An empty page in a browser of its own; Playwright fetches no browser."""
+    with started(executable) as opened, empty_page(opened, height) as page:
+        yield page
+
+
+@contextmanager
+def started(executable: str) -> Iterator[Browser]:
+    """A browser for the pages of several tests: its start takes five seconds of the processor, most pages less."""
     with sync_playwright() as play:
         opened = play.chromium.launch(executable_path=executable, args=FLAGS)
-        page = opened.new_page(viewport={"width": 1180, "height": height}, reduced_motion="reduce")
-        page.set_default_timeout(SECONDS * 1000)
         expect.set_options(timeout=SECONDS * 1000)
-        yield page
+        yield opened
         opened.close()
+
+
+@contextmanager
+def empty_page(opened: Browser, height: int = 900) -> Iterator[Page]:
+    """An empty page with a profile of its own, which knows nothing that another page has stored or cached."""
+    context = opened.new_context(viewport={"width": 1180, "height": height}, reduced_motion="reduce")
+    context.set_default_timeout(SECONDS * 1000)
+    yield context.new_page()
+    context.close()
 
 
 @contextmanager

@@ -32,6 +32,9 @@ os.environ.setdefault("DREAMSWEEP_STORE_SECONDS", "0")
 os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weights-of-tests-{os.getpid()}")
 """A cache folder that does not exist: no test reads or writes the user's own. Tests that need one set it themselves."""
 
+os.fsync = lambda fd: None
+"""No store of a test has to outlive a power failure, and a disk that several tests write to takes ten milliseconds for each file."""
+
 ROOT = Path(__file__).parents[1]
 UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
 settings.register_profile("quick", derandomize=True, database=None, **UNHURRIED)  # type: ignore[arg-type]

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from dreamsweep.report.query import query
 from dreamsweep.review.app import make_app
 from dreamsweep.store import Store, open_store
-from tests.browser import browser, chromium, serving
+from tests.browser import chromium, empty_page, serving
 from tests.conftest import ROOT, free_socket
 from tests.dreamsweep.sample_sweep import publish_sample
 
@@ -30,9 +30,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def page(store: Store) -> Iterator[Page]:
-    assert CHROMIUM
-    with free_socket() as listening, serving(make_app(store), listening) as address, browser(CHROMIUM) as page:
+def page(opened_browser: Browser, store: Store) -> Iterator[Page]:
+    with free_socket() as listening, serving(make_app(store), listening) as address, empty_page(opened_browser) as page:
         page.add_init_script(NAMED)
         page.goto(address)
         yield page

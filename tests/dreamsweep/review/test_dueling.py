@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from dreamsweep.report.query import query
 from dreamsweep.review.app import make_app
 from dreamsweep.store import Store, open_store
-from tests.browser import browser, chromium, serving
+from tests.browser import chromium, empty_page, serving
 from tests.conftest import free_socket
 from tests.dreamsweep.sample_sweep import publish_sample
 
@@ -26,10 +26,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(opened_browser: Browser) -> Iterator[Page]:
     """A page that must raise no error, by someone called anna."""
-    assert CHROMIUM
-    with browser(CHROMIUM) as page:
+    with empty_page(opened_browser) as page:
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.add_init_script(ANNA)

@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from dreamsweep.report.marks import HOLDING
 from dreamsweep.report.query import query
 from dreamsweep.results.appended import append
 from dreamsweep.review.app import make_app
 from dreamsweep.store import Store, open_store
-from tests.browser import SECONDS, browser, chromium, serving
+from tests.browser import SECONDS, chromium, serving
 from tests.conftest import free_socket
 from tests.dreamsweep.sample_sweep import publish_sample
 
@@ -38,18 +38,16 @@ def address(store: Store) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Page]:
+def page(opened_browser: Browser, address: str) -> Iterator[Page]:
     """A page that must raise no error, by someone called anna."""
-    assert CHROMIUM
-    with browser(CHROMIUM) as first:
-        assert first.context.browser
-        context = first.context.browser.new_context(viewport={"width": 1180, "height": 900})  # of several tabs
-        context.add_init_script("if (location.protocol === 'http:') localStorage.setItem('dreamsweep reviewer', 'anna')")
-        context.set_default_timeout(SECONDS * 1000)
-        wrong: list[str] = []
-        context.on("weberror", lambda error: wrong.append(str(error.error)))
-        yield context.new_page()
-        assert wrong == []
+    context = opened_browser.new_context(viewport={"width": 1180, "height": 900})  # of several tabs
+    context.add_init_script("if (location.protocol === 'http:') localStorage.setItem('dreamsweep reviewer', 'anna')")
+    context.set_default_timeout(SECONDS * 1000)
+    wrong: list[str] = []
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    yield context.new_page()
+    context.close()
+    assert wrong == []
 
 
 def rows(page: Page, store: Store, number: int) -> list[tuple[str, float, str | None]]:

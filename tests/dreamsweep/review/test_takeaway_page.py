@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from dreamsweep.planning.expand import shards, trials
 from dreamsweep.planning.sweep_file import load_sweep, sweep_text
@@ -16,7 +16,7 @@ from dreamsweep.results.publishing import gather, publish
 from dreamsweep.review import live
 from dreamsweep.review.app import make_app
 from dreamsweep.store import Store
-from tests.browser import browser, chromium, serving
+from tests.browser import chromium, empty_page, serving
 from tests.conftest import free_socket
 from tests.dreamsweep.export.conftest import PROMPTS, ids, store
 from tests.dreamsweep.sample_sweep import sample_sweep, stage_sample
@@ -62,10 +62,9 @@ def address(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(opened_browser: Browser) -> Iterator[Page]:
     """A page that must raise no error."""
-    assert CHROMIUM
-    with browser(CHROMIUM) as page:
+    with empty_page(opened_browser) as page:
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None)
