@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,8 @@ from dreamsweep.errors import ClusterError
 from dreamsweep.flows.cluster import Cluster, _runner, local_workers, make_on_cluster
 from dreamsweep.flows.sweep import SweepRequest, sweep
 from dreamsweep.planning.sweep_file import parse_sweep
+from dreamsweep.report.query import query
+from dreamsweep.store import open_store
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server", "tiny_weights")]
@@ -23,6 +26,12 @@ def request(store: str, cluster: Cluster | None) -> SweepRequest:
         "engines": [{"engine": "strokes", "canvas": 32, "num_paths": 4, "cutouts": 2}],
     }  # fmt: skip
     return SweepRequest(sweep=parse_sweep(content, Path(), "test"), store=store, device="cpu", compute=cluster)
+
+
+def judged(store: str) -> list[dict[str, Any]]:
+    statement = "SELECT trial_id, picture, judge, version, score FROM judgements ORDER BY ALL"
+    rows: list[dict[str, Any]] = query(open_store(store), statement, "t").to_pylist()
+    return rows
 
 
 @contextmanager
@@ -63,6 +72,8 @@ def test_two_workers_make_what_this_process_would(tmp_path: Path, started: objec
     with started() as cluster:  # type: ignore[operator]
         remote = sweep(request(str(tmp_path / "there"), cluster))
     assert remote == local and local.done == 3
+    here, there = (judged(str(tmp_path / where)) for where in ("here", "there"))
+    assert here == there and len(here) == 3  # each shard had its pictures judged where it was made
 
 
 def test_a_cluster_without_its_extra_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

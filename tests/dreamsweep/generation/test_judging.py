@@ -1,6 +1,7 @@
 """Judging after the fact: rows, what goes wrong with one picture, and a run that is cut off."""
 
 import io
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,21 @@ def test_a_run_that_is_cut_off_goes_on_where_it_was(store: Store, tmp_path: Path
     assert [step.done for step in run(store, "starter-guide")] == [2, 4, 6]
     assert rows(store) == rows(other)
     assert [*store.keys("made-up/judged/")] == [*other.keys("made-up/judged/")]
+
+
+def test_memory_holds_one_chunk_however_many_pictures_there_are(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judging, "TRIALS_A_CHUNK", 2)
+    opened, held, opening = list[weakref.ref[object]](), list[int](), judging._open
+
+    def open_counted(*picture: Any) -> object:
+        result = opening(*picture)
+        opened.append(weakref.ref(result))
+        held.append(sum(other() is not None for other in opened))
+        return result
+
+    monkeypatch.setattr(judging, "_open", open_counted)
+    assert run(store, "starter-guide")[-1] == Judged("starter-guide", 6, 6, 0)
+    assert len(held) == 6 and max(held) == 2
 
 
 def test_a_picture_that_fails_is_a_row_with_its_reason_and_is_tried_again(store: Store) -> None:
