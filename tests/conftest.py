@@ -7,6 +7,7 @@ users' rights once told to, and is read by DuckDB.
 import gc
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -34,6 +36,8 @@ os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weight
 
 os.fsync = lambda fd: None
 """No store of a test has to outlive a power failure, and a disk that several tests write to takes ten milliseconds for each file."""
+re._MAXCACHE = 16_384  # type: ignore[attr-defined]
+"""Patterns that Python keeps compiled, 512 otherwise: the auditor looks for two thousand names in every prompt, one pattern each."""
 
 ROOT = Path(__file__).parents[1]
 UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
@@ -102,11 +106,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: next((rank for rank, folder in enumerate(LONGEST) if item.nodeid.startswith(folder)), len(LONGEST)))
 
 
-def pytest_collection_finish() -> None:
-    """Keeps Python's garbage collector off what lives to the end: millions of objects of libraries, looked through again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keeps Python's garbage collector off what is imported and lives to the end: millions of objects, looked through again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
+        gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -269,12 +279,23 @@ def _listening(command: list[str], port: int, environment: dict[str, str]) -> It
         server.wait(10)
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a test run have in common (`pytest -n 2`)."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
 def _tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.tiny_weights import write_tiny_weights
+    """Written once for all processes of a test run: their networks take several seconds to make."""
+    folder = shared_folder(tmp_path_factory) / "tiny-weights"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            from tests.tiny_weights import write_tiny_weights
 
-    folder = tmp_path_factory.mktemp("weights")
-    write_tiny_weights(folder)
+            unfinished = tmp_path_factory.mktemp("weights")
+            write_tiny_weights(unfinished)
+            os.replace(unfinished, folder)
     return folder
 
 

@@ -23,6 +23,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from dreamsweep.flows import GPU, SWEEPS
 from dreamsweep.flows.deploy import place, register
 from dreamsweep.flows.local_server import QUIET, RETENTION, VACUUM
+from tests.conftest import shared_folder
 
 ROOT = Path(__file__).parents[2]
 MEMORY = Path("/dev/shm")
@@ -32,10 +33,8 @@ MEMORY = Path("/dev/shm")
 @pytest.fixture(scope="session")
 def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prefect's SQLite database after its migrations, made once for all processes of a test run. Copy it, never use it."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    database = shared / "migrated.db"
-    with FileLock(shared / "migrated.lock"):
+    database = shared_folder(tmp_path_factory) / "migrated.db"
+    with FileLock(database.with_suffix(".lock")):
         if not database.exists():
             home = tmp_path_factory.mktemp("migrations")
             command = [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"]
