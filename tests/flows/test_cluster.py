@@ -72,8 +72,8 @@ def test_two_workers_make_what_this_process_would(tmp_path: Path, started: objec
     with started() as cluster:  # type: ignore[operator]
         remote = sweep(request(str(tmp_path / "there"), cluster))
     assert remote == local and local.done == 3
-    here, there = (judged(str(tmp_path / where)) for where in ("here", "there"))
-    assert here == there and len(here) == 3  # each shard had its pictures judged where it was made
+    judged_here, judged_there = (judged(str(tmp_path / where)) for where in ("here", "there"))
+    assert judged_here == judged_there and len(judged_here) == 3  # each shard had its pictures judged where it was made
 
 
 def test_a_cluster_without_its_extra_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
