@@ -38,8 +38,7 @@ FROM ({HOLDING}) GROUP BY ALL
 """
 FURTHER = """
 SELECT sweep, trial_id, map_from_entries(list({'k': judge, 'v': score} ORDER BY judge)) AS further_scores
-FROM (FROM ranks WHERE NOT chose_best QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge ORDER BY version DESC) = 1)
-GROUP BY ALL
+FROM ranks WHERE NOT chose_best GROUP BY ALL
 """
 DECIDED = f"""
 SELECT if(winner = 'left', left_trial_id, right_trial_id) AS winner, if(winner = 'left', right_trial_id, left_trial_id) AS loser,

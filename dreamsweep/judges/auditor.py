@@ -128,7 +128,8 @@ class AuditorJudge:
         details = {names[at]: share for share, at in zip(best.values.tolist(), best.indices.tolist(), strict=True)}
         seen = ", ".join(f"{name} {share:.0%}" for name, share in details.items())
         score = self._score(shares, trial, iteration)
-        reason = seen if score is not None else f"the prompt names none of the {len(self.auditor.names)} things that are known; {seen}"
+        none = f"the prompt names none of the {len(self.auditor.names)} things that are known"
+        reason = f"{none if score is None else f'{score:.0%} likely to be named'}; shows {seen}"
         return Judgement(score, reason, details)
 
     def _score(self, shares: Float[Tensor, "n"], trial: Trial, iteration: int) -> float | None:

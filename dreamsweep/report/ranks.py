@@ -13,7 +13,7 @@ OF_PROMPT = "hash(prompt, weight, also, negatives, prompts_to)"
 _RANKED = f"""
 WITH generated AS (
     SELECT sweep, trial_id, judge_name AS judge, weights_sha256[judge_name] AS version, true AS chose_best,
-           NULL::TIMESTAMPTZ AS scored_at, '{keys.BEST}' AS picture, judge_best::DOUBLE AS score, {OF_PROMPT} AS of_prompt
+           '{keys.BEST}' AS picture, judge_best::DOUBLE AS score, {OF_PROMPT} AS of_prompt
     FROM trials
 ), afterwards AS (
     SELECT sweep, trial_id, judge, version, false AS chose_best, scored_at, picture, score
@@ -21,11 +21,18 @@ WITH generated AS (
     WHERE picture IN ('{keys.BEST}', '{keys.FINAL}')
     QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge, version ORDER BY picture = '{keys.BEST}' DESC, scored_at DESC) = 1
 ), of_prompts AS (
-    SELECT afterwards.*, {OF_PROMPT} AS of_prompt FROM afterwards JOIN trials USING (sweep, trial_id)
+    SELECT afterwards.*, count(*) OVER alike AS of_version, max(scored_at) OVER alike AS last_scored_at
+    FROM (SELECT afterwards.*, {OF_PROMPT} AS of_prompt FROM afterwards JOIN trials USING (sweep, trial_id)) AS afterwards
+    WHERE score IS NOT NULL AND NOT isnan(score)
+    WINDOW alike AS (PARTITION BY judge, version, of_prompt)
+), current AS (
+    SELECT * EXCLUDE (scored_at, of_version, last_scored_at)
+    FROM of_prompts
+    QUALIFY row_number() OVER (PARTITION BY sweep, trial_id, judge ORDER BY of_version DESC, last_scored_at DESC, version) = 1
 ), scored AS (
-    SELECT * FROM (FROM generated UNION ALL BY NAME FROM of_prompts) WHERE score IS NOT NULL AND NOT isnan(score)
+    SELECT * FROM (FROM generated UNION ALL BY NAME FROM current) WHERE score IS NOT NULL AND NOT isnan(score)
 )
-SELECT sweep, trial_id, judge, version, chose_best, scored_at, picture, score,
+SELECT sweep, trial_id, judge, version, chose_best, picture, score,
        rank() OVER (alike ORDER BY score DESC) AS rank,
        count(*) OVER alike AS trials,
        CASE WHEN count(*) OVER alike > 1 THEN percent_rank() OVER (alike ORDER BY score) END AS percentile,
@@ -34,25 +41,24 @@ SELECT sweep, trial_id, judge, version, chose_best, scored_at, picture, score,
 FROM scored
 WINDOW alike AS (PARTITION BY judge, version, chose_best, of_prompt)
 """
-RANKS = f"SELECT * EXCLUDE (of_prompt, scored_at) FROM ({_RANKED})"
+RANKS = f"SELECT * EXCLUDE (of_prompt) FROM ({_RANKED})"
+"""Of several versions of a judge that scored a trial afterwards, the one counts that has scored most trials of its prompt, or did last."""
 
 AUDITOR_WEIGHT = 3
 """How often the auditor's z-score counts in a standing, for once the judge's (docs/naming.md)."""
 
 STANDINGS = f"""
 WITH votes AS (
-    SELECT sweep, trial_id, judge, version, scored_at, coalesce(z_score, 0) AS z_score, chose_best,
-           if(chose_best, 1, {AUDITOR_WEIGHT}) AS times, trials AS rivals, of_prompt
+    SELECT sweep, trial_id, judge, coalesce(z_score, 0) AS z_score, chose_best, if(chose_best, 1, {AUDITOR_WEIGHT}) AS times,
+           trials AS rivals, of_prompt
     FROM ({_RANKED})
     WHERE chose_best OR (judge = '{AUDITOR}' AND picture = '{keys.BEST}')
 ), counted AS (
     FROM votes QUALIFY chose_best OR rivals >= max(rivals) FILTER (chose_best) OVER (PARTITION BY of_prompt)
-), latest AS (
-    FROM counted QUALIFY chose_best OR version = arg_max(version, scored_at) FILTER (NOT chose_best) OVER (PARTITION BY of_prompt)
 ), means AS (
     SELECT sweep, trial_id, of_prompt, round(sum(times * z_score) / sum(times), 9) AS z_score,
            concat_ws(' + ', max(judge), nullif(min(judge), max(judge))) AS judges
-    FROM latest GROUP BY sweep, trial_id, of_prompt
+    FROM counted GROUP BY sweep, trial_id, of_prompt
 )
 SELECT sweep, trial_id, judges,
        rank() OVER (alike ORDER BY z_score DESC) AS rank,
@@ -63,8 +69,6 @@ FROM means
 WINDOW alike AS (PARTITION BY of_prompt)
 """
 """The weighted mean of two z-scores: of the judge that chose the pictures, and of the auditor where it has scored as many of the prompt.
-
-Of several versions of the auditor that have, the one that scored last counts.
 
 Either alone is fooled: the judge by what pleases its kind, the auditor by blurs that people still name (docs/naming.md).
 """
@@ -83,8 +87,8 @@ WITH judged AS (
     FROM judged
     WINDOW alike AS (PARTITION BY judge, version, engine, guides, prompt, weight, also, negatives, prompts_to)
 )
-SELECT sweep, trial_id, guides, avg(guide_z) AS guide_z, avg(judge_z) AS judges_z, count(judge_z) AS judges, max(trials) AS trials,
-       avg(guide_z) - avg(judge_z) AS gap
+SELECT sweep, trial_id, guides, round(avg(guide_z), 9) AS guide_z, round(avg(judge_z), 9) AS judges_z, count(judge_z) AS judges,
+       max(trials) AS trials, round(avg(guide_z) - avg(judge_z), 9) AS gap
 FROM standard WHERE guide_z IS NOT NULL AND judge_z IS NOT NULL
 GROUP BY sweep, trial_id, guides
 """

@@ -152,9 +152,9 @@ def _verdicts(session: Session, trial: str) -> dict[str, str]:
     """Returns what further judges say of the best picture, by their names."""
     rows = session.rows(
         "SELECT judge, judgements.score AS score, reason, error, rank, ranked.trials AS rivals "
-        "FROM judgements LEFT JOIN (FROM ranks WHERE NOT chose_best) AS ranked USING (sweep, trial_id, judge, picture) "
+        "FROM judgements LEFT JOIN (FROM ranks WHERE NOT chose_best) AS ranked USING (sweep, trial_id, judge, version, picture) "
         f"WHERE trial_id = '{trial}' AND picture = '{keys.BEST}' "
-        "QUALIFY row_number() OVER (PARTITION BY judge ORDER BY scored_at DESC) = 1 ORDER BY judge"
+        "QUALIFY row_number() OVER (PARTITION BY judge ORDER BY rank IS NULL, scored_at DESC) = 1 ORDER BY judge"
     )
     return {row["judge"]: _verdict(row) for row in rows}
 

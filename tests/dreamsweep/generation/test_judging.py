@@ -69,7 +69,7 @@ def test_the_auditor_scores_what_is_kept_and_ranks_go_by_it(store: Store) -> Non
         pixels = decode_png(store.read(keys.picture("made-up", row["trial_id"], "best.png")))[None].float().div(255)
         shares = auditor.shares(pixels)[0][0]
         assert row["score"] == pytest.approx(auditor.calibration(float(shares[[*things_in(row["prompt"], auditor.names)]].sum())), abs=1e-4)
-        assert row["version"] == auditor.sha256 and row["reason"].count("%") == 5
+        assert row["version"] == auditor.sha256 and row["reason"].count("%") == 6
     ranked = query(store, "SELECT DISTINCT chose_best FROM ranks WHERE judge = 'starter-auditor'").to_pylist()
     assert ranked == [{"chose_best": False}]
 

@@ -48,6 +48,7 @@ def test_a_score_is_the_calibrated_share_of_what_the_prompt_names() -> None:
     assert torch.equal(embedded, vectors)
     known, unknown = judge.judgements(pictures, 3)
     assert known.score == pytest.approx(float(scores[0])) and "nothing" in known.details and len(known.details) == 4
+    assert str(known.reason).startswith(f"{float(scores[0]):.0%} likely to be named; shows ")
     assert unknown.score is None and str(unknown.reason).startswith("the prompt names none of the 3 things that are known; ")
     assert judge.warnings_for("a red heart") == []
     assert judge.warnings_for("a zeppelin") == ["starter-auditor knows none of the things that 'a zeppelin' names"]

@@ -142,6 +142,21 @@ def test_the_auditor_counts_once_it_has_scored_as_many_as_the_judge(store: Local
     assert first == {"ranked_by": f"starter-judge + {AUDITOR}", "rivals": len(ids)}
 
 
+def test_of_two_versions_of_a_judge_the_one_with_more_scores_counts_and_of_equals_the_later(store: LocalStore) -> None:
+    ids = ids_of_one_prompt(store, 3)
+    versions = "SELECT trial_id, version, rank FROM ranks WHERE judge = 'taste' ORDER BY trial_id"
+
+    def scored(version: str, day: int, scores: dict[str, float]) -> list[tuple[str, int]]:
+        at, row = datetime(2026, 1, day, tzinfo=UTC), {"picture": "best.png", "judge": "taste", "version": version}
+        rows = [{**row, "trial_id": trial, "score": score, "scored_at": at} for trial, score in scores.items()]
+        write_judged(store, "demo", "judgements", rows, f"{version}-{day}")
+        return [(row["version"], row["rank"]) for row in query(store, versions).to_pylist()]
+
+    assert scored("old", 1, dict(zip(ids, (0.1, 0.2, 0.3), strict=True))) == [("old", 3), ("old", 2), ("old", 1)]
+    assert scored("new", 2, {ids[0]: 0.9, ids[1]: 0.8}) == [("old", 3), ("old", 2), ("old", 1)]
+    assert scored("new", 3, {ids[2]: 0.7}) == [("new", 1), ("new", 2), ("new", 3)]
+
+
 def test_of_two_versions_of_the_auditor_the_one_that_scored_last_counts_once_it_has_scored_all(store: LocalStore) -> None:
     ids = [row["trial_id"] for row in standings(store)]
     rising = [float(number) for number in range(len(ids))]
