@@ -333,6 +333,8 @@ def _sentence(error: duckdb.Error) -> str:
             cure = f"correct the statement at {line!r}" if line else "correct the statement"
         case duckdb.IOException() | duckdb.HTTPException() | duckdb.InvalidInputException():
             cure = "if a table of the store is named, it is missing or damaged, and running its sweep again writes it anew"
+        case _ if type(error) is duckdb.Error:  # of the Parquet reader: a header that cannot be read
+            cure = "a table of the store is damaged: `dreamsweep verify` names it, and running its sweep again writes it anew"
         case duckdb.OutOfMemoryException():
             cure = "ask for fewer columns or rows, or SET memory_limit = …; before it, with --unsafe"
         case _:

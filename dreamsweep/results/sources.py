@@ -136,7 +136,7 @@ def _part(store: Store, name: str, key: str, files: Tables, written_in: int) -> 
     data = store.get(key)
     try:
         rows = [] if data is None else read_parquet(data, columns).to_pylist()
-    except (pa.ArrowInvalid, OSError):
+    except pa.ArrowInvalid:
         return None
     if not rows:
         return None

@@ -23,6 +23,9 @@ AHEAD = 8
 BATCH = 8192
 """Rows that are decoded at a time where a file is only checked."""
 
+UNREADABLE = (pa.ArrowException, OSError, ValueError)
+"""Errors of pyarrow at a damaged file, by the place of the damage: a page, a header (OSError), a column's name or type."""
+
 VECTOR = "vector"
 """Column of embeddings. zstd makes it 8 % smaller and a search take half as long again, so it is written as it is."""
 
@@ -56,13 +59,13 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
     such a thread ends the process with SIGABRT (https://github.com/apache/arrow/issues/34314). Raises ArrowInvalid if the file is
     damaged, by the checksums of its pages where it has them, or lacks a column.
     """
-    with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
-        if missing := {*(columns or ())} - {*file.schema_arrow.names}:
-            raise pa.ArrowInvalid(f"no column {min(missing)!r}")
-        try:
+    try:
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
+            if missing := {*(columns or ())} - {*file.schema_arrow.names}:
+                raise pa.ArrowInvalid(f"no column {min(missing)!r}")
             return file.read(columns=columns if columns is None else [*columns], use_threads=False)
-        except OSError as error:
-            raise pa.ArrowInvalid(str(error)) from None
+    except UNREADABLE as error:
+        raise pa.ArrowInvalid(str(error)) from None
 
 
 def is_whole(store: Store, key: str, content: Content | None = None) -> bool:
@@ -86,7 +89,7 @@ def check_table(store: Store, key: str, content: Content | None = None) -> None:
             with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
                 for _ in parquet.iter_batches(batch_size=BATCH, use_threads=False):
                     pass
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        except UNREADABLE as error:
             raise _unreadable(store, key, path, error) from None
 
 
@@ -148,7 +151,7 @@ def _batches(store: Store, part: Part, path: Path, schema: pa.Schema, rows: int)
             for batch in parquet.iter_batches(batch_size=rows):
                 table = conform(part.convert(pa.Table.from_batches([batch])), schema)
                 yield table if wanted is None else table.filter(pc.is_in(table["trial_id"], wanted))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(store, part.key, path, error) from None
 
 

@@ -23,6 +23,7 @@ from dreamsweep.tables.registry import TABLES
 from dreamsweep.tables.schemas import engine_column
 from tests.conftest import StrictServer
 from tests.dreamsweep.sample_rows import PROMPTS, publish_sample_rows, sample_trial, stage_sample_rows
+from tests.dreamsweep.tables.test_parquet import with_flipped_footer
 from tests.s3_faults import Fault, FaultProxy, fault_proxy
 
 DOC = (Path(__file__).parents[3] / "docs/query.md").read_text(encoding="utf-8")
@@ -179,11 +180,15 @@ def test_a_wrong_question_gets_one_line(store: LocalStore, monkeypatch: pytest.M
 def test_a_missing_or_damaged_table_is_named(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(query_module, "PAUSE", 0.0)
     (key,) = (key for key in store.keys("demo/tables/") if key.endswith("scores.parquet"))
+    whole = store.read(key)
     store.write(key, b"no Parquet")
     with pytest.raises(QueryError, match=r"scores\.parquet.*it is missing or damaged, and running its sweep again writes it anew"):
         query(store, "SELECT 1")
     store.delete(key)
     with pytest.raises(QueryError, match=r"scores\.parquet.*it is missing or damaged"):
+        query(store, "SELECT 1")
+    store.write(key, with_flipped_footer(whole))
+    with pytest.raises(QueryError, match=r"a table of the store is damaged: `dreamsweep verify` names it, and running its sweep again"):
         query(store, "SELECT 1")
 
 

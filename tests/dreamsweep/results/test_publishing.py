@@ -33,7 +33,7 @@ from dreamsweep.store.local import LocalStore
 from dreamsweep.tables.parquet import is_whole
 from dreamsweep.tables.rows import shard_tables
 from tests.dreamsweep.sample_rows import sample_rows, sample_trial, stage_sample_rows
-from tests.dreamsweep.tables.test_parquet import with_flipped_bit
+from tests.dreamsweep.tables.test_parquet import with_flipped_bit, with_flipped_footer
 
 SPEC = "0" * 64
 FIRST, SECOND, THIRD = ([sample_trial(seed=seed) for seed in pair] for pair in ((0, 1), (2, 3), (4, 5)))
@@ -343,7 +343,9 @@ def test_gathered_files_hold_relative_addresses(local: LocalStore) -> None:
     }
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], with_flipped_bit], ids=["cut", "flipped"])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], with_flipped_bit, with_flipped_footer], ids=["cut", "flipped", "footer"]
+)
 @pytest.mark.parametrize("table", ["trials", "scores", "embeddings"])
 def test_a_damaged_table_is_written_again_from_staged_rows(local: LocalStore, table: str, damage: Callable[[bytes], bytes]) -> None:
     stage_sample_rows(local, "s", "a", FIRST)
@@ -352,6 +354,7 @@ def test_a_damaged_table_is_written_again_from_staged_rows(local: LocalStore, ta
     (key,) = before.tables[table]
     local.write(key, damage(local.read(key)))
     assert not is_whole(local, key)
+    assert check_name(local, "s", ids(FIRST)) == ids(FIRST), "nor does it block the next run"
     after = publish_whole(local, "s", ids(FIRST), SPEC)
     assert after == read_manifest(local, "s") and after.generation == before.generation
     assert all(is_whole(local, named) for named in after.files)

@@ -55,6 +55,27 @@ def test_a_flipped_bit_in_a_page_is_noticed(column: int, vector: bool) -> None:
         read_parquet(with_flipped_bit(parquet_bytes(table), column))
 
 
+def with_flipped_footer(data: bytes) -> bytes:
+    """Returns a Parquet file whose footer is no Thrift structure any more, by one bit."""
+    start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    return data[:start] + bytes([data[start] ^ 0x40]) + data[start + 1 :]
+
+
+def test_a_bit_flipped_anywhere_is_refused_or_changes_no_value() -> None:
+    table = pa.table({"a": [1, 2, 3], "b": ["x", None, "y"], "c": [[0.5], [], [1.5]]})
+    data = parquet_bytes(table)
+    refused = 0
+    for at in range(len(data)):
+        flipped = data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :]
+        try:
+            read_parquet(flipped)
+        except pa.ArrowInvalid:
+            refused += 1
+    assert refused > len(data) / 4
+    with pytest.raises(pa.ArrowInvalid, match="thrift"):
+        read_parquet(with_flipped_footer(data))
+
+
 def test_a_table_without_checksums_is_read() -> None:
     table, sink = pa.table({"a": [1, 2]}), pa.BufferOutputStream()
     pq.write_table(table, sink)
