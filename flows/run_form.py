@@ -128,7 +128,7 @@ class StoredSweep(Spec):
         if data is None:
             ships = ", ".join(sorted(path.stem for path in PROMPTS.glob("*.yaml")))
             raise SweepFileError(f"stored: no sweep {self.stored!r} ships, and none was run in {opened.uri}; those that ship are {ships}.")
-        return parse_text(data.decode(), PROMPTS, opened.uri_of(key))
+        return parse_text(data.decode(errors="replace"), PROMPTS, opened.uri_of(key))
 
 
 SweepText = Annotated[

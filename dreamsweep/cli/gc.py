@@ -30,7 +30,8 @@ def gc(
     """
     from fnmatch import fnmatchcase
 
-    from dreamsweep.results.cleanup import ALIVE_SECONDS, garbage, now_of
+    from dreamsweep.errors import StoreError
+    from dreamsweep.results.cleanup import ALIVE_SECONDS, garbage, now_of, warn_of_skipped
     from dreamsweep.store import open_store
     from dreamsweep.text import counted, format_bytes, format_seconds, parsed_seconds
 
@@ -57,7 +58,10 @@ def gc(
         say(f"{total} can go; nothing was removed. To remove them: {same_command()} --apply")
     if apply:
         for sweep in filter(wanted, opened.folders()):
-            _fold_marks(opened, sweep)
+            try:
+                _fold_marks(opened, sweep)
+            except StoreError as mistake:
+                warn_of_skipped(sweep, mistake)
 
 
 def _fold_marks(store: "Store", sweep: str) -> None:

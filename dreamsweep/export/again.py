@@ -16,6 +16,7 @@ from dreamsweep.planning.expand import plan
 from dreamsweep.report.labels import PromptKey, prompt_of
 from dreamsweep.report.query import query
 from dreamsweep.report.views import quoted
+from dreamsweep.results.stored_sweep import stored_words
 from dreamsweep.spec import ENGINES, IMAGE_FIELDS, ITS_PROMPTS, MAX_SEED, AnySpec, Sweep
 from dreamsweep.store import Store, keys
 from dreamsweep.tables.parquet import ahead
@@ -194,10 +195,7 @@ def _seeds(chosen: Chosen, rows: Sequence[Row], way: Way, count: int | None) -> 
 
 def _kept(store: Store, sweep: str) -> dict[str, Any]:
     """Returns what the new sweep has from the file of another; nothing where that cannot be read."""
-    try:
-        written = yaml.safe_load(store.get(keys.sweep_file(sweep)) or b"") or {}
-    except yaml.YAMLError:
-        return {}
+    written = stored_words(store, sweep)
     return {name: written[name] for name in KEPT if name in written}
 
 

@@ -21,7 +21,7 @@ from dreamsweep.results.missing import Missing
 from dreamsweep.retry import PROGRESS
 from dreamsweep.spec import FilmFormat, Kept, Trial
 from dreamsweep.store import Store, keys
-from dreamsweep.tables.parquet import read_parquet
+from dreamsweep.tables.parquet import read_table
 from dreamsweep.text import counted
 
 
@@ -76,8 +76,10 @@ def _staged_rows(store: Store, shard: Shard, trial_ids: Sequence[str]) -> list[d
     """Returns the rows of these trials in the shard's staged table, as far as judging reads them."""
     manifest = read_shard_manifest(store, shard.sweep, shard.shard_id)
     rows: list[dict[str, Any]] = []
-    for key in manifest.tables.get("trials", ()) if manifest else ():
-        table = read_parquet(store.read(key), TRIAL_COLUMNS)
+    if manifest is None:
+        return rows
+    for key in manifest.tables.get("trials", ()):
+        table = read_table(store, key, TRIAL_COLUMNS, manifest.contents.get(key))
         rows += table.filter(pc.is_in(table["trial_id"], pa.array(trial_ids, pa.string()))).to_pylist()
     order = {trial_id: number for number, trial_id in enumerate(trial_ids)}
     return sorted(rows, key=lambda row: order[row["trial_id"]])

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from dreamsweep.errors import StoreUnavailableError
+from dreamsweep.errors import DamagedError, StoreUnavailableError
 from dreamsweep.store import Store, is_key, keys
 from dreamsweep.tables.parquet import PARQUET, Part, ahead, concatenate, parquet_bytes, read_parquet
 from dreamsweep.tables.registry import TABLES, Table
@@ -64,14 +63,15 @@ def append(store: Store, sweep: str, table: str, row: Row, row_id: str | None = 
 def fold(store: Store, sweep: str, table: str) -> int:
     """Folds the rows added by people into one Parquet file, then removes the single objects; returns the number of rows.
 
-    Rows are complete at every moment: one that stands in both places counts once. Two folds at once do no harm.
+    Rows are complete at every moment: one that stands in both places counts once. Two folds at once do no harm. Raises DamagedError where
+    a file of folded rows cannot be read; then nothing is removed.
     """
     written = _table(table, "appended")
     files, single = appended_rows(store, sweep, written)
+    folded = [_folded(store, key, written) for key in files]
     if not single and len(files) < 2:
-        return sum(pq.read_metadata(pa.BufferReader(store.read(key))).num_rows for key in files)
+        return sum(map(len, folded))
     id_column = _id_column(written)
-    folded = (conform(read_parquet(store.read(key)), written.schema).to_pylist() for key in files)
     rows = {row[id_column]: row for row in [*(row for rows in folded for row in rows), *single]}
     name = hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16]
     target = keys.folded_rows(sweep, table, name)
@@ -80,6 +80,17 @@ def fold(store: Store, sweep: str, table: str) -> int:
         if key != target:
             store.delete(key)
     return len(rows)
+
+
+def _folded(store: Store, key: str, table: Table) -> list[dict[str, Any]]:
+    try:
+        rows: list[dict[str, Any]] = conform(read_parquet(store.read(key)), table.schema).to_pylist()
+    except pa.ArrowInvalid as error:
+        reason = " ".join(str(error).split())
+        raise DamagedError(
+            f"store {store.uri!r}: {key!r} cannot be read ({reason}); restore it from a backup, or delete it and lose the rows in it."
+        ) from None
+    return rows
 
 
 def fold_judged(store: Store, sweep: str, table: str) -> None:
@@ -155,7 +166,7 @@ def _row(table: Table, key: str, data: bytes) -> dict[str, Any] | None:
     try:
         row = _typed(table, json.loads(data))
         arrow_rows(table, [row])
-    except (ValueError, TypeError, AttributeError, pa.ArrowException):
+    except (ValueError, TypeError, AttributeError, RecursionError, pa.ArrowException):
         LOG.warning("skipped: %r is no row of the table %s", key, table.name)
         return None
     return row

@@ -20,7 +20,7 @@ from dreamsweep.errors import DamagedError, StoreError
 from dreamsweep.spec import Kept, Spec, canonical_json
 from dreamsweep.store import Entry, Store, is_key, keys
 from dreamsweep.tables.contents import JSON, Contents, content_of
-from dreamsweep.tables.parquet import PARQUET, ahead, parquet_bytes, read_parquet
+from dreamsweep.tables.parquet import PARQUET, ahead, parquet_bytes, read_table
 from dreamsweep.tables.registry import GENERATED
 from dreamsweep.tables.schemas import conform, embeddings_of_format_1, relative_addresses
 from dreamsweep.text import did_you_mean
@@ -271,7 +271,7 @@ def _with_earlier_rows(store: Store, before: ShardManifest, tables: Mapping[str,
     merged = {}
     for name, table in tables.items():
         source = "trials" if before.format == 1 and name == "embeddings" else name
-        earlier = [read_parquet(store.read(key)) for key in before.tables.get(source, ())]
+        earlier = [read_table(store, key, content=before.contents.get(key)) for key in before.tables.get(source, ())]
         if before.format == 1:
             earlier = [rows_of_format_1(name, rows) for rows in earlier]
         conformed = [conform(rows, GENERATED[name].schema) for rows in earlier]
@@ -312,6 +312,6 @@ def _fields(data: bytes) -> dict[str, Any]:
     """Returns a manifest's JSON as it is; empty where it is none."""
     try:
         fields = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from dreamsweep.errors import DamagedError
 from dreamsweep.store import Store
-from dreamsweep.tables.contents import Content, check_content, content_of_file
+from dreamsweep.tables.contents import Content, check_content, content_of, content_of_file
 from dreamsweep.tables.schemas import conform
 
 PARQUET = "application/vnd.apache.parquet"
@@ -68,6 +68,20 @@ def read_parquet(data: bytes, columns: Sequence[str] | None = None) -> pa.Table:
         raise pa.ArrowInvalid(str(error)) from None
 
 
+def read_table(store: Store, key: str, columns: Sequence[str] | None = None, content: Content | None = None) -> pa.Table:
+    """Reads a table's file from a store, or some of its columns.
+
+    Raises StoreError where it is missing, DamagedError where it cannot be read, or is not the content that it was written with.
+    """
+    data = store.read(key)
+    if content:
+        check_content(store, key, content_of(data), content)
+    try:
+        return read_parquet(data, columns)
+    except pa.ArrowInvalid as error:
+        raise _unreadable(store, key, error) from None
+
+
 def is_whole(store: Store, key: str, content: Content | None = None) -> bool:
     """Returns whether a file is there and what was written; without its content, whether every page of it can be read."""
     if not store.exists(key):
@@ -90,7 +104,7 @@ def check_table(store: Store, key: str, content: Content | None = None) -> None:
                 for _ in parquet.iter_batches(batch_size=BATCH, use_threads=False):
                     pass
         except UNREADABLE as error:
-            raise _unreadable(store, key, path, error) from None
+            raise _unreadable(store, key, error, path) from None
 
 
 def concatenate(store: Store, parts: Iterable[Part], schema: pa.Schema, target: Path, group: int) -> int:
@@ -152,9 +166,11 @@ def _batches(store: Store, part: Part, path: Path, schema: pa.Schema, rows: int)
                 table = conform(part.convert(pa.Table.from_batches([batch])), schema)
                 yield table if wanted is None else table.filter(pc.is_in(table["trial_id"], wanted))
     except UNREADABLE as error:
-        raise _unreadable(store, part.key, path, error) from None
+        raise _unreadable(store, part.key, error, path) from None
 
 
-def _unreadable(store: Store, key: str, path: Path, error: Exception) -> DamagedError:
-    reason, sweep = " ".join(str(error).split()).replace(str(path), "it"), key.partition("/")[0]
+def _unreadable(store: Store, key: str, error: Exception, path: Path | None = None) -> DamagedError:
+    reason, sweep = " ".join(str(error).split()), key.partition("/")[0]
+    if path:
+        reason = reason.replace(str(path), "it")
     return DamagedError(f"store {store.uri!r}: {key!r} cannot be read ({reason}); repair it with: dreamsweep verify {sweep} --repair.")

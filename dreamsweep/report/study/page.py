@@ -6,14 +6,12 @@ A page holds everything in itself (pictures as `data:` addresses, no script, not
 import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import yaml
 
 from dreamsweep.report.study.data import Study
 from dreamsweep.report.study.parts import Film, Part, Plot, Section, Table, Text
 from dreamsweep.report.study.sections import sections
 from dreamsweep.results.manifest import published_manifest
+from dreamsweep.results.stored_sweep import stored_words
 from dreamsweep.spec.judges import LABELS
 from dreamsweep.spec.report import Report
 from dreamsweep.store import Store, keys
@@ -43,18 +41,13 @@ def write_report(store: Store, sweep: str) -> WrittenReport:
 
 def asked_report(store: Store, sweep: str) -> Report:
     """Returns what the stored sweep file asks of a report; the usual one where it says nothing."""
-    return Report.model_validate(_sweep_file(store, sweep).get("report") or {})
+    return Report.model_validate(stored_words(store, sweep).get("report") or {})
 
 
 def asked_label_lists(store: Store, sweep: str) -> list[str]:
     """Returns the judges by lists of labels that the stored sweep file names, but those whose labels come from a file of the user's."""
-    judges = _sweep_file(store, sweep).get("judges") or []
+    judges = stored_words(store, sweep).get("judges") or []
     return [judge["name"] for judge in judges if judge["name"].startswith(LABELS) and not judge.get("labels")]
-
-
-def _sweep_file(store: Store, sweep: str) -> dict[str, Any]:
-    written = store.get(keys.sweep_file(sweep))
-    return (yaml.safe_load(written) or {}) if written else {}
 
 
 def page_of(sweep: str, shown: Sequence[Section]) -> str:

@@ -8,21 +8,25 @@ import torch
 
 from dreamsweep.cli import main as cli
 from dreamsweep.compute.images import png_bytes
+from dreamsweep.results.appended import append
 from dreamsweep.results.manifest import published_manifest
 from dreamsweep.store import Store, keys, open_store
 from tests.dreamsweep.report.test_search import JUDGE, near, publish_embedded
 from tests.dreamsweep.sample_rows import sample_trial
+from tests.dreamsweep.tables.test_parquet import with_flipped_footer
 
 Output = pytest.CaptureFixture[str]
 BAD = {
     "garbage/manifest.json": b"\x00garbage",
     "outside/manifest.json": b"",
     "tableless/manifest.json": b'{"format": 2, "tables": {}}',
+    "deep/manifest.json": b"[" * 100_000,
     "torn/staging/a/manifest.json": b"{",
     "stray/states/x": b"another program's",
     "hearts/states/x": b"another program's",
     "hearts/appended/ratings/x.json": b"[]",
     "hearts/appended/ratings/y.json": b"{",
+    "hearts/appended/ratings/z.json": b"[" * 100_000,
 }
 
 
@@ -93,6 +97,18 @@ def test_a_command_goes_on_beside_bad_sweeps(store: Store, command: list[str], c
     assert "Traceback" not in output.err and "went wrong" not in output.err
     if command[0] in ("gc", "query", "find", "status") and command[-1] != "hearts":
         assert "garbage/manifest.json" in caplog.text and "outside/manifest.json" in caplog.text
+
+
+def test_gc_names_damaged_tables_and_marks_and_goes_on(store: Store, capsys: Output, caplog: pytest.LogCaptureFixture) -> None:
+    (trials,) = (key for key in store.keys("hearts/tables/") if key.endswith("trials.parquet"))
+    store.write(trials, with_flipped_footer(store.read(trials)))
+    append(store, "hearts", "ratings", {"trial_id": sample_trial().id, "kind": "stars", "value": 3.0, "rated_by": "anna"})
+    marks = "hearts/appended/ratings/0123456789abcdef.parquet"
+    store.write(marks, b"no table")
+    store.write("more/pictures/stray/best.png", b"x")
+    assert cli.run_command(["gc", "--older-than", "0s", "--apply"]) == 0
+    assert "Removed: 1 object" in capsys.readouterr().out
+    assert f"{trials!r} cannot be read" in caplog.text and f"{marks!r} cannot be read" in caplog.text
 
 
 def test_every_bad_sweep_is_verified_and_the_rest_with_it(store: Store, capsys: Output) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dreamsweep.errors import DamagedError
 from dreamsweep.report.query import query
 from dreamsweep.results import appended
 from dreamsweep.results.appended import append, fold, fold_judged, write_judged
@@ -13,6 +14,7 @@ from dreamsweep.results.manifest import read_manifest
 from dreamsweep.store import Store, open_store
 from dreamsweep.store.local import LocalStore
 from tests.dreamsweep.sample_rows import publish_sample_rows, sample_trial
+from tests.dreamsweep.tables.test_parquet import with_flipped_footer
 
 TRIAL = sample_trial(seed=0).id
 COUNT = "SELECT count(*) AS n, count(DISTINCT rating_id) AS ids, sum(value) AS stars FROM ratings"
@@ -68,6 +70,17 @@ def test_a_row_in_both_places_counts_once(local: LocalStore) -> None:
     assert counted(local) == (1, 1, 3.0)
     assert fold(local, "demo", "ratings") == 1
     assert counted(local) == (1, 1, 3.0)
+
+
+def test_a_damaged_file_of_folded_rows_is_named_and_nothing_is_removed(local: LocalStore) -> None:
+    rate(local, 3)
+    fold(local, "demo", "ratings")
+    (key,) = local.keys("demo/appended/")
+    single = f"demo/appended/ratings/{rate(local, 4)}.json"
+    local.write(key, with_flipped_footer(local.read(key)))
+    with pytest.raises(DamagedError, match=rf"'{key}' cannot be read .*; restore it from a backup, or delete it"):
+        fold(local, "demo", "ratings")
+    assert {*local.keys("demo/appended/")} == {key, single}
 
 
 def test_many_write_at_once_and_fold_meanwhile(local: LocalStore) -> None:

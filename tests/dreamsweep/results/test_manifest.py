@@ -37,6 +37,7 @@ from dreamsweep.store.local import LocalStore
 from dreamsweep.tables.rows import shard_tables
 from dreamsweep.tables.schemas import SCORES, TRIALS
 from tests.dreamsweep.sample_rows import publish_sample_rows, sample_rows, sample_trial, stage_sample_rows
+from tests.dreamsweep.tables.test_parquet import with_flipped_bit, with_flipped_footer
 
 ROOT = Path(__file__).parents[3]
 SPEC = "0" * 64
@@ -135,6 +136,17 @@ def test_staging_a_shard_again_keeps_its_other_trials(local: LocalStore) -> None
     assert shard.scores == (3, 6, 6)
     manifest = gather(local, "demo", set(shard.trial_ids), SPEC)
     assert (manifest.trials, manifest.diverged, manifest.scores) == (3, 1, 15)
+
+
+@pytest.mark.parametrize("damage", [with_flipped_bit, with_flipped_footer])
+def test_staging_a_shard_again_beside_a_damaged_table_is_refused(local: LocalStore, damage: Callable[[bytes], bytes]) -> None:
+    stage_sample_rows(local, "demo", "s1", OLD)
+    (key,) = (key for key in local.keys("demo/staging/s1/") if key.endswith("scores.parquet"))
+    local.write(key, damage(local.read(key)))
+    with pytest.raises(DamagedError, match=rf"'{key}' is not what was written .*dreamsweep verify demo --repair"):
+        stage_sample_rows(local, "demo", "s1", NEW)
+    (shard,) = done_shards(local, "demo")
+    assert shard.trial_ids == tuple(trial.id for trial in OLD)
 
 
 def test_scores_of_a_trial_that_is_not_in_the_shard(local: LocalStore) -> None:
