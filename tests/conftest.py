@@ -7,7 +7,6 @@ users' rights once told to, and is read by DuckDB.
 import gc
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -36,8 +35,6 @@ os.environ["DREAMSWEEP_WEIGHTS"] = str(Path(tempfile.gettempdir()) / f"no-weight
 
 os.fsync = lambda fd: None
 """No store of a test has to outlive a power failure, and a disk that several tests write to takes ten milliseconds for each file."""
-re._MAXCACHE = 16_384  # type: ignore[attr-defined]
-"""Patterns that Python keeps compiled, 512 otherwise: the auditor looks for two thousand names in every prompt, one pattern each."""
 
 ROOT = Path(__file__).parents[1]
 UNHURRIED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}

@@ -1,7 +1,9 @@
 """What a prompt names in so many words: labels, things, and a thing's colour."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from dreamsweep.compute.colours import PAINTS
 
@@ -21,13 +23,14 @@ def labels_in(text: str, labels: Sequence[str]) -> tuple[int, ...]:
 
     `a pickup truck` names `pickup truck`, and not `truck`.
     """
-    words = " ".join(_words(text))
-    places: list[tuple[int, int, int]] = []
-    for number, label in enumerate(labels):
-        pattern = r"\b" + re.escape(" ".join(_words(label))) + r"(?:e?s)?\b"
-        places += [(*match.span(), number) for match in re.finditer(pattern, words)]
-    longest = [place for place in places if not any(_is_within(place, other) for other in places)]
-    return tuple(sorted({number for _, _, number in longest}))
+    words, of_words = _words(text), _by_words(tuple(labels))
+    reach = max(map(len, of_words), default=0)
+    named: dict[tuple[int, int], list[int]] = {}
+    for start, end in _spans(len(words), reach):
+        numbers = [number for last in _singulars(words[end - 1]) for number in of_words.get((*words[start : end - 1], last), ())]
+        if numbers:
+            named[start, end] = numbers
+    return tuple(sorted({number for span, numbers in named.items() if not _is_within_another(span, named, reach) for number in numbers}))
 
 
 def things_in(text: str, names: Sequence[str]) -> tuple[int, ...]:
@@ -57,12 +60,35 @@ def colour_of(text: str, name: str) -> str | None:
     return None
 
 
+@lru_cache(64)
+def _by_words(labels: tuple[str, ...]) -> Mapping[tuple[str, ...], Sequence[int]]:
+    """Returns the numbers of labels by their words: a prompt is looked up among thousands, and each loop over the judges asks again."""
+    numbers = defaultdict[tuple[str, ...], list[int]](list)
+    for number, label in enumerate(labels):
+        numbers[tuple(_words(label))].append(number)
+    return dict(numbers)
+
+
+def _singulars(word: str) -> Iterator[str]:
+    """Yields a word, and what it may be the plural of."""
+    yield word
+    yield from (word.removesuffix(ending) for ending in ("s", "es") if word.endswith(ending))
+
+
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.casefold())
 
 
-def _is_within(place: tuple[int, int, int], other: tuple[int, int, int]) -> bool:
-    return other[0] <= place[0] and place[1] <= other[1] and place[:2] != other[:2]
+def _spans(length: int, reach: int) -> Iterator[tuple[int, int]]:
+    """Yields start and end of each run of up to `reach` words."""
+    return ((start, end) for start in range(length) for end in range(start + 1, min(start + reach, length) + 1))
+
+
+def _is_within_another(span: tuple[int, int], spans: Container[tuple[int, int]], reach: int) -> bool:
+    """Returns whether a longer one of these spans, of `reach` words at most, holds this one."""
+    start, end = span
+    around = ((first, last) for first in range(end - reach, start + 1) for last in range(end, first + reach + 1))
+    return any(other != span and other in spans for other in around)
 
 
 def _noun(name: str) -> str:

@@ -57,3 +57,12 @@ def test_a_prompt_names_things(text: str, things: tuple[str, ...]) -> None:
 )
 def test_a_prompt_gives_a_thing_a_colour(text: str, name: str, colour: str | None) -> None:
     assert colour_of(text, name) == colour
+
+
+def test_a_label_without_a_word_is_named_by_nothing() -> None:
+    assert labels_in("a red heart ♥", ["♥", "heart", ""]) == (1,)
+
+
+def test_a_long_text_is_looked_through_word_by_word() -> None:
+    text = " ".join(["a red heart and two pickup trucks"] * 3_000)
+    assert labels_in(text, ["truck", "pickup truck", "rocket"]) == (1,)
