@@ -15,9 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -36,10 +34,6 @@ QUIET = {
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the run's own logs still reach the API
     "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
 }
-VACUUM = "PREFECT_SERVER_SERVICES_DB_VACUUM_"
-RETENTION = {f"{VACUUM}ENABLED": "events,flow_runs", f"{VACUUM}RETENTION_PERIOD": "P90D"}
-"""Settings by which a server removes flow runs that ended 90 days ago, with their logs and artifacts; by default Prefect keeps them for
-ever. The compose stack's server and the cluster's have the same."""
 
 
 def prefer_quiet() -> None:
@@ -183,29 +177,7 @@ def server_settings(port: int) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",
         "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
         **{name: value for name, value in QUIET.items() if name not in os.environ},
-        **retention(),
     }
-
-
-def retention() -> dict[str, str]:
-    """Returns the settings of `RETENTION` that the user has not set in the environment, a profile, or a file that Prefect reads."""
-    from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
-
-    chosen = ServerServicesDBVacuumSettings().model_fields_set
-    return {name: value for name, value in RETENTION.items() if _vacuum_field(name) not in chosen}
-
-
-def kept_days() -> float | None:
-    """Returns the days after which a server with these settings removes a flow run that has ended; None where it keeps them all."""
-    from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
-
-    ours: dict[str, Any] = {_vacuum_field(name): value for name, value in retention().items()}
-    settings = ServerServicesDBVacuumSettings(**ours)
-    return settings.retention_period / timedelta(days=1) if "flow_runs" in settings.enabled_vacuum_types else None
-
-
-def _vacuum_field(name: str) -> str:
-    return name.removeprefix(VACUUM).lower()
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def up(
                 for name in resume_abandoned() if own_port is not None else ():
                     say(f"{name} goes on where it was stopped.")
                 _start_others(parts, store, page, environment)
-                _print_table(api, page, store, deployed, own_server=own_port is not None)
+                _print_table(api, page, store, deployed)
                 watch(parts)
         except KeyboardInterrupt:
             say("Stopped; nothing is left running.")
@@ -197,10 +197,8 @@ def _start_others(parts: list[Part], store: str, page: str, environment: dict[st
         part.wait_until_ready()
 
 
-def _print_table(api: str, page: str, store: str, deployed: Sequence[str], *, own_server: bool) -> None:
-    """Prints what `dreamsweep deploy` said, its next runs included, where everything is, and how long flow runs are kept."""
-    from dreamsweep.flows.local_server import VACUUM, kept_days
-
+def _print_table(api: str, page: str, store: str, deployed: Sequence[str]) -> None:
+    """Prints what `dreamsweep deploy` said, its next runs included, and where everything is."""
     for line in deployed:
         say(line)
     if not any(line.startswith("Next:") for line in deployed):
@@ -208,6 +206,4 @@ def _print_table(api: str, page: str, store: str, deployed: Sequence[str], *, ow
     say(f"Prefect:  {api.removesuffix('/api')}")
     say(f"Review:   {page}")
     say(f"Store:    {store if '://' in store else Path(store).resolve()}")
-    if own_server and (days := kept_days()):
-        say(f"History:  flow runs are removed {days:g} days after their end; {VACUUM}ENABLED=events keeps them.")
     say("Ctrl-C stops all of it.")

@@ -22,7 +22,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from dreamsweep.flows import GPU, SWEEPS
 from dreamsweep.flows.deploy import place, register
-from dreamsweep.flows.local_server import QUIET, RETENTION, VACUUM
+from dreamsweep.flows.local_server import QUIET
 from tests.conftest import shared_folder
 
 ROOT = Path(__file__).parents[2]
@@ -87,8 +87,9 @@ def _serve(home: Path, database: Path) -> Iterator[dict[str, str]]:
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "2",
-        **RETENTION,
-        f"{VACUUM}LOOP_SECONDS": "3",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",  # as in docker/compose.yaml
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": "P90D",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "3",
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
     }

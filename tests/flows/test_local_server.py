@@ -3,17 +3,15 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from filelock import FileLock, Timeout
-from prefect.settings.models.server.services import ServerServicesDBVacuumSettings
 
 from dreamsweep.errors import ApiError, UserError
 from dreamsweep.flows import local_server
-from dreamsweep.flows.local_server import RETENTION, VACUUM, check_api, kept_days, prefect_api, prefect_home, retention, server_settings
+from dreamsweep.flows.local_server import check_api, prefect_api, prefect_home
 
 
 @pytest.fixture
@@ -87,42 +85,3 @@ def test_no_proxy_is_asked_for_an_api_on_this_machine(proxy: str, monkeypatch: p
         finally:
             server.shutdown()
             thread.join()
-
-
-ENABLED, PERIOD = RETENTION
-
-
-@pytest.mark.parametrize(
-    ("chosen", "ours", "days"),
-    [
-        ({}, {ENABLED, PERIOD}, 90),
-        ({PERIOD: "2592000"}, {ENABLED}, 30),
-        ({PERIOD: "P30D"}, {ENABLED}, 30),
-        ({ENABLED: "events"}, {PERIOD}, None),
-        ({ENABLED: "true", PERIOD: "P1D"}, set(), 1),
-    ],
-)
-@pytest.mark.parametrize("in_profile", [False, True])
-def test_a_server_keeps_flow_runs_as_long_as_the_user_says(
-    chosen: dict[str, str], ours: set[str], days: float | None, in_profile: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in RETENTION:
-        monkeypatch.delenv(name, raising=False)
-    if in_profile:
-        lines = (f"{name} = {value!r}" for name, value in chosen.items())
-        (tmp_path / "profiles.toml").write_text("\n".join(['active = "mine"', "[profiles.mine]", *lines]))
-        monkeypatch.setenv("PREFECT_PROFILES_PATH", str(tmp_path / "profiles.toml"))
-        monkeypatch.delenv("PREFECT_PROFILE", raising=False)
-    else:
-        for name, value in chosen.items():
-            monkeypatch.setenv(name, value)
-    assert {*retention()} == ours and kept_days() == days
-    assert {name for name in server_settings(4200) if name.startswith(VACUUM)} == ours
-
-
-def test_prefect_knows_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in RETENTION.items():
-        monkeypatch.setenv(name, value)
-    settings = ServerServicesDBVacuumSettings()
-    assert settings.model_fields_set == {"enabled", "retention_period"}
-    assert settings.enabled_vacuum_types == {"events", "flow_runs", "orphans"} and settings.retention_period == timedelta(days=90)

@@ -64,7 +64,6 @@ def start(tmp_path: Path, migrated_database: Path, monkeypatch: pytest.MonkeyPat
 def test_all_of_it_starts_and_ends_together(start: Callable[[], Up]) -> None:
     up = start()
     up.line("^Ctrl-C stops all of it")
-    up.line(r"^History:  flow runs are removed 90 days after their end; ")
     assert up.line(r"^Next:     hearts, \w+ \d{4}-01-01 02:00 UTC$")
     for name, path in (("Prefect", "/api/health"), ("Review", "/")):
         address = up.line(rf"^{name}:\s+(http://127.0.0.1:\d+)$")[1]
