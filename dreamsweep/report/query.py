@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
@@ -20,7 +20,7 @@ from dreamsweep.errors import QueryError, StoreError, StoreUnavailableError
 from dreamsweep.report.arrow_types import castable, distinct_names
 from dreamsweep.report.describe import description
 from dreamsweep.report.sandbox import UNSAFE, lock, refuse_all_but_reading
-from dreamsweep.report.views import make_view, quoted
+from dreamsweep.report.views import addresses_below, make_view, quoted
 from dreamsweep.results.manifest import Manifest, published_manifest, read_manifest, with_every_table
 from dreamsweep.spec import PerceptorName, judge_names
 from dreamsweep.store import Store, keys, without_login
@@ -51,11 +51,21 @@ class Session:
     changed, unless it is `unsafe` (`sandbox`). Used as a context; `answer` runs a function with a new one.
     """
 
-    def __init__(self, store: Store, sweep: Sweeps = None, *, unsafe: bool = False, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sweep: Sweeps = None,
+        *,
+        unsafe: bool = False,
+        limits: Limits | None = None,
+        without: Container[str] = (),
+    ) -> None:
         self.store, self.unsafe = store, unsafe
         names = (sweep,) if isinstance(sweep, str) else sweep
         self.manifests = (
-            readable_manifests(store) if names is None else [with_every_table(store, published_manifest(store, name)) for name in names]
+            [manifest for manifest in readable_manifests(store) if manifest.sweep not in without]
+            if names is None
+            else [with_every_table(store, published_manifest(store, name)) for name in names]
         )
         self.connection = connect(store, self.manifests, unsafe=unsafe, limits=limits)
         self._views: set[str] = set()
@@ -153,18 +163,32 @@ def query(store: Store, sql: str, sweep: str | None = None, *, unsafe: bool = Fa
 
 
 def answer(store: Store, ask: Callable[[Session], T], sweep: Sweeps = None, *, unsafe: bool = False, limits: Limits | None = None) -> T:
-    """Returns what `ask` gets out of one session; with a new session where a table was replaced meanwhile. Raises as `query` does."""
-    for tries_left in reversed(range(TRIES)):
-        try:
-            with Session(store, sweep, unsafe=unsafe, limits=limits) as session:
+    """Returns what `ask` gets out of one session; with a new session where a table was replaced meanwhile. Raises as `query` does.
+
+    Of all sweeps, one with a table that is missing or damaged is left out, with a warning, and the others answer.
+    """
+    tries_left, skipped = TRIES, set[str]()
+    while True:
+        with Session(store, sweep, unsafe=unsafe, limits=limits, without=skipped) as session:
+            try:
                 return ask(session)
-        except duckdb.Error as error:
-            if _is_outage(error):
-                raise _broken_off(store, error) from None
-            if not tries_left or not isinstance(error, duckdb.IOException):
-                raise QueryError(_sentence(error)) from None
-            time.sleep(PAUSE)
-    raise AssertionError("the last try returns or raises")
+            except duckdb.Error as error:
+                if _is_outage(error):
+                    raise _broken_off(store, error) from None
+                tries_left -= 1
+                if not tries_left or not isinstance(error, duckdb.IOException):
+                    if sweep is not None or (damaged := _damaged_sweep(store, session.manifests, error)) is None:
+                        raise QueryError(_sentence(error)) from None
+                    LOG.warning("skipped: sweep %r has a table that cannot be read (%s)", damaged, _first_line(error))
+                    tries_left, skipped = TRIES, {*skipped, damaged}
+                    continue
+        time.sleep(PAUSE)
+
+
+def _damaged_sweep(store: Store, manifests: Sequence[Manifest], error: duckdb.Error) -> str | None:
+    """Returns the sweep whose file an error names, where there are others."""
+    named = [m.sweep for m in manifests if any(place in str(error) for place in addresses_below(store, [f"{m.sweep}/"]))]
+    return named[0] if named and len(manifests) > 1 else None
 
 
 def readable_manifests(store: Store) -> list[Manifest]:

@@ -192,6 +192,20 @@ def test_a_missing_or_damaged_table_is_named(store: LocalStore, monkeypatch: pyt
         query(store, "SELECT 1")
 
 
+@pytest.mark.parametrize("damage", ["no Parquet", "missing"])
+def test_of_all_sweeps_one_with_a_damaged_table_is_skipped_with_a_warning(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    monkeypatch.setattr(query_module, "PAUSE", 0.0)
+    publish_sample_rows(store, "other")
+    (key,) = (key for key in store.keys("demo/tables/") if key.endswith("trials.parquet"))
+    store.delete(key) if damage == "missing" else store.write(key, damage.encode())
+    assert query(store, "SELECT DISTINCT sweep FROM trials").to_pylist() == [{"sweep": "other"}]
+    assert "skipped: sweep 'demo' has a table that cannot be read" in caplog.text and key in caplog.text
+    with pytest.raises(QueryError, match=r"trials\.parquet.*it is missing or damaged"):
+        query(store, "SELECT 1 FROM trials", "demo")
+
+
 @pytest.mark.parametrize("content", ["garbage", "{}", "outside"])
 def test_an_invalid_manifest_is_skipped_with_a_warning(store: LocalStore, caplog: pytest.LogCaptureFixture, content: str) -> None:
     text = store.read("demo/manifest.json").decode()
