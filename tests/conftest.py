@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from filelock import FileLock
@@ -52,6 +53,8 @@ SETTINGS = {
 }
 NOWHERE = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true"}
 _buckets = count()
+OWN = {name: value for name, value in os.environ.items() if name.startswith("AWS_") or name == "DREAMSWEEP_TEST_S3"}
+"""A bucket of a server that someone wants to try, and how it is reached."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,22 @@ def radosgw_bucket(radosgw: str, aws_settings: pytest.MonkeyPatch) -> str:
 def s3rver_bucket(s3rver: str, aws_settings: pytest.MonkeyPatch) -> str:
     """A fresh bucket on s3rver, which the environment points to: its name."""
     return _fresh_bucket(s3rver, {**SETTINGS, "AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}, aws_settings)
+
+
+@pytest.fixture
+def own_bucket(aws_settings: pytest.MonkeyPatch) -> Iterator[str]:
+    """A folder in the bucket `s3://…` that DREAMSWEEP_TEST_S3 names, reached by AWS_ENDPOINT_URL and keys as usual; emptied afterwards."""
+    if "DREAMSWEEP_TEST_S3" not in OWN:
+        pytest.skip("DREAMSWEEP_TEST_S3 names no bucket of a server to try")
+    from dreamsweep.store import open_store
+
+    for name, value in OWN.items():
+        aws_settings.setenv(name, value)
+    folder = f"{OWN['DREAMSWEEP_TEST_S3'].removeprefix('s3://').strip('/')}/dreamsweep-test-{uuid4().hex[:8]}"
+    yield folder
+    left = open_store(f"s3://{folder}")
+    for key in [*left.keys("")]:
+        left.delete(key)
 
 
 @pytest.fixture(scope="session")

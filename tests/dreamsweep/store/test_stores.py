@@ -1,4 +1,4 @@
-"""What all stores keep to: a folder, and three S3 servers, of which s3rver ignores conditional writes."""
+"""What all stores keep to: a folder, three S3 servers, of which s3rver ignores conditional writes, and one that someone wants to try."""
 
 import io
 import time
@@ -23,7 +23,7 @@ FOLDERS = st.text(st.characters(codec="utf-8", exclude_characters="/\0", exclude
 EACH = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(params=["local", "s3", "s3rver", "radosgw"])
+@pytest.fixture(params=["local", "s3", "s3rver", "radosgw", "own"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "local":
         yield open_store(str(tmp_path / "runs"))
