@@ -4,7 +4,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from dreamsweep.report.fonts import legible_by_families
-from dreamsweep.report.query import query
+from dreamsweep.report.query import Session, answer
 from dreamsweep.store import Store
 
 if TYPE_CHECKING:
@@ -19,12 +19,16 @@ PANELS = (("guide", "similarity by the guide"), ("judge", "similarity by the jud
 
 def curves(store: Store, sweep: str) -> bytes:
     """Returns a PNG with a row an engine: similarity by guide and by judge over the iterations."""
+    return answer(store, lambda session: _draw(session, sweep), sweep)
+
+
+def _draw(session: Session, sweep: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
 
-    engines = query(store, "SELECT engine, count(*) AS trials FROM trials GROUP BY engine ORDER BY engine", sweep).to_pylist()
-    prompts = query(store, f"SELECT DISTINCT prompt FROM trials ORDER BY prompt LIMIT {len(COLOURS) + 1}", sweep).to_pylist()
+    engines = session.rows("SELECT engine, count(*) AS trials FROM trials GROUP BY engine ORDER BY engine")
+    prompts = session.rows(f"SELECT DISTINCT prompt FROM trials ORDER BY prompt LIMIT {len(COLOURS) + 1}")
     colours = {row["prompt"]: colour for row, colour in zip(prompts, COLOURS, strict=False)} if len(prompts) <= len(COLOURS) else {}
     figure = Figure(figsize=(11.5, 0.9 + 3.1 * len(engines)), dpi=110, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -33,9 +37,9 @@ def curves(store: Store, sweep: str) -> bytes:
     for row, engine in zip(axes, engines, strict=True):
         for panel, (column, title) in zip(row, PANELS, strict=True):
             if engine["trials"] <= MAX_LINES:
-                drawn |= _draw_lines(panel, store, sweep, engine["engine"], column, colours)
+                drawn |= _draw_lines(panel, session, engine["engine"], column, colours)
             else:
-                drawn |= _draw_spread(panel, store, sweep, engine["engine"], column)
+                drawn |= _draw_spread(panel, session, engine["engine"], column)
             dress(panel, f"{engine['engine']}: {title}")
     figure.suptitle(sweep, x=0.008, ha="left", fontsize=15, color=INK)
     names, families = legible_by_families(list(drawn))
@@ -46,15 +50,13 @@ def curves(store: Store, sweep: str) -> bytes:
     return out.getvalue()
 
 
-def _draw_lines(panel: "Axes", store: Store, sweep: str, engine: str, column: str, colours: dict[str, str]) -> dict[str, Any]:
+def _draw_lines(panel: "Axes", session: Session, engine: str, column: str, colours: dict[str, str]) -> dict[str, Any]:
     """Returns a line a trial; returns one of each kind for the legend."""
-    rows = query(
-        store,
+    rows = session.rows(
         f"SELECT trial_id, any_value(prompt) AS prompt, list(iteration ORDER BY iteration) AS x, list({column} ORDER BY iteration) AS y "
         f"FROM scores JOIN trials USING (trial_id) WHERE engine = '{engine}' AND {column} IS NOT NULL "
-        "GROUP BY trial_id ORDER BY prompt, trial_id",
-        sweep,
-    ).to_pylist()
+        "GROUP BY trial_id ORDER BY prompt, trial_id"
+    )
     drawn: dict[str, Any] = {}
     for row in rows:
         (line,) = panel.plot(row["x"], row["y"], color=colours.get(row["prompt"], COLOURS[0]), linewidth=1.4, alpha=0.9)
@@ -62,15 +64,13 @@ def _draw_lines(panel: "Axes", store: Store, sweep: str, engine: str, column: st
     return drawn
 
 
-def _draw_spread(panel: "Axes", store: Store, sweep: str, engine: str, column: str) -> dict[str, Any]:
+def _draw_spread(panel: "Axes", session: Session, engine: str, column: str) -> dict[str, Any]:
     """Returns the middle eight tenths of all trials, their median and the best of them, at no more than some 400 iterations."""
-    rows = query(
-        store,
+    rows = session.rows(
         f"SELECT iteration, quantile_cont({column}, [0.1, 0.5, 0.9]) AS q, max({column}) AS best "
         f"FROM scores JOIN trials USING (trial_id) WHERE engine = '{engine}' AND {column} IS NOT NULL AND NOT isnan({column}) "
-        "AND (iteration % greatest(1, trials.iterations // 400) = 0 OR iteration = 1) GROUP BY iteration ORDER BY iteration",
-        sweep,
-    ).to_pylist()
+        "AND (iteration % greatest(1, trials.iterations // 400) = 0 OR iteration = 1) GROUP BY iteration ORDER BY iteration"
+    )
     x = [row["iteration"] for row in rows]
     low, middle, high = ([row["q"][i] for row in rows] for i in range(3))
     band = panel.fill_between(x, low, high, color=COLOURS[0], alpha=0.18, linewidth=0)
