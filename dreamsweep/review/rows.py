@@ -69,10 +69,12 @@ class Detail:
 def cards(store: Store) -> list[Card]:
     """Returns every published sweep, the latest first; none where nothing is published. Damaged ones come last, with the reason."""
     try:
-        return answer(store, _cards)
-    except UserError:  # nothing is published, or some cannot be read: each by itself, then
-        cards = [card for cards in ahead(lambda sweep: _cards_of(store, sweep), store.folders()) for card in cards]
-        return sorted(cards, key=lambda card: card.finished_at, reverse=True)
+        cards = answer(store, _cards)
+    except UserError:  # nothing is published, or nothing of it can be read
+        cards = []
+    left = {*store.folders()} - {card.sweep for card in cards}  # each by itself: nothing of it is published, or some cannot be read
+    cards += [card for cards in ahead(lambda sweep: _cards_of(store, sweep), sorted(left)) for card in cards]
+    return sorted(cards, key=lambda card: card.finished_at, reverse=True)
 
 
 def _cards_of(store: Store, sweep: str) -> list[Card]:

@@ -44,6 +44,7 @@ def test_a_damaged_sweep_takes_no_other_with_it(store: Store, monkeypatch: pytes
     for key in [*store.keys("without-tables/tables/")]:
         store.delete(key)
     assert [(card.sweep, card.trials) for card in cards(store) if card.error is None] == [("torn", 1), ("whole", 1)]
+    assert [card.sweep for card in cards(store) if card.error] == ["without-tables"]
     store.write("torn/manifest.json", b"{bro")
     errors = {card.sweep: card.error for card in cards(store)}
     assert errors.pop("whole") is None and "is no manifest" in (errors["torn"] or "") and "refused" in (errors["without-tables"] or "")
