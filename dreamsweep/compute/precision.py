@@ -17,7 +17,7 @@ _chosen: ContextVar[Precision] = ContextVar("precision", default="default")
 def fast_precision(device: str | torch.device) -> Precision:
     """Returns `bfloat16` where a device computes in it, and `default` where it would only be imitated, several times slower than float32.
 
-    Processors without AVX-512 (Intel, AMD), and ARM's without its bfloat16 instructions, imitate it.
+    Which processors do is PyTorch's own check: Intel's and AMD's with AVX-512, and ARM's with instructions for it.
     """
     is_imitated = torch.device(device).type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return "default" if is_imitated else "bfloat16"

@@ -176,19 +176,24 @@ def answer(store: Store, ask: Callable[[Session], T], sweep: Sweeps = None, *, u
                 if _is_outage(error):
                     raise _broken_off(store, error) from None
                 tries_left -= 1
-                if not tries_left or not isinstance(error, duckdb.IOException):
-                    if sweep is not None or (damaged := _damaged_sweep(store, session.manifests, error)) is None:
-                        raise QueryError(_sentence(error)) from None
-                    LOG.warning("skipped: sweep %r has a table that cannot be read (%s)", damaged, _first_line(error))
-                    tries_left, skipped = TRIES, {*skipped, damaged}
+                if tries_left and isinstance(error, duckdb.IOException):
+                    time.sleep(PAUSE)
                     continue
-        time.sleep(PAUSE)
+                damaged = _damaged_sweep(store, session.manifests, error) if sweep is None else None
+                if damaged is None:
+                    raise QueryError(_sentence(error)) from None
+                reason, cure = _first_line(error), shlex.join(["dreamsweep", "verify", damaged, "--repair"])
+                LOG.warning("skipped: sweep %r has a table that cannot be read (%s); repair it with: %s", damaged, reason, cure)
+                tries_left = TRIES
+                skipped.add(damaged)
 
 
 def _damaged_sweep(store: Store, manifests: Sequence[Manifest], error: duckdb.Error) -> str | None:
     """Returns the sweep whose file an error names, where there are others."""
-    named = [m.sweep for m in manifests if any(place in str(error) for place in addresses_below(store, [f"{m.sweep}/"]))]
-    return named[0] if named and len(manifests) > 1 else None
+    if len(manifests) < 2:
+        return None
+    sweeps = (manifest.sweep for manifest in manifests)
+    return next((sweep for sweep in sweeps if any(place in str(error) for place in addresses_below(store, [f"{sweep}/"]))), None)
 
 
 def readable_manifests(store: Store) -> list[Manifest]:

@@ -42,7 +42,8 @@ FROM scored
 WINDOW alike AS (PARTITION BY judge, version, chose_best, of_prompt)
 """
 RANKS = f"SELECT * EXCLUDE (of_prompt) FROM ({_RANKED})"
-"""Of several versions of a judge that scored a trial afterwards, the one counts that has scored most trials of its prompt, or did last."""
+"""One row a judge and trial. Where several versions of a judge have scored a trial afterwards, the version that has scored most trials
+of its prompt stands here; of equals, the one that scored last."""
 
 AUDITOR_WEIGHT = 3
 """How often the auditor's z-score counts in a standing, for once the judge's (docs/naming.md)."""
