@@ -6,15 +6,25 @@ import { plot } from "./plot.js";
 const by = (id) => document.getElementById(id);
 const PICTURE = /\/([^/]+)\/pictures\/([0-9a-f]{16})\/([^/]+\.png)$/; // the address of a picture in the store
 
-const [questions, cards] = await Promise.all([ask("/api/questions"), ask("/api/sweeps")]);
-by("sweep").append(...cards.map(({ sweep }) => new Option(sweep, sweep)));
-by("questions").lastElementChild.append(...Object.entries(questions).map(([words, sql]) => element("button", { type: "button", onclick: () => put(sql) }, words)));
-by("question").addEventListener("submit", (event) => (event.preventDefault(), answer()));
-by("sql").addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && answer());
-const parameters = new URLSearchParams(location.search);
-by("sweep").value = cards.some(({ sweep }) => sweep === parameters.get("sweep")) ? parameters.get("sweep") : "";
-by("questions").open = true;
-by("sql").focus();
+// Until it is ready, the form takes no key: a question asked earlier would be lost.
+try {
+  await prepare();
+  by("question").inert = false;
+  by("sql").focus();
+} catch (error) {
+  wrong(error);
+}
+
+async function prepare() {
+  const [questions, cards] = await Promise.all([ask("/api/questions"), ask("/api/sweeps")]);
+  by("sweep").append(...cards.map(({ sweep }) => new Option(sweep, sweep)));
+  by("questions").lastElementChild.append(...Object.entries(questions).map(([words, sql]) => element("button", { type: "button", onclick: () => put(sql) }, words)));
+  by("question").addEventListener("submit", (event) => (event.preventDefault(), answer()));
+  by("sql").addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && answer());
+  const wanted = new URLSearchParams(location.search).get("sweep");
+  by("sweep").value = cards.some(({ sweep }) => sweep === wanted) ? wanted : "";
+  by("questions").open = true;
+}
 
 function put(sql) {
   by("sql").value = sql;
@@ -33,9 +43,13 @@ async function answer() {
     by("answer").replaceChildren(table(columns, rows));
     by("plot").replaceChildren(...plot(columns, rows));
   } catch (error) {
-    said.textContent = error.message;
-    said.dataset.wrong = "";
+    wrong(error);
   }
+}
+
+function wrong({ message }) {
+  by("said").textContent = message;
+  by("said").dataset.wrong = "";
 }
 
 function table(columns, rows) {

@@ -74,8 +74,7 @@ def first_morning(page: Page, address: str, store: Store, kept: int, folder: Pat
     assert {trial.prompt.text for trial in trials(load_sweep(folder / "more.yaml"))} == {*five["prompt"].to_pylist()}
 
     press_on(page, page.get_by_role("link", name="Ask"))
-    tab_to(page, page.locator("#sql"))
-    page.keyboard.press("Control+a")
+    expect(page.locator("#sql")).to_be_focused()
     page.keyboard.type(PICKED)
     page.keyboard.press("Control+Enter")
     expect(page.locator("#answer tbody")).to_have_text(str(kept))

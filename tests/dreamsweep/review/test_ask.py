@@ -1,9 +1,11 @@
-"""Questions in SQL over HTTP: the tested ones are answered, attacks are refused, limits hold."""
+"""Questions in SQL over HTTP: the tested ones are answered, attacks are refused, limits hold; and as they are asked on the page."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, Page, Route, expect
 from starlette.testclient import TestClient
 
 from dreamsweep.report.questions import questions
@@ -11,9 +13,13 @@ from dreamsweep.review import ask as asking
 from dreamsweep.review.app import make_app
 from dreamsweep.store import open_store
 from dreamsweep.store.local import LocalStore
+from tests.browser import chromium, empty_page, serving
+from tests.conftest import free_socket
 from tests.dreamsweep.report.test_sandbox import ATTACKS, IN_S3, SECRET, files_below, store
 
 __all__ = ["store"]
+CHROMIUM = chromium()
+IN_BROWSER = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: Debian's package chromium")
 HEADERS = {"X-Dreamsweep-Mark": "1"}
 
 
@@ -107,3 +113,33 @@ def test_an_empty_store_is_said(tmp_path: Path) -> None:
     client = TestClient(make_app(open_store(str(tmp_path / "empty"))))
     answer = ask(client, "SELECT 1")
     assert answer.status_code == 400 and "no published sweep" in answer.json()["detail"]
+
+
+@pytest.fixture
+def page(opened_browser: Browser, store: LocalStore) -> Iterator[Page]:
+    with free_socket() as listening, serving(make_app(store), listening) as address, empty_page(opened_browser) as page:
+        page.goto(address)
+        yield page
+
+
+@IN_BROWSER
+def test_the_page_takes_a_question_once_it_can_answer_and_then_has_the_focus(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/api/questions", lambda route: held.append(route))
+    page.goto(f"{page.url}ask?sweep=demo")
+    expect(page.locator("#sql")).to_be_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.type("SELECT")
+    expect(page.locator("#sql")).to_have_value("")
+    held.pop().continue_()
+    expect(page.locator("#sql")).to_be_focused()
+    page.keyboard.type("SELECT count(*) FROM trials")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#answer tbody")).to_have_text("24")
+
+
+@IN_BROWSER
+def test_the_page_says_why_it_cannot_answer(page: Page) -> None:
+    page.route("**/api/questions", lambda route: route.fulfill(status=503, json={"detail": "The store does not answer."}))
+    page.goto(f"{page.url}ask")
+    expect(page.get_by_role("status")).to_have_text("The store does not answer.")
