@@ -190,11 +190,14 @@ def trials_of(spec: Any, batch: int, **more: object) -> list[Any]:
 def guide_of(bench: Bench, trials: list[Any]) -> Any:
     """Returns ViT-B/32 with random weights, in half precision on a GPU as `clip` loads it."""
     from dreamsweep.guidance.guides import make_guide
-    from dreamsweep.perceptors.published import PublishedPerceptor
+    from dreamsweep.perceptors.clip_state import OPENAI, clip_model
+    from dreamsweep.perceptors.two_towers import Pixels, TwoTowerPerceptor, clip_tokens
 
     with seeded():
         clip = peers.stock_clip()(*(SMALL_CLIP if bench.small else peers.VIT_B_32))
-    return make_guide([(PublishedPerceptor("ViT-B/32", clip.to(bench.device), "", bench.device), 1.0)], trials)
+    dtype = torch.float32 if bench.device == "cpu" else torch.float16
+    network = clip_model(clip.state_dict(), OPENAI, dtype)
+    return make_guide([(TwoTowerPerceptor("ViT-B/32", network, clip_tokens, Pixels(), "", bench.device), 1.0)], trials)
 
 
 def in_bfloat16(bench: Bench, steps: Iterator[Any]) -> Iterator[Any]:

@@ -169,24 +169,26 @@ def stock_clip() -> Callable[..., Any]:
 
 def of_dreamsweep(folder: Path, size: int, cutouts: int, prompts: int) -> Iterator[float]:
     """The first trial's loss of each iteration."""
+    import torch
     from pytorch_pretrained_biggan import BigGAN
     from safetensors.torch import load_file
 
     from dreamsweep.engines.big_sleep import BigSleepEngine
     from dreamsweep.guidance.guides import ClipGuide
     from dreamsweep.models.biggan import Biggan, frozen
-    from dreamsweep.perceptors.published import PublishedPerceptor
+    from dreamsweep.perceptors.clip_state import OPENAI, clip_model
+    from dreamsweep.perceptors.two_towers import Pixels, TwoTowerPerceptor, clip_tokens
     from dreamsweep.spec import BigSleepSpec, Trial
 
-    model, clip = BigGAN(config(size)), stock_clip()(*VIT_B_32)
+    model = BigGAN(config(size))
     model.load_state_dict(load_file(folder / "biggan.safetensors"))
-    clip.load_state_dict(load_file(folder / "clip.safetensors"))
+    clip = clip_model(load_file(folder / "clip.safetensors"), OPENAI, torch.float32)
     spec = BigSleepSpec.model_validate(
         {"image_size": size, "cutouts": cutouts, "contrast": 0, "start": "noise", "class_weight": 1, "num_iter": 10_000}
     )
     common = {"guide": "ViT-B/32", "weights": "published"}
     trials = [Trial.model_validate({"prompt": PROMPT, "engine": spec, "seed": SEED + i, **common}) for i in range(prompts)]
-    guide = ClipGuide(PublishedPerceptor("ViT-B/32", clip, "", "cpu"), trials)
+    guide = ClipGuide(TwoTowerPerceptor("ViT-B/32", clip, clip_tokens, Pixels(), "", "cpu"), trials)
     for step in BigSleepEngine(spec, Biggan("random", frozen(model), (), "", "cpu")).generate(trials, guide):
         yield float(step.loss[0])
 

@@ -1,6 +1,6 @@
-"""OpenAI's published CLIP models by name, in the `clip` package's own classes."""
+"""OpenAI's published CLIP models by name: those with a vision transformer in transformers' classes, ResNets in the `clip` package's own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,20 @@ from dreamsweep import weights
 from dreamsweep.compute.devices import compile_if_asked
 from dreamsweep.errors import WeightsError
 from dreamsweep.perceptors.clip_package import import_clip
+from dreamsweep.perceptors.clip_state import OPENAI
+from dreamsweep.perceptors.protocol import Perceptor
 from dreamsweep.perceptors.reading import published_reader
 from dreamsweep.perceptors.starter import embed_pictures
 from dreamsweep.perceptors.text_tower import TextTower, clip_tower
-from dreamsweep.perceptors.vocabulary import CONTEXT
+from dreamsweep.perceptors.two_towers import clip_tokens, perceptor_of
 from dreamsweep.weights.safe import load_clip_tensors, load_tensors
 
 if TYPE_CHECKING:
     from clip.model import CLIP
 
 
-class PublishedPerceptor:
-    """A published CLIP (see `Perceptor`)."""
+class ResNetPerceptor:
+    """A published CLIP whose picture tower is a ResNet (see `Perceptor`)."""
 
     def __init__(self, name: str, model: "CLIP", sha256: str, device: str) -> None:
         self.name, self.sha256, self.device = name, sha256, device
@@ -34,8 +36,7 @@ class PublishedPerceptor:
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        tokens = import_clip().tokenize(list(texts), context_length=CONTEXT, truncate=True).to(self.device)
-        return F.normalize(self.model.encode_text(tokens).float(), dim=1)
+        return F.normalize(self.model.encode_text(clip_tokens(texts).to(self.device)).float(), dim=1)
 
     @property
     def text_tower(self) -> TextTower:
@@ -48,45 +49,40 @@ class PublishedPerceptor:
         return published_reader(self.name)(text)
 
 
-def load_published(name: str, device: str) -> PublishedPerceptor:
+def load_published(name: str, device: str) -> Perceptor:
     """Returns a published model, downloaded on first use. Raises WeightsError when it cannot be fetched or is not what was published."""
     (path,) = weights.paths(name).values()
-    return PublishedPerceptor(name, read_clip(path, device), weights.digest(name), device)
+    state = load_clip_tensors(path)
+    if "visual.proj" in state:  # of a vision transformer alone
+        return perceptor_of(name, path, state, OPENAI, device)
+    return ResNetPerceptor(name, resnet_clip(path, state, device), weights.digest(name), device)
 
 
 ROBUST_TOWER, ITS_CLIP = "fare_eps_2.pt", "ViT-L-14.pt"
 
 
-def load_robust(name: str, device: str) -> PublishedPerceptor:
+def load_robust(name: str, device: str) -> Perceptor:
     """Returns OpenAI's ViT-L/14 with the picture tower of FARE² (Schlarmann et al., 2024), which small changes of pixels fool less.
 
     Raises WeightsError as `load_published`.
     """
     paths = weights.paths(name)
-    model, tower = read_clip(paths[ITS_CLIP], device), load_tensors(paths[ROBUST_TOWER])
-    try:
-        model.visual.load_state_dict(tower)
-    except RuntimeError as error:
-        raise _no_clip(paths[ROBUST_TOWER], error) from None
-    return PublishedPerceptor(name, model, weights.digest(name), device)
+    text = {key: value for key, value in load_clip_tensors(paths[ITS_CLIP]).items() if not key.startswith("visual.")}
+    tower = {f"visual.{key}": value for key, value in load_tensors(paths[ROBUST_TOWER]).items()}
+    return perceptor_of(name, paths[ROBUST_TOWER], text | tower, OPENAI, device)
 
 
-def read_clip(path: Path, device: str) -> "CLIP":
-    """Reads a CLIP from OpenAI's TorchScript archive or from a state dict; float32 on the CPU, else mostly float16, as `clip.load` has it.
+def resnet_clip(path: Path, state: Mapping[str, Tensor], device: str) -> "CLIP":
+    """Returns the stock CLIP of a state dict that was read from a path; float32 on the CPU, else mostly float16, as `clip.load` has it.
 
-    Raises WeightsError when the file holds none.
+    Raises WeightsError when it is of none.
     """
-    tensors = load_clip_tensors(path)
     import_clip()
     from clip.model import build_model
 
     try:
-        model = build_model(tensors).to(device)
+        model = build_model(dict(state)).to(device)
     except (KeyError, RuntimeError, AssertionError) as error:
-        raise _no_clip(path, error) from None
+        reason = str(error).split("\n")[0].rstrip(":.")
+        raise WeightsError(f"weights {path}: it holds no CLIP ({reason}); delete it and fetch what was published.") from None
     return model.float() if device == "cpu" else model
-
-
-def _no_clip(path: Path, error: Exception) -> WeightsError:
-    reason = str(error).split("\n")[0].rstrip(":.")
-    return WeightsError(f"weights {path}: it holds no CLIP ({reason}); delete it and fetch what was published.")

@@ -1,7 +1,7 @@
 """Published CLIPs and SigLIPs in the classes of transformers."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from dreamsweep.compute.model_folders import READ_ERRORS, quiet
 from dreamsweep.compute.precision import of_network
 from dreamsweep.errors import WeightsError
 from dreamsweep.perceptors.clip_package import import_clip
+from dreamsweep.perceptors.clip_state import VIT_H, Layout, clip_model
 from dreamsweep.perceptors.gemma import gemma_tokens
-from dreamsweep.perceptors.open_clip import renamed, settings_of
 from dreamsweep.perceptors.reading import TOKENIZER, published_reader
 from dreamsweep.perceptors.starter import PIXEL_MEAN, PIXEL_STD
 from dreamsweep.perceptors.text_tower import TextTower, clip_tower
@@ -104,21 +104,16 @@ def load_siglip_folder(name: str, device: str) -> TwoTowerPerceptor:
 def load_hpsv2(name: str, device: str) -> TwoTowerPerceptor:
     """Returns HPSv2.1, a ViT-H/14 whose checkpoint is open_clip's. Raises as `load_clip_folder`."""
     (path,) = weights.paths(name).values()
-    return TwoTowerPerceptor(name, read_open_clip(path, device), clip_tokens, Pixels(), weights.digest(name), device)
+    return perceptor_of(name, path, weights.load_tensors(path, within="state_dict"), VIT_H, device)
 
 
-def read_open_clip(path: Path, device: str) -> Any:
-    """Returns a CLIPModel from open_clip's checkpoint of a ViT-H/14. Raises WeightsError when it holds none."""
-    state = weights.load_tensors(path, within="state_dict")
-    with quiet():
-        from transformers import CLIPConfig, CLIPModel
-
-        try:
-            model: Any = CLIPModel(CLIPConfig(**settings_of(state)))
-            model.load_state_dict(renamed(state))
-        except (KeyError, RuntimeError, ValueError, AttributeError) as error:
-            raise _no_model(path, error) from None
-    return model.to(_dtype(device))
+def perceptor_of(name: str, path: Path, state: Mapping[str, Tensor], layout: Layout, device: str) -> TwoTowerPerceptor:
+    """Returns the perceptor of a state dict that was read from a path. Raises WeightsError when it is of no such CLIP."""
+    try:
+        model = clip_model(state, layout, _dtype(device))
+    except (KeyError, RuntimeError, ValueError, AttributeError) as error:
+        raise _no_model(path, error) from None
+    return TwoTowerPerceptor(name, model, clip_tokens, Pixels(), weights.digest(name), device)
 
 
 def clip_tokens(texts: Sequence[str]) -> Tensor:

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="ends the diffusion's, unCLIP's or segmenter's training after so many minutes of work (default: no limit)",
+        help="ends the BigGAN's last stage or any later training but the auditor's after so many minutes of work (default: no limit)",
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     return parser
@@ -66,7 +66,7 @@ def _run(command: str, art: Art, options: argparse.Namespace) -> None:
         case "restore":
             from dreamsweep.training.restore import restore
 
-            for name in restore(weights_folder(), options.folder):
+            for name in restore(options.folder):
                 print(f"restored {name}")  # noqa: T201
         case "auditor":
             from dreamsweep.training.train_auditor import AuditorRun, train_auditor
@@ -81,9 +81,10 @@ def _run(command: str, art: Art, options: argparse.Namespace) -> None:
 
             train_dvae(art, DvaeRun(), options.folder)
         case "biggan":
-            from dreamsweep.training.train_biggan import BigganRun, train_biggan
+            from dreamsweep.training.train_biggan import STAGES, train_biggan
 
-            train_biggan(art, BigganRun(), options.folder, options.device)
+            *growing, last = STAGES
+            train_biggan(art, (*growing, replace(last, run=limited(last.run))), options.folder, options.device)
         case "vae":
             from dreamsweep.training.train_vae import VaeRun, train_vae
 

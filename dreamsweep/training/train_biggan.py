@@ -6,9 +6,9 @@ px (Karras et al., 2018). The noise vector shares the class vector's weights, at
 its neighbours, and there is nothing to learn to ignore.
 """
 
-import math
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,35 @@ from torch import Tensor, nn
 from dreamsweep.compute.precision import autocast_where_fast
 from dreamsweep.models.biggan import features, finish, plain
 from dreamsweep.training.art import Art
+from dreamsweep.training.training import Run, averaged, fit
 from dreamsweep.weights.starter import thing_names
 
 STYLES = ("fluent-emoji-flat", "noto", "fxemoji")
 """The style that each thing is drawn in: the first of these that has it, or else the first of all that are trained on."""
 BLOCKS = ((True, 16, 16), (True, 16, 8), (True, 8, 4), (True, 4, 2), (True, 2, 1))
 WIDTH, Z = 16, 192
-STAGES = ((2, 0.49), (3, 0.15), (4, 0.36))
-"""Which block's features become the picture, and for what share of the steps: at 32, 64 and 128 px."""
 NOISE = 0.1
 """Strength of the noise vector relative to the class vector."""
 
 
 @dataclass(frozen=True)
-class BigganRun:
-    """How the BigGAN is trained."""
+class Stage:
+    """A part of the training, at the size that one block draws."""
 
-    seed: int = 0
-    steps: int = 5600
-    batch: int = 16
-    learning_rate: float = 1.2e-3
-    every: int = 250
-    """Steps between checkpoints."""
+    block: int
+    name: str
+    """Of its checkpoint."""
+    run: Run
+
+
+STAGES = (
+    Stage(2, "biggan-32", Run(steps=2750, batch=16, learning_rate=1.2e-3)),
+    Stage(3, "biggan-64", Run(steps=850, batch=16, learning_rate=1.2e-3)),
+    Stage(4, "biggan", Run(steps=2000, batch=16, learning_rate=1.2e-3)),
+)
+"""Pictures grow with them, from 32 to 128 px."""
+GROWING = (2, 3)
+"""Blocks whose features become a picture by a temporary layer."""
 
 
 def starter_config(classes: int) -> BigGANConfig:
@@ -72,14 +79,16 @@ class ThingPictures:
         return len(self.names)
 
 
-class _Student(nn.Module):
+class Student(nn.Module):
     """The generator while it grows: its class vectors, and a temporary last layer for each stage but the last."""
 
-    def __init__(self, data: ThingPictures, seed: int) -> None:
+    def __init__(self, codes: Tensor, seed: int = 0) -> None:
         super().__init__()
-        self.model = plain(starter_config(len(data)), seed)
-        self.codes = nn.Parameter(principal_components(data.pictures, Z))
-        self.heads = nn.ModuleDict({str(block): nn.Conv2d(WIDTH * BLOCKS[block][2], 3, 3, padding=1) for block, _ in STAGES[:-1]})
+        self.model = plain(starter_config(len(codes)), seed)
+        self.codes = nn.Parameter(codes)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.heads = nn.ModuleDict({str(block): nn.Conv2d(WIDTH * BLOCKS[block][2], 3, 3, padding=1) for block in GROWING})
         rgb = self.model.generator.conv_to_rgb
         rgb.weight, rgb.bias = nn.Parameter(rgb.weight[:3].clone()), nn.Parameter(rgb.bias[:3].clone())
 
@@ -106,58 +115,30 @@ class _Student(nn.Module):
             hook.remove()
 
 
-def train_biggan(art: Art, run: BigganRun, folder: Path, device: str = "cpu") -> Path:
-    """Trains the BigGAN, going on from `folder`'s checkpoint where there is one; returns its path."""
-    torch.manual_seed(run.seed)
+def train_biggan(art: Art, stages: Sequence[Stage], folder: Path, device: str = "cpu") -> Path:
+    """Trains the BigGAN stage by stage, going on from `folder`'s last checkpoint where there is one; returns the path of the last."""
     data = ThingPictures(art)
     pictures = data.pictures.to(device)
-    checkpoint, begun = folder / "biggan.pt", 0
-    student = _Student(data, run.seed)
+    student = Student(principal_components(data.pictures, Z), stages[0].run.seed)
     student.calibrate()
     student.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(student.parameters(), lr=run.learning_rate, betas=(0.9, 0.98))
-    if checkpoint.exists():
-        record = torch.load(checkpoint, weights_only=True, map_location=device)
-        begun = record["step"]
-        student.load_state_dict(record["student"])
-        optimizer.load_state_dict(record["optimizer"])
-    started = time.monotonic()
-    for step in range(begun, run.steps):
-        block, share = stage_at(step / run.steps)
-        optimizer.param_groups[0]["lr"] = run.learning_rate * share
-        rng = torch.Generator().manual_seed(run.seed * 1_000_003 + step)
-        index = torch.randint(len(data), (run.batch,), generator=rng)
-        noise = torch.randn(run.batch, len(BLOCKS) + 1, Z, generator=rng).to(device) * NOISE
-        with autocast_where_fast(device):
-            drawn = student(student.codes[index.to(device)][:, None] + noise, block).float()
-        loss = F.mse_loss(drawn, F.adaptive_avg_pool2d(pictures[index.to(device)], drawn.shape[-1]))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimizer.step()
-        done = step + 1
-        if done % run.every == 0 or done == run.steps:
-            fit = fit_psnr(student, pictures, block)
-            print(f"step {done}/{run.steps} fit {fit:.2f} dB at {drawn.shape[-1]} px, {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
-            folder.mkdir(parents=True, exist_ok=True)
-            partial = checkpoint.with_suffix(".partial")
-            torch.save({"step": done, "student": student.state_dict(), "optimizer": optimizer.state_dict()}, partial)
-            partial.replace(checkpoint)
-    return checkpoint
+    paths = [folder / f"{stage.name}.pt" for stage in stages]
+    begun = max((number for number, path in enumerate(paths) if path.exists()), default=0)
+    for stage, path in [*zip(stages, paths, strict=True)][begun:]:
+        fit(student, partial(_loss, student, pictures, stage), stage.run, path)
+        student.load_state_dict(averaged(path))
+        print(f"{stage.name}: fit {fit_psnr(student, pictures, stage.block):.2f} dB", flush=True)  # noqa: T201
+    return paths[-1]
 
 
-def stage_at(progress: float) -> tuple[int, float]:
-    """Returns the stage's block at a share of the run, and the share of the learning rate: in each stage it rises, and falls like a
-    cosine.
-    """
-    begun = 0.0
-    for number, (block, length) in enumerate(STAGES):
-        if progress < begun + length or number == len(STAGES) - 1:
-            within = (progress - begun) / length
-            floor = 0.3 if number < len(STAGES) - 1 else 0.01
-            return block, min(1.0, within / 0.03 + 0.02) * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * within)))
-        begun += length
-    raise AssertionError
+def _loss(student: Student, pictures: Tensor, stage: Stage, step: int) -> Tensor:
+    """Returns how far some things are from their pictures, drawn with a little noise."""
+    rng = stage.run.at(step)
+    index = torch.randint(len(pictures), (stage.run.batch,), generator=rng).to(pictures.device)
+    noise = torch.randn(stage.run.batch, len(BLOCKS) + 1, Z, generator=rng).to(pictures.device) * NOISE
+    with autocast_where_fast(pictures.device):
+        drawn = student(student.codes[index][:, None] + noise, stage.block).float()
+    return F.mse_loss(drawn, F.adaptive_avg_pool2d(pictures[index], drawn.shape[-1]))
 
 
 def principal_components(pictures: Tensor, count: int) -> Tensor:
@@ -175,7 +156,7 @@ def principal_components(pictures: Tensor, count: int) -> Tensor:
 
 
 @torch.no_grad()
-def fit_psnr(student: _Student, pictures: Tensor, block: int) -> float:
+def fit_psnr(student: Student, pictures: Tensor, block: int) -> float:
     """Returns mean PSNR in dB of the training pictures, drawn without noise after a block."""
     values = []
     for part in torch.arange(len(pictures), device=pictures.device).split(64):
@@ -187,9 +168,9 @@ def fit_psnr(student: _Student, pictures: Tensor, block: int) -> float:
 
 def trained(art: Art, checkpoint: Path) -> tuple[BigGAN, tuple[str, ...]]:
     """Returns the generator of a checkpoint with its class vectors in place, and the names of its classes."""
-    data = ThingPictures(art)
-    student = _Student(data, 0)
-    student.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu")["student"])
+    names = ThingPictures(art).names
+    student = Student(torch.zeros(len(names), Z))
+    student.load_state_dict(averaged(checkpoint))
     model = student.model
     with torch.no_grad():
         model.embeddings.weight.copy_(student.codes.T)
@@ -199,4 +180,11 @@ def trained(art: Art, checkpoint: Path) -> tuple[BigGAN, tuple[str, ...]]:
         rgb = model.generator.conv_to_rgb
         rgb.weight = nn.Parameter(F.pad(rgb.weight, (0, 0, 0, 0, 0, 0, 0, WIDTH - 3)))
         rgb.bias = nn.Parameter(F.pad(rgb.bias, (0, WIDTH - 3)))
-    return model.eval(), data.names
+    return model.eval(), names
+
+
+def restored(model: BigGAN) -> dict[str, Tensor]:
+    """Returns the student's weights from those of a frozen generator; what it does not use at full size is random."""
+    student = Student(model.embeddings.weight.T.clone())
+    student.model.load_state_dict(model.state_dict())
+    return student.state_dict()

@@ -25,14 +25,15 @@ from dreamsweep.guidance.guides import ClipGuide
 from dreamsweep.guidance.protocol import Guidance
 from dreamsweep.models.biggan import Biggan, frozen, plain, with_spectral_norm
 from dreamsweep.perceptors.clip_package import import_clip
-from dreamsweep.perceptors.published import PublishedPerceptor
+from dreamsweep.perceptors.clip_state import OPENAI, clip_model
+from dreamsweep.perceptors.two_towers import Pixels, TwoTowerPerceptor, clip_tokens
 from dreamsweep.spec import BigSleepSpec, Prompt, Trial
 from tests.tiny_weights import BLOCKS
 
 CONFIG = BigGANConfig(
     output_dim=128, z_dim=8, class_embed_dim=8, channel_width=4, num_classes=1000, layers=BLOCKS, attention_layer_position=3, n_stats=3
 )
-CLIP = (16, 224, 1, 64, 56, 77, 49408, 32, 2, 1)
+CLIP = (16, 224, 1, 64, 56, 77, 49408, 64, 1, 1)
 """A stock CLIP of one layer that sees 224 px, as the package wants it."""
 FAITHFUL = BigSleepSpec(num_iter=3, contrast=0.0, start="noise", cutouts=6, class_weight=1.0, ema_decay=0.99)
 PROMPT = Prompt(text="a red heart")
@@ -78,14 +79,13 @@ def weights() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def ours(weights: tuple[dict[str, Tensor], dict[str, Tensor]], spec: BigSleepSpec, prompt: Prompt, seeds: list[int]) -> Any:
-    from clip import model as stock
     from pytorch_pretrained_biggan import BigGAN
 
-    model, perceptor = BigGAN(CONFIG), stock.CLIP(*CLIP)
+    model = BigGAN(CONFIG)
     model.load_state_dict(weights[0])
-    perceptor.load_state_dict(weights[1])
+    clip = clip_model(weights[1], OPENAI, torch.float32)
     trials = [Trial(prompt=prompt, engine=spec, seed=seed, guide="ViT-B/32", weights="published") for seed in seeds]
-    guide = ClipGuide(PublishedPerceptor("ViT-B/32", perceptor, "0" * 64, "cpu"), trials)
+    guide = ClipGuide(TwoTowerPerceptor("ViT-B/32", clip, clip_tokens, Pixels(), "0" * 64, "cpu"), trials)
     return BigSleepEngine(spec, Biggan("biggan-deep-128", frozen(model), (), "0" * 64, "cpu")), guide, trials
 
 

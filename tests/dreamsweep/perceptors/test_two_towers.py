@@ -141,7 +141,7 @@ def test_another_picture_tower(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path = cache / "fare2-vit-l-14" / "fare_eps_2.pt"
     torch.save({"conv1.weight": torch.zeros(2)}, path)
     _accept(cache, "fare2-vit-l-14", path)
-    with pytest.raises(WeightsError, match=r"fare_eps_2.pt: it holds no CLIP"):
+    with pytest.raises(WeightsError, match=r"fare_eps_2.pt: it holds no such model"):
         load_perceptor("fare2-vit-l-14", "cpu")
 
 

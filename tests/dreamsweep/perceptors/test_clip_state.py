@@ -1,42 +1,35 @@
-"""open_clip's names as transformers has them: every tensor, with its values; attention by hand."""
-
-import io
-from pathlib import Path
+"""OpenAI's and open_clip's names as transformers has them: every tensor, with its values; by hand, and beside the `clip` package."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from dreamsweep.errors import WeightsError
-from dreamsweep.perceptors.open_clip import renamed, settings_of
-from dreamsweep.perceptors.two_towers import read_open_clip
-from tests.dreamsweep.weights.tiny_models import Trap
+from dreamsweep.perceptors.clip_package import import_clip
+from dreamsweep.perceptors.clip_state import OPENAI, VIT_H, clip_model, renamed, settings_of
+from dreamsweep.perceptors.two_towers import clip_tokens
+from dreamsweep.weights.safe import load_tensors
 from tests.dreamsweep.weights.vectors.two_tower_folders import write_hpsv2
 
 WIDTH, HEAD, PATCH = 160, 80, 14
+TOLERANCE = 1e-5
+"""Of the largest value: rounding of sums in another order."""
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def state(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
     folder = tmp_path_factory.mktemp("hpsv2")
     write_hpsv2(folder, full=False)
-    return folder / "HPS_v2.1_compressed.pt"
+    return load_tensors(folder / "HPS_v2.1_compressed.pt", within="state_dict")
 
 
-@pytest.fixture(scope="module")
-def state(checkpoint: Path) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
-    return tensors
-
-
-def test_every_tensor_has_its_place(checkpoint: Path, state: dict[str, Tensor]) -> None:
-    model = read_open_clip(checkpoint, "cpu")
+def test_every_tensor_has_its_place(state: dict[str, Tensor]) -> None:
+    model = clip_model(state, VIT_H, torch.float32)
     assert renamed(state).keys() == model.state_dict().keys()
     assert sum(value.numel() for value in state.values()) == sum(value.numel() for value in model.state_dict().values())
 
 
 def test_sizes_are_those_of_the_tensors(state: dict[str, Tensor]) -> None:
-    settings = settings_of(state)
+    settings = settings_of(state, VIT_H)
     assert settings["vision_config"] == {
         "hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "gelu",
         "patch_size": PATCH, "image_size": 28,
@@ -44,8 +37,8 @@ def test_sizes_are_those_of_the_tensors(state: dict[str, Tensor]) -> None:
     assert settings["text_config"]["num_attention_heads"] == 2 and settings["projection_dim"] == 8
 
 
-def test_a_picture_s_embedding_by_hand(checkpoint: Path, state: dict[str, Tensor]) -> None:
-    model = read_open_clip(checkpoint, "cpu")
+def test_a_picture_s_embedding_by_hand(state: dict[str, Tensor]) -> None:
+    model = clip_model(state, VIT_H, torch.float32)
     pixels = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         embedded = model.get_image_features(pixel_values=pixels).pooler_output
@@ -75,16 +68,34 @@ def _norm(x: Tensor, tower: dict[str, Tensor], name: str) -> Tensor:
 
 
 @pytest.mark.parametrize("changed", ["visual.conv1.weight", "visual.transformer.resblocks.1.ln_1.bias", "text_projection"])
-def test_a_checkpoint_that_lacks_a_tensor(changed: str, state: dict[str, Tensor], tmp_path: Path) -> None:
-    torch.save({"state_dict": {key: value for key, value in state.items() if key != changed}}, tmp_path / "a.pt")
-    with pytest.raises(WeightsError, match=r"a.pt: it holds no such model"):
-        read_open_clip(tmp_path / "a.pt", "cpu")
+def test_a_state_that_lacks_a_tensor(changed: str, state: dict[str, Tensor]) -> None:
+    with pytest.raises((KeyError, RuntimeError), match=changed.rpartition(".")[2]):
+        clip_model({key: value for key, value in state.items() if key != changed}, VIT_H, torch.float32)
 
 
-def test_a_checkpoint_with_code_in_it_is_not_read(state: dict[str, Tensor], tmp_path: Path) -> None:
-    buffer, mark = io.BytesIO(), tmp_path / "ran"
-    torch.save({"state_dict": dict(list(state.items())[:2]), "optimizer": Trap(mark)}, buffer)
-    (tmp_path / "a.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(WeightsError, match=r"a.pt: it would run"):
-        read_open_clip(tmp_path / "a.pt", "cpu")
-    assert not mark.exists()
+VIT_B_32 = (512, 224, 12, 768, 32, 77, 49408, 512, 8, 12)
+"""Arguments of `clip.model.CLIP`, as `clip.model.build_model` finds them in the published file."""
+
+
+@pytest.mark.slow
+def test_a_vit_b_32_sees_and_reads_and_descends_as_the_clip_package_has_it() -> None:
+    import_clip()
+    from clip.model import CLIP
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        theirs = CLIP(*VIT_B_32).eval().requires_grad_(False)
+    ours = clip_model(theirs.state_dict(), OPENAI, torch.float32).eval().requires_grad_(False)
+    pixels = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    answers = []
+    for see in (theirs.encode_image, lambda seen: ours.get_image_features(pixel_values=seen).pooler_output):
+        seen = pixels.clone().requires_grad_()
+        embedded = see(seen)
+        embedded.square().sum().backward()
+        answers.append((embedded.detach(), seen.grad))
+    for mine, peer in zip(answers[1], answers[0], strict=True):
+        assert mine is not None and peer is not None
+        assert (mine - peer).abs().max() < TOLERANCE * peer.abs().max()
+    tokens = clip_tokens(["a red heart", "a rocket over the sea " * 40])
+    mine, peer = ours.get_text_features(input_ids=tokens).pooler_output, theirs.encode_text(tokens)
+    assert (mine - peer).abs().max() < TOLERANCE * peer.abs().max()
