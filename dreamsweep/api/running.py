@@ -46,6 +46,7 @@ def run(
     *,
     device: str = "auto",
     choice: Choice = "refuse",
+    at_once: int | None = None,
     day: date | None = None,
     progress: bool = True,
 ) -> SweepResults:
@@ -53,7 +54,8 @@ def run(
 
     The sweep is a path of a sweep file, its words as a mapping, or a `Sweep`. An interrupted call saves a checkpoint every 15 seconds,
     publishes what is done, and goes on when it is called again. `choice` says what becomes of other trials that are published under
-    the same name: `refuse` (raises), `add` (keeps them) or `replace`. `day` is that of a sweep with `{date}` in its name, by default today.
+    the same name: `refuse` (raises), `add` (keeps them) or `replace`. `at_once` is the number of shards that are made at once, each in a
+    process of its own, by default as many as pay on this machine. `day` is that of a sweep with `{date}` in its name, by default today.
     Prompts that other programs read otherwise, such as `(red:1.2)`, and words that a guide or the judge never learned are warned of
     (UserWarning).
 
@@ -72,7 +74,7 @@ def run(
         warnings.warn(note, stacklevel=2)
     opened = open_store(store)
     with showing(dated.name, progress) as show:
-        for event in run_sweep(dated, opened, device=device, choice=choice, on_fetch=show):
+        for event in run_sweep(dated, opened, device=device, choice=choice, at_once=at_once, on_fetch=show):
             if isinstance(event, Noted):
                 for note in event.notes:
                     warnings.warn(note, stacklevel=2)

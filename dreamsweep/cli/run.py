@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dreamsweep.spec import Sweep
 
 NO_PREFECT = "Run in this process even where a Prefect server is configured."
+AT_ONCE = "Shards that this machine makes at once, each in a process of its own; as many as pay."
 ADD = "Keep other trials that are published under this name."
 REPLACE = "Take other trials that are published under this name out of the sweep."
 
@@ -30,6 +31,7 @@ def run(
     compute: Annotated[
         str | None, typer.Option(help="What makes the shards: a deployment (shard/NAME), dask or ray (dask:ADDRESS).", show_default=False)
     ] = None,
+    at_once: Annotated[int | None, typer.Option("--at-once", min=1, metavar="N", help=AT_ONCE, show_default=False)] = None,
     day: Annotated[
         str | None, typer.Option("--date", metavar="DATE", help="Of a sweep with {date} in its name; today.", show_default=False)
     ] = None,
@@ -58,7 +60,7 @@ def run(
     failure: IncompleteSweepError | None = None
     try:
         with Display(Console(), sweep.name) as display:
-            _run(sweep, store, device.value, compute, choice, no_prefect, display)
+            _run(sweep, store, device.value, compute, at_once, choice, no_prefect, display)
     except (KeyboardInterrupt, SweepStoppedError):
         if compute and "/" in compute:
             tell(f"Stopped watching. Running shards continue on the server; cancel their flow runs to stop them. To watch again: {again}")
@@ -75,25 +77,37 @@ def run(
         raise typer.Exit(1)
 
 
-def _run(sweep: "Sweep", store: str, device: str, compute: str | None, choice: "Choice", no_prefect: bool, display: "Display") -> None:
+def _run(
+    sweep: "Sweep",
+    store: str,
+    device: str,
+    compute: str | None,
+    at_once: int | None,
+    choice: "Choice",
+    no_prefect: bool,
+    display: "Display",
+) -> None:
     """Runs the sweep in this process, or by Prefect's flow where a server is configured or shards are made elsewhere."""
     from dreamsweep.cli.interrupt import stop_on_sigterm
     from dreamsweep.cli.prefect_runs import api_is_configured, run_flow
 
     if compute or (not no_prefect and api_is_configured()):
+        if at_once:
+            by, cure = (f"--compute {compute}", "leave --at-once out") if compute else ("a Prefect server", "add --no-prefect")
+            raise UserError(f"--at-once {at_once}: {by} decides how many shards are made at once; {cure}.")
         stop_on_sigterm()
         run_flow(sweep, store, device, compute, choice, display)
     else:
-        _run_here(sweep, store, device, choice, display)
+        _run_here(sweep, store, device, at_once, choice, display)
 
 
-def _run_here(sweep: "Sweep", store: str, device: str, choice: "Choice", display: "Display") -> None:
+def _run_here(sweep: "Sweep", store: str, device: str, at_once: int | None, choice: "Choice", display: "Display") -> None:
     from dreamsweep.cli.interrupt import stoppable
     from dreamsweep.generation.run_sweep import run_sweep
     from dreamsweep.store import open_store
 
     with stoppable(lambda: bool(display.tally.running), display.show_stopping) as stop:
-        for event in run_sweep(sweep, open_store(store), device=device, choice=choice, stop=stop, on_fetch=display.take):
+        for event in run_sweep(sweep, open_store(store), device=device, choice=choice, at_once=at_once, stop=stop, on_fetch=display.take):
             display.take(event)
 
 

@@ -36,8 +36,9 @@ from dreamsweep.generation.events import (
     SweepEvent,
 )
 from dreamsweep.generation.foresight import unread_texts
-from dreamsweep.generation.make_here import Maker, Outcome, make_here, never
-from dreamsweep.planning.estimate import seconds_an_iteration
+from dreamsweep.generation.make_at_once import devices_for, make_at_once
+from dreamsweep.generation.make_here import Maker, Outcome, never
+from dreamsweep.planning.estimate import estimate_seconds, seconds_an_iteration
 from dreamsweep.planning.expand import Plan, Shard, engines, plan, trials
 from dreamsweep.planning.sweep_file import sweep_text
 from dreamsweep.report.summary import ensure_summary
@@ -78,6 +79,7 @@ def run_sweep(
     *,
     device: str = "auto",
     choice: Choice = "refuse",
+    at_once: int | None = None,
     make: Maker | None = None,
     step: Step = retried,
     check_here: bool = True,
@@ -86,9 +88,10 @@ def run_sweep(
 ) -> Iterator[SweepEvent]:
     """Makes what the store lacks of a sweep, publishes it, and draws its summary.
 
-    `make` generates the shards, by default here, one after the other; `check_here=False` where other machines do. `choice` says what
-    becomes of other trials that are published under the same name. `step` wraps each step with retries. Once `stop` answers yes the
-    running shard saves a checkpoint and SweepStoppedError is raised. Downloads are reported to `on_fetch`, as they hold the iterator up.
+    `make` generates the shards, by default this machine, `at_once` of them at once (None: as many as pay, see `devices_for`);
+    `check_here=False` where other machines do. `choice` says what becomes of other trials that are published under the same name.
+    `step` wraps each step with retries. Once `stop` answers yes, each running shard saves a checkpoint and SweepStoppedError is raised.
+    Downloads are reported to `on_fetch`, as they hold the iterator up.
 
     Raises UserError for what the user can fix, and IncompleteSweepError when some shards failed.
     """
@@ -102,7 +105,7 @@ def run_sweep(
     if planned.done < planned.plan.trials and (notes := _unread_texts(sweep)):
         yield Noted(tuple(notes))
     left = work(sweep, step("find-work", lambda: list(done_shards(store, sweep.name))))
-    maker = make or (lambda shards: make_here(shards, store, device, stop))
+    maker = make or (lambda shards: make_at_once(shards, store, devices_for(device, at_once, estimate_seconds(sweep, planned.plan)), stop))
     failures: list[BaseException] = []
     try:
         if sweep.concepts and (first := next(left, None)):

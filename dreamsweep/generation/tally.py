@@ -31,7 +31,7 @@ class Tally:
     pace: float = 0.0
     """Trial iterations a second."""
     running: dict[str, Progress] = field(default_factory=dict)
-    """Progress of running shards: one here; elsewhere, those that have written theirs to the store."""
+    """Progress of running shards: here, all; elsewhere, those that have written theirs to the store."""
     remote: RemoteProgress | None = None
     """The last look at shards that others make."""
     clock: Callable[[], float] = time.monotonic
@@ -39,8 +39,10 @@ class Tally:
     """Shards whose iterations are no longer counted in `left`."""
     _measured: set[str] = field(default_factory=set)
     """Engines whose costs are measured."""
-    _recent: deque[tuple[float, int]] = field(default_factory=deque)
-    """Times, and the trial iterations that the running shard had made by then."""
+    _recent: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+    """Times, and the trial iterations that each shard that runs here had made by then."""
+    _paces: dict[str, float] = field(default_factory=dict)
+    """Trial iterations a second of each shard that runs here."""
 
     def take(self, event: SweepEvent) -> None:
         """Counts an event."""
@@ -64,11 +66,12 @@ class Tally:
     def _run_here(self, progress: Progress) -> None:
         self._begin(progress.shard_id, progress.engine, progress.iterations * progress.trials)
         self._mark(progress)
-        if progress.shard_id not in self.running:
-            self._recent.clear()
-        self.running = {progress.shard_id: progress}
+        if progress.shard_id not in self.running:  # begun, or begun anew
+            self._recent[progress.shard_id] = deque()
+        self.running[progress.shard_id] = progress
         if pace := self._recent_pace(progress):
-            self.pace = pace
+            self._paces = {shard: known for shard, known in self._paces.items() if shard in self.running} | {progress.shard_id: pace}
+            self.pace = sum(self._paces.values())
             self._measure(progress.engine, 1 / pace)
 
     def _run_elsewhere(self, look: RemoteProgress) -> None:
@@ -94,11 +97,11 @@ class Tally:
         """Returns trial iterations a second, lately; None before there are two looks to compare."""
         if progress.iteration == 0:
             return None
-        now, iterations = self.clock(), progress.iteration * progress.trials
-        self._recent.append((now, iterations))
-        while len(self._recent) > 2 and self._recent[1][0] < now - PACE_SECONDS:
-            self._recent.popleft()
-        then, before = self._recent[0]
+        now, iterations, recent = self.clock(), progress.iteration * progress.trials, self._recent[progress.shard_id]
+        recent.append((now, iterations))
+        while len(recent) > 2 and recent[1][0] < now - PACE_SECONDS:
+            recent.popleft()
+        then, before = recent[0]
         return (iterations - before) / (now - then) if iterations > before and now > then else None
 
     def _measure(self, engine: str, cost: float) -> None:
@@ -127,13 +130,15 @@ class Tally:
         return self.costs.get(engine, max(1, len(self.running)) / self.pace)
 
     def text(self) -> str:
-        """Returns `4/12 trials · 45% drawn · 1 min left · 38.2 iterations/s · best 0.412`; with remote shards, how many run and wait."""
+        """Returns `4/12 trials · 45% drawn · 1 min left · 38.2 iterations/s · best 0.412`; with several shards, how many run and wait."""
         parts = [f"{self.done}/{self.trials} trials"]
         unfinished = self.done < self.trials
         if unfinished and self.progress > self.done:
             parts.append(f"{self.progress / self.trials:.0%} drawn")
         if unfinished and self.remote and (self.remote.running or self.remote.waiting):
             parts.append(_remote_text(self.remote))
+        elif unfinished and len(self.running) > 1:
+            parts.append(f"{len(self.running)} shards at once")
         left = self.seconds_left
         if left is not None and unfinished:
             parts.append(f"{format_seconds(left)} left")

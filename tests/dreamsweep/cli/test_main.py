@@ -97,6 +97,8 @@ MISUSED = {
     "--date: neither {date} nor daily seeds are in 'sweep.yaml'": ["run", "sweep.yaml", "--date", "2026-11-20"],
     "--add --replace: the one keeps what the other takes out": ["run", "sweep.yaml", "--add", "--replace"],
     "--no-prefect: --compute dask hands the shards over by Prefect": ["run", "sweep.yaml", "--no-prefect", "--compute", "dask"],
+    "--at-once 2: --compute dask decides how many": ["run", "sweep.yaml", "--at-once", "2", "--compute", "dask"],
+    "should be greater than or equal to 1; see dreamsweep run": ["run", "sweep.yaml", "--at-once", "0"],
     "got unexpected extra argument(s) (b); see dreamsweep run --help": ["run", "a", "b"],
     "should be greater than or equal to 1": ["deploy", "--pool-type", "process", "--compute-window", "0"],
 }
@@ -106,6 +108,12 @@ MISUSED = {
 def test_a_command_line_that_is_not_right(sentence: str, capsys: Output) -> None:
     sweep_file()
     assert sentence in refused(capsys, *MISUSED[sentence])
+
+
+def test_a_server_decides_how_many_shards_are_made_at_once(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    refusal = refused(capsys, "run", sweep_file(), "--at-once", "2")
+    assert refusal == "dreamsweep: --at-once 2: a Prefect server decides how many shards are made at once; add --no-prefect.\n"
 
 
 def test_a_command_without_a_word_prints_its_help(capsys: Output) -> None:

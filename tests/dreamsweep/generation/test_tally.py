@@ -63,6 +63,19 @@ def test_a_shard_that_failed_here_runs_no_longer() -> None:
     assert tally.progress == 0 and not tally.running
 
 
+def test_shards_made_here_at_once_add_up() -> None:
+    tally = planned()
+    for iteration in (0, 20, 40):  # at 10 trial iterations a second, as the clock advances at each of the two
+        take(tally, "a", "dalle", iteration, 100, 4, None, 0.0, "running")
+        take(tally, "b", "dalle", iteration // 2, 100, 4, 0.1, 0.0, "running")
+    assert tally.pace == pytest.approx(4.0 + 2.0)
+    # 240 and 320 trial iterations, then none: each as slow as the last that was measured, side by side
+    assert tally.text().startswith("0/8 trials · 30% drawn · 2 shards at once · ")
+    tally.take(ShardDone("a", "dalle", 100, 4, done=4))
+    take(tally, "b", "dalle", 40, 100, 4, 0.1, 0.0, "running")
+    assert "at once" not in tally.text() and [*tally.running] == ["b"]
+
+
 def test_shards_made_elsewhere_run_side_by_side() -> None:
     tally = planned()
     tally.take(RemoteProgress(0, 2))
@@ -104,6 +117,7 @@ def test_what_is_being_drawn_has_its_engine_and_as_many_prompts_as_fit() -> None
     assert tally.drawing(68) == "strokes: 'a red heart', 'a rocket' and 4 other prompts"
     assert tally.drawing(53) == "strokes: 'a red heart' and 5 other prompts"
     assert tally.drawing(36) == "strokes: 'a re…' and 5 other prompts"
+    tally.take(ShardDone("a", "strokes", 100, 4, done=4))
     tally.take(ShardProgress(drawn("b", "dalle", "a rocket")))
     assert tally.drawing(80) == "dalle: 'a rocket'"
     tally.take(ShardDone("b", "dalle", 10, 4, done=4))
