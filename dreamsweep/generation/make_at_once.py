@@ -20,6 +20,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from dreamsweep.environment import SHARDS_AT_ONCE, count
+from dreamsweep.errors import UserError
 from dreamsweep.generation.make_here import Outcome, SweepStoppedError, make_here, never
 from dreamsweep.generation.worker import Said, Stopped
 from dreamsweep.planning.expand import Shard
@@ -212,6 +213,8 @@ def devices_for(device: str, at_once: int | None, seconds: float | None) -> list
             at_once = 1
     if at_once == 1:
         return [chosen]
+    if os.name == "nt":
+        raise UserError(f"--at-once {at_once}: Windows lends processes no connection; leave it out.")
     return list(itertools.islice(itertools.cycle(cards), at_once))
 
 

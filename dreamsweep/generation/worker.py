@@ -8,13 +8,14 @@ import logging
 import pickle
 import signal
 import sys
+import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from dreamsweep.generation.make_here import Outcome, SweepStoppedError, make_here
-from dreamsweep.planning.expand import Shard
 from dreamsweep.retry import PROGRESS
 from dreamsweep.store import Store, open_store
 
@@ -37,20 +38,21 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # whoever gets them with this process says what to do
         signal.signal(number, signal.SIG_IGN)
     connection = Connection(int(handle))
-    PROGRESS.addHandler(_Sender(connection))
+    sender = Sender(connection)
+    PROGRESS.addHandler(sender)
     PROGRESS.propagate = False
     with suppress(EOFError, OSError):  # nobody listens any more
-        make_all(connection, open_store(store), device)
+        make_all(connection, sender.send, open_store(store), device)
 
 
-def make_all(connection: "Connection[Outcome | Stopped | Said, Shard | None]", store: Store, device: str) -> None:
+def make_all(connection: Connection, send: Callable[[Outcome | Stopped], None], store: Store, device: str) -> None:
     """Makes each shard that comes in, until nothing comes instead of one. Raises EOFError or OSError at the end of the connection."""
     while (shard := connection.recv()) is not None:
         try:
             for outcome in make_here(iter([shard]), store, device, connection.poll):
-                connection.send(_sendable(outcome))
+                send(_sendable(outcome))
         except SweepStoppedError:
-            connection.send(Stopped())
+            send(Stopped())
             return
 
 
@@ -68,13 +70,20 @@ def _sendable(outcome: Outcome) -> Outcome:
     return outcome
 
 
-class _Sender(logging.Handler):
-    """Sends lines of the log to the process that shows them."""
+class Sender(logging.Handler):
+    """Sends messages, and lines of the log, to the process that shows them. Threads that write pictures say what they wait for, too, so one
+    sends at a time."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(logging.WARNING)
-        self.connection = connection
+        self.connection, self.turn = connection, threading.Lock()
+
+    def send(self, message: Outcome | Stopped | Said) -> None:
+        """Sends one message, whole."""
+        with self.turn:
+            self.connection.send(message)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends one line."""
-        self.connection.send(Said(record.getMessage()))
+        """Sends one line; none where nobody listens any more."""
+        with suppress(OSError):
+            self.send(Said(record.getMessage()))

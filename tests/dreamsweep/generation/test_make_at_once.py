@@ -199,6 +199,15 @@ def test_a_process_for_each_card(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices_for("cuda:1", 2, None) == ["cuda:1"] * 2
 
 
+@pytest.mark.usefixtures("four_cpus")
+def test_on_windows_a_single_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dreamsweep.compute.devices.resolve_device", lambda _: "cpu")
+    monkeypatch.setattr(os, "name", "nt")
+    assert devices_for("cpu", None, PAYS_SECONDS) == ["cpu"]
+    with pytest.raises(UserError, match="--at-once 2: Windows"):
+        devices_for("cpu", 2, None)
+
+
 def test_a_device_that_is_not_there() -> None:
     with pytest.raises(DeviceError, match="'tpu' is not there"):
         devices_for("tpu", 2, None)

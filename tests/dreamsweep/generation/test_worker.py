@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def test_an_error_comes_with_where_it_happened(error: Exception, kind: type, sto
     ours, theirs = multiprocessing.Pipe()
     ours.send("a shard")
     ours.send(None)
-    make_all(theirs, store, "cpu")
+    make_all(theirs, theirs.send, store, "cpu")
     received = ours.recv()
     assert type(received) is kind and "no space" in str(received)
     assert isinstance(received, Exception) and "in raised" in received.__notes__[0]
@@ -59,7 +60,7 @@ def test_what_comes_while_a_shard_is_made_stops_it(store: Store, monkeypatch: py
     monkeypatch.setattr(worker, "make_here", make)
     ours, theirs = multiprocessing.Pipe()
     ours.send("a shard")
-    make_all(theirs, store, "cpu")
+    make_all(theirs, theirs.send, store, "cpu")
     assert (ours.recv(), ours.recv()) == (Lost("a shard", "an outage", 2), Stopped())
 
 
@@ -67,12 +68,12 @@ def test_without_a_listener_it_ends(store: Store) -> None:
     ours, theirs = multiprocessing.Pipe()
     ours.close()
     with pytest.raises((EOFError, OSError)):
-        make_all(theirs, store, "cpu")
+        make_all(theirs, theirs.send, store, "cpu")
 
 
 def test_lines_of_the_log_are_sent() -> None:
     ours, theirs = multiprocessing.Pipe()
-    sender = worker._Sender(theirs)
+    sender = worker.Sender(theirs)
     PROGRESS.addHandler(sender)
     try:
         PROGRESS.warning("%s. Waiting.", "s3 does not answer")
@@ -80,3 +81,18 @@ def test_lines_of_the_log_are_sent() -> None:
     finally:
         PROGRESS.removeHandler(sender)
     assert ours.recv() == Said("s3 does not answer. Waiting.") and not ours.poll()
+
+
+def test_threads_send_whole_messages_in_turns() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    sender, text = worker.Sender(theirs), "x" * 100_000  # more than a pipe takes in one write
+    threads = [threading.Thread(target=sender.send, args=(Said(text + str(number)),)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    assert {ours.recv().line for _ in threads} == {text + str(number) for number in range(8)}
+
+
+def test_a_line_that_nobody_hears_is_no_error() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    worker.Sender(theirs).emit(logging.makeLogRecord({"msg": "s3 does not answer"}))
