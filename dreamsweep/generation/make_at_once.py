@@ -43,13 +43,20 @@ class ProcessLostError(Exception):
     """Raised in the place of a shard under which several processes have died."""
 
 
-def make_at_once(shards: Iterator[Shard], store: Store, devices: Sequence[str], stop: Callable[[], bool] = never) -> Iterator[Outcome]:
-    """Generates shards in one process for each of `devices`, in which one may stand several times; in this process for a single one.
+def make_at_once(
+    shards: Iterator[Shard], store: Store, devices_of: Callable[[], Sequence[str]], stop: Callable[[], bool] = never
+) -> Iterator[Outcome]:
+    """Generates shards in one process for each of some devices, in which one may stand several times; in this process for a single one.
 
-    A shard whose process dies is begun anew from its checkpoint; after a kill, as where memory runs out, by one process fewer. A process
-    has the threads of one of `devices` whatever happens, for the last bits of pixels depend on their number.
+    `devices_of` is asked once there is a shard to make, as its answer takes torch. A shard whose process dies is begun anew from its
+    checkpoint; after a kill, as where memory runs out, by one process fewer. A process has the threads of one of so many whatever happens,
+    for the last bits of pixels depend on their number.
     Raises SweepStoppedError once `stop` answers yes and every process has saved a checkpoint.
     """
+    first = next(shards, None)
+    if first is None:
+        return
+    shards, devices = itertools.chain([first], shards), devices_of()
     if len(devices) == 1:
         yield from make_here(shards, store, devices[0], stop)
         return

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 from dreamsweep.environment import publish_seconds
@@ -105,7 +106,8 @@ def run_sweep(
     if planned.done < planned.plan.trials and (notes := _unread_texts(sweep)):
         yield Noted(tuple(notes))
     left = work(sweep, step("find-work", lambda: list(done_shards(store, sweep.name))))
-    maker = make or (lambda shards: make_at_once(shards, store, devices_for(device, at_once, estimate_seconds(sweep, planned.plan)), stop))
+    devices = partial(devices_for, device, at_once, estimate_seconds(sweep, planned.plan))
+    maker = make or (lambda shards: make_at_once(shards, store, devices, stop))
     failures: list[BaseException] = []
     try:
         if sweep.concepts and (first := next(left, None)):

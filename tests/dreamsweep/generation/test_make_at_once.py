@@ -44,9 +44,10 @@ def kinds(events: list[SweepEvent]) -> dict[str, int]:
 
 
 def workers() -> list[int]:
-    """Returns the process numbers of this process's workers."""
+    """Returns the process numbers of this process's workers, and not of servers that other tests have started."""
     tasks = Path(f"/proc/{os.getpid()}/task")
-    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+    children = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+    return [child for child in children if b"generation.worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def checkpoints(store: Store) -> int:
