@@ -188,7 +188,7 @@ def trials_of(spec: Any, batch: int, **more: object) -> list[Any]:
 
 
 def guide_of(bench: Bench, trials: list[Any]) -> Any:
-    """Returns ViT-B/32 with random weights, in half precision on a GPU as `clip` loads it."""
+    """Returns ViT-B/32 with random weights, in half precision on a GPU, as it is loaded."""
     from dreamsweep.guidance.guides import make_guide
     from dreamsweep.perceptors.clip_state import OPENAI, clip_model
     from dreamsweep.perceptors.two_towers import Pixels, TwoTowerPerceptor, clip_tokens

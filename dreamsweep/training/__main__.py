@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes",
         type=float,
-        help="ends the BigGAN's last stage or any later training but the auditor's after so many minutes of work (default: no limit)",
+        help="ends the BigGAN's last stage, the diffusion's, unCLIP's or segmenter's training after so many minutes (default: no limit)",
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     return parser

@@ -38,7 +38,7 @@ class Stage:
 
     block: int
     name: str
-    """Of its checkpoint."""
+    """Name of its checkpoint's file, without the ending."""
     run: Run
 
 

@@ -27,7 +27,7 @@ from tests.dreamsweep.generation.sweeps import small_sweep
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny_weights")]
 TOLERANCE = 2 / 255
-"""Of a pixel: processes of other numbers of threads sum in another order."""
+"""Largest difference of a pixel between processes of different numbers of threads, which sum in another order."""
 
 
 def sweep(**changes: Any) -> Sweep:

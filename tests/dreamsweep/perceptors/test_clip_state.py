@@ -12,7 +12,7 @@ from tests.dreamsweep.weights.vectors.two_tower_folders import write_hpsv2
 
 WIDTH, HEAD, PATCH = 160, 80, 14
 TOLERANCE = 1e-5
-"""Of the largest value: rounding of sums in another order."""
+"""Largest difference, as a share of the largest value: both sum in another order."""
 
 
 @pytest.fixture(scope="module")
